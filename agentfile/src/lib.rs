@@ -1,0 +1,38 @@
+//! The Agentfile language: text to plan, as a pure function.
+//!
+//! ```text
+//! text ─lex, parse─▶ syntax::Agentfile ─boundary, check─▶ boundary::Boundaries ─lower─▶ plan::Plan
+//! ```
+//!
+//! No I/O (the few package files that an Agentfile names are read through [`Package`], which the caller gives), no
+//! clock, no environment, no unsafe.
+#![forbid(unsafe_code)]
+
+pub mod plan;
+pub mod span;
+pub mod syntax;
+
+/// The files beside the Agentfile, as the compiler may see them. Paths are relative to the Agentfile's folder,
+/// normalised, and never leave it.
+pub trait Package {
+    /// What is at `path`. A symbolic link that leaves the folder is [`Kind::Missing`].
+    fn kind(&self, path: &str) -> Kind;
+    /// The bytes of the file at `path`.
+    ///
+    /// # Errors
+    /// Whatever the caller's storage says; shown to the user as it is.
+    fn read(&self, path: &str) -> std::io::Result<Vec<u8>>;
+    /// Name of the folder, from which the agent's name is inferred.
+    fn folder_name(&self) -> &str;
+}
+
+/// What is at a path of a [`Package`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// Nothing, or something else.
+    Missing,
+}

@@ -1,0 +1,491 @@
+//! Stage 4: what will be enforced. A [`Plan`] is the whole of it: no stage below this one makes a choice of policy.
+//! It is plain data, serialisable, and the same for the same inputs: it holds no time, no user, no host name, and
+//! host paths only as they were written (`./src`, `~/x`, `/abs`). Its digest is what a person consents to.
+
+use serde::{Deserialize, Serialize};
+
+pub use crate::span::Origin;
+pub use crate::syntax::AuditLevel;
+
+/// Version of the plan's format. Raised when a reader of an older one would misunderstand it.
+pub const FORMAT: u32 = 1;
+
+/// The compiled Agentfile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// Name of the agent, a DNS label.
+    pub agent: String,
+    /// What the root filesystem is made of.
+    pub base: Base,
+    /// What is executed, without a shell. `None` when the Agentfile has no CMD (it can be checked, not run).
+    pub command: Option<Command>,
+    /// Working directory inside, absolute.
+    pub workdir: String,
+    /// The whole environment, sorted by name.
+    pub environment: Vec<EnvironmentVariable>,
+    /// The mount table in the order in which it is applied; parents come before children.
+    pub mounts: Vec<Mount>,
+    /// File rules of the second lock.
+    pub landlock: Landlock,
+    /// The system call filter.
+    pub seccomp: Seccomp,
+    /// Capabilities kept (none), and the bits that keep them gone.
+    pub capabilities: Capabilities,
+    /// Namespaces that are the sandbox's own.
+    pub namespaces: Vec<Namespace>,
+    /// Bounds on resources.
+    pub limits: Limits,
+    /// Network destinations; empty means no network at all.
+    pub egress: Vec<Egress>,
+    /// Policies and entities that decide brokered requests.
+    pub cedar: Cedar,
+    /// What the broker and the gateway serve: tools, functions, skills, servers, memory, credentials.
+    pub broker: Vec<BrokerEntry>,
+    /// What must be recorded.
+    pub audit: Audit,
+    /// What reaches outside the Agentfile's own folder and so needs consent.
+    pub grants: Vec<Grant>,
+}
+
+/// What the root filesystem is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Base {
+    /// The host's `/usr` and friends, read-only (`policies/base.toml`).
+    Host,
+    /// Nothing (`FROM scratch`).
+    Scratch {
+        /// The FROM line.
+        origin: Origin,
+    },
+    /// An image or package reference, which this version refuses at `run`.
+    Reference {
+        /// As written.
+        reference: String,
+        /// The FROM line.
+        origin: Origin,
+    },
+}
+
+/// What is executed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Command {
+    /// Argument vector; the first is looked up in PATH unless it has a slash.
+    pub argv: Vec<String>,
+    /// The CMD line.
+    pub origin: Origin,
+}
+
+/// One variable of the environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnvironmentVariable {
+    /// Name.
+    pub name: String,
+    /// Value.
+    pub value: String,
+    /// Who asked for it.
+    pub origin: Origin,
+}
+
+/// A path on the host, as written, never resolved here. Resolution (against the Agentfile's folder, the user's home)
+/// is the runner's, at admission.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum HostPath {
+    /// Inside the Agentfile's folder, normalised, without a leading `./`; empty for the folder itself.
+    Project(String),
+    /// Inside the home of the user who runs it, without the leading `~/`; empty for the home itself.
+    Home(String),
+    /// Absolute.
+    Absolute(String),
+    /// Relative, but leaving the Agentfile's folder (`../x`), as written.
+    Outside(String),
+}
+
+impl From<HostPath> for String {
+    fn from(path: HostPath) -> Self {
+        match path {
+            HostPath::Project(rest) if rest.is_empty() => ".".to_owned(),
+            HostPath::Project(rest) => format!("./{rest}"),
+            HostPath::Home(rest) if rest.is_empty() => "~".to_owned(),
+            HostPath::Home(rest) => format!("~/{rest}"),
+            HostPath::Absolute(path) | HostPath::Outside(path) => path,
+        }
+    }
+}
+
+/// A host path in none of its four forms.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a host path: write `./x`, `../x`, `~/x` or `/x`")]
+pub struct NotAHostPath(pub String);
+
+impl TryFrom<String> for HostPath {
+    type Error = NotAHostPath;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if text == "." {
+            Ok(Self::Project(String::new()))
+        } else if text == "~" {
+            Ok(Self::Home(String::new()))
+        } else if let Some(rest) = text.strip_prefix("./") {
+            Ok(Self::Project(rest.to_owned()))
+        } else if let Some(rest) = text.strip_prefix("~/") {
+            Ok(Self::Home(rest.to_owned()))
+        } else if text.starts_with('/') {
+            Ok(Self::Absolute(text))
+        } else if text == ".." || text.starts_with("../") {
+            Ok(Self::Outside(text))
+        } else {
+            Err(NotAHostPath(text))
+        }
+    }
+}
+
+/// One line of the mount table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mount {
+    /// Absolute, normalised path inside.
+    pub target: String,
+    /// What appears there.
+    pub source: MountSource,
+    /// Whether the agent may write there.
+    pub access: Access,
+    /// Whether a source that the host does not have is left out (base system only; never for what a line asked for).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
+    /// Who asked for it.
+    pub origin: Origin,
+}
+
+/// Whether something may be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Access {
+    /// Read and execute.
+    ReadOnly,
+    /// Read, write, create, remove, execute.
+    ReadWrite,
+}
+
+/// What a mount is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum MountSource {
+    /// The host's own file or folder. (The host's symlink is reproduced as a symlink when the base asks for `/bin`.)
+    Bind {
+        /// Where on the host.
+        source: HostPath,
+        /// Paths below it (relative, normalised) that stay read-only in a writable bind, also when they do not
+        /// exist yet (`policies/protected.toml`, and `DENY write`).
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        protected: Vec<Protected>,
+    },
+    /// A private writable copy of a host folder: overlayfs, the upper layer in the run's state directory.
+    Copy {
+        /// Where on the host.
+        source: HostPath,
+        /// Name of the layer in the run's state directory, unique in the plan: `copy-0`, `copy-1`, …
+        layer: String,
+        /// As in `Bind`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        protected: Vec<Protected>,
+    },
+    /// A private, empty, in-memory directory.
+    Private {
+        /// Permission bits, such as 0o1777.
+        mode: u32,
+        /// Upper bound in bytes.
+        size_bytes: u64,
+    },
+    /// An empty directory of the new root, there to hold others.
+    Directory,
+    /// A fresh `/proc` of the sandbox's own pid namespace, masked as `policies/base.toml` says.
+    Proc {
+        /// Paths (absolute) that are hidden.
+        masked: Vec<String>,
+        /// Paths (absolute) that are read-only.
+        read_only: Vec<String>,
+    },
+    /// A minimal `/dev`: the named nodes, `pts`, `shm`, `fd` and the standard streams.
+    Dev {
+        /// Names of the host's nodes that are shown.
+        nodes: Vec<String>,
+    },
+    /// A symbolic link.
+    Symlink {
+        /// Its text.
+        to: String,
+    },
+    /// A small read-only file with this text.
+    File {
+        /// The text.
+        content: String,
+        /// Permission bits, such as 0o444.
+        mode: u32,
+    },
+    /// A small read-only file whose text depends on the run: filled in by the runner.
+    Generated {
+        /// Which.
+        what: Generated,
+    },
+    /// Something that is hidden: an empty, unreadable file or folder on top of what a wider mount shows.
+    Mask,
+    /// A part of a wider writable mount that is read-only.
+    Narrow,
+}
+
+/// Files whose text the runner fills in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Generated {
+    /// `/etc/passwd` with the one user of the run, and `nobody`.
+    Passwd,
+    /// `/etc/group` likewise.
+    Group,
+}
+
+/// A path below a writable bind that stays read-only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Protected {
+    /// Relative to the bind, normalised, such as `.git/hooks`.
+    pub path: String,
+    /// Whether it is a folder, should it have to be held before it exists.
+    pub directory: bool,
+    /// Who asked for it.
+    pub origin: Origin,
+}
+
+/// The Landlock part of the plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Landlock {
+    /// The oldest ABI on which this plan holds. Everything newer that the kernel has is used too.
+    pub minimum_abi: u32,
+    /// What may be done beneath which path. All else is denied.
+    pub rules: Vec<LandlockRule>,
+}
+
+/// Rights beneath one path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LandlockRule {
+    /// Path inside the sandbox. It is a line of the mount table, or beneath one.
+    pub path: String,
+    /// Which rights.
+    pub rights: FileRights,
+    /// Whether a missing path is left out (it belongs to an optional mount).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
+    /// Who asked for it.
+    pub origin: Origin,
+}
+
+/// Sets of Landlock file rights. The runner expands them to the bits of the kernel's ABI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileRights {
+    /// Read files and list directories.
+    Read,
+    /// `Read`, and execute.
+    ReadExecute,
+    /// `Read`, and write and truncate existing files, nothing made or removed (`/dev`, `/proc`).
+    ReadWrite,
+    /// Everything: also execute, make, remove, rename.
+    Full,
+}
+
+/// The system call filter. The default of a call that no group names is `errno ENOSYS` so that libraries fall back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seccomp {
+    /// Name of the profile in `policies/seccomp.toml`.
+    pub profile: String,
+    /// SHA-256 (hex) of that file: the table is data of the runner's release, and too long to repeat here.
+    pub table_sha256: String,
+    /// Where it was chosen.
+    pub origin: Origin,
+}
+
+/// Capabilities after the launch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Capabilities {
+    /// Kept in any set; always empty in this version.
+    pub keep: Vec<String>,
+    /// `no_new_privs` (prctl(2)).
+    pub no_new_privs: bool,
+    /// Securebits that are set and locked: `noroot`, `no_setuid_fixup`, `no_cap_ambient_raise`.
+    pub securebits: Vec<String>,
+}
+
+/// Kinds of namespace (namespaces(7)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum Namespace {
+    User,
+    Mount,
+    Pid,
+    Ipc,
+    Uts,
+    Net,
+    Cgroup,
+}
+
+/// Bounds on resources.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// cgroup v2 files to write.
+    pub cgroup: Vec<CgroupLimit>,
+    /// rlimits, soft and hard alike (getrlimit(2)).
+    pub rlimits: Vec<Rlimit>,
+    /// Wall time of the run in seconds.
+    pub wall_seconds: Option<Bound>,
+    /// Bytes of private disk: the sum of tmpfs sizes and copies.
+    pub disk_bytes: Option<Bound>,
+    /// Limits that the broker or the gateway counts: `tool_calls`, `network_requests`, `max_output`, `egress_bytes`,
+    /// and every RATELIMIT.
+    pub counted: Vec<CountedLimit>,
+}
+
+/// A number with the line that set it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bound {
+    /// The number, in the unit that the field names.
+    pub value: u64,
+    /// Who asked for it.
+    pub origin: Origin,
+}
+
+/// One cgroup v2 interface file (cgroup-v2.rst).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CgroupLimit {
+    /// Controller that must be there: `memory`, `pids`, `cpu`.
+    pub controller: String,
+    /// File: `memory.max`, `memory.swap.max`, `pids.max`, `cpu.max`.
+    pub file: String,
+    /// What is written.
+    pub value: String,
+    /// Who asked for it.
+    pub origin: Origin,
+}
+
+/// One resource limit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rlimit {
+    /// `nofile`, `core`, …
+    pub resource: String,
+    /// Soft and hard.
+    pub value: u64,
+    /// Who asked for it.
+    pub origin: Origin,
+}
+
+/// A limit that the broker or the gateway counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CountedLimit {
+    /// `tool_calls`, …, or the target of a RATELIMIT.
+    pub name: String,
+    /// How many.
+    pub value: u64,
+    /// In how many seconds; none: in the whole run.
+    pub per_seconds: Option<u64>,
+    /// Who asked for it.
+    pub origin: Origin,
+}
+
+/// One network destination.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Egress {
+    /// `https`, `http`, `tcp`.
+    pub scheme: String,
+    /// DNS name in lower case, address, or `*.suffix`.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Path prefix; makes it a rule on requests.
+    pub path: Option<String>,
+    /// Whether the agent itself may go there, or only the broker (`SERVER`).
+    pub agent: bool,
+    /// Whether requests must be seen (a path, or a bound credential): TLS is terminated.
+    pub terminate_tls: bool,
+    /// Who asked for it.
+    pub origin: Origin,
+}
+
+/// The Cedar part of the plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cedar {
+    /// SHA-256 (hex) of `policies/agentrc.cedarschema`.
+    pub schema_sha256: String,
+    /// In the order of the file.
+    pub policies: Vec<CedarPolicy>,
+    /// Entities that the policies speak of, as `Type::"id"`, sorted.
+    pub entities: Vec<String>,
+}
+
+/// One policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CedarPolicy {
+    /// `@id` when written, else made from the line: `policy@12`, `bind@7`.
+    pub id: String,
+    /// Cedar source.
+    pub text: String,
+    /// Reason of an `@approval("…")` annotation.
+    pub approval: Option<String>,
+    /// Who asked for it.
+    pub origin: Origin,
+}
+
+/// Something that the broker or the gateway serves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+#[allow(missing_docs)]
+pub enum BrokerEntry {
+    Tool { namespace: String, name: String, permitted: bool, origin: Origin },
+    Toolset { reference: String, origin: Origin },
+    Function { path: Option<String>, symbol: String, permitted: bool, origin: Origin },
+    Skill { reference: String, permitted: bool, origin: Origin },
+    Server { name: String, host: String, port: u16, scheme: String, path: Option<String>, origin: Origin },
+    Mcp { reference: String, origin: Origin },
+    Memory { name: String, schema_path: String, schema_type: String, writable: bool, schema_sha256: String, origin: Origin },
+    Credential { name: String, source: String, hosts: Vec<String>, inject: Option<String>, older_form: bool, origin: Origin },
+    CredentialBroker { family: String, origin: Origin },
+    HealthCheck { interval_seconds: u64, timeout_seconds: u64, retries: u32, argv: Vec<String>, origin: Origin },
+    Trace { target: String, origin: Origin },
+}
+
+/// What must be recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Audit {
+    /// The level.
+    pub level: AuditLevel,
+    /// Who asked for it.
+    pub origin: Origin,
+}
+
+/// Something of the host, outside the Agentfile's folder, that a person has to consent to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grant {
+    /// What is asked, in words a person reads: "read and write `~/notes`", "the value of environment variable `X`".
+    pub asks: String,
+    /// The line that asks for it.
+    pub origin: Origin,
+}

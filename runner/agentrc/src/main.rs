@@ -1,0 +1,2 @@
+//! agentrc
+fn main() {}

@@ -1,0 +1,130 @@
+//! What can be recorded. Every event is one of these; the log adds sequence number, time, run and chain.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// Always the first: every layer is armed and proven, the command is about to be executed.
+    #[serde(rename = "run.armed")]
+    Armed {
+        /// Version of agentrc.
+        agentrc: String,
+        /// SHA-256 (hex) of the plan.
+        plan_sha256: String,
+        /// Name of the agent.
+        agent: String,
+        /// Path of the Agentfile on the host.
+        agentfile: String,
+        /// What is executed.
+        argv: Vec<String>,
+        /// User id of the caller on the host.
+        uid: u32,
+        /// What each layer read back and probed.
+        evidence: Evidence,
+    },
+    /// The run was refused before its command could be executed.
+    #[serde(rename = "run.refused")]
+    Refused {
+        /// The step that refused.
+        step: String,
+        /// Why, as shown to the user.
+        reason: String,
+        /// `file:line:column` of the rule, when there is one.
+        origin: Option<String>,
+    },
+    /// Something that the agent tried was denied, as far as the supervisor can see it.
+    #[serde(rename = "denial")]
+    Denial(Denial),
+    /// A bound was reached (`pids.max`, `memory.max`, wall time), and what followed.
+    #[serde(rename = "limit")]
+    Limit {
+        /// Which.
+        limit: String,
+        /// What followed: `denied`, `killed`.
+        outcome: String,
+        /// How often since the last event of this kind.
+        count: u64,
+        /// Line that set it.
+        origin: Option<String>,
+    },
+    /// The supervisor killed the run.
+    #[serde(rename = "run.killed")]
+    Killed {
+        /// Why.
+        reason: String,
+    },
+    /// Always the last: the command's end.
+    #[serde(rename = "run.ended")]
+    Ended {
+        /// Exit code that `agentrc run` returns.
+        exit_code: i32,
+        /// Signal that ended the command.
+        signal: Option<i32>,
+        /// Wall time in milliseconds.
+        wall_ms: u64,
+        /// CPU time, user and system, in milliseconds.
+        cpu_ms: u64,
+        /// Peak resident set of the largest process, in KiB.
+        peak_rss_kib: u64,
+    },
+    /// What became of the copies of a run afterwards: `applied` or `discarded`.
+    #[serde(rename = "review")]
+    Review {
+        /// `applied`, `discarded`.
+        action: String,
+        /// Number of changed paths.
+        changes: u64,
+    },
+}
+
+/// A denied attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Denial {
+    /// Layer that denied: `seccomp`, `landlock`, `mounts`, `egress`, …
+    pub layer: String,
+    /// What was tried, in the kernel's words: `ptrace`, `mount`, `socket(AF_PACKET)`.
+    pub act: String,
+    /// Process id inside the sandbox, where known.
+    pub pid: Option<i32>,
+    /// Program name (comm), where known.
+    pub program: Option<String>,
+    /// What the program got: `EPERM`, `killed`.
+    pub verdict: String,
+    /// Rule that decided: group of the seccomp table, or `file:line:column`.
+    pub rule: String,
+    /// How often since the last event of this kind.
+    pub count: u64,
+}
+
+/// What was read back from the kernel, and tried, after everything was armed and before the command was executed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Kernel release, as uname(2) says; never used to decide anything.
+    pub kernel: String,
+    /// Per layer, in the order of arming.
+    pub layers: Vec<LayerEvidence>,
+}
+
+/// Evidence of one layer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerEvidence {
+    /// `mounts`, `landlock`, `seccomp`, `capabilities`, `namespaces`, `cgroup`, `egress`, `audit`.
+    pub layer: String,
+    /// Read back: `NoNewPrivs` → `1`, `abi` → `7`.
+    pub read_back: BTreeMap<String, String>,
+    /// Tried from inside.
+    pub probes: Vec<Probe>,
+}
+
+/// A forbidden act that was tried and failed as it must.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    /// What was tried, such as `open /agentrc/proc/probe for writing`.
+    pub act: String,
+    /// What the kernel answered, such as `EROFS`.
+    pub answer: String,
+}

@@ -1,0 +1,4 @@
+//! The audit log: events, chain, signatures, verification.
+#![forbid(unsafe_code)]
+
+pub mod event;
