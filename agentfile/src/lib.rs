@@ -8,6 +8,7 @@
 //! clock, no environment, no unsafe.
 #![forbid(unsafe_code)]
 
+pub mod diag;
 pub mod plan;
 pub mod span;
 pub mod syntax;
