@@ -41,6 +41,8 @@ pub mod line;
 pub mod log;
 pub mod read;
 pub mod recorder;
+#[cfg(test)]
+mod schema_tests;
 pub mod sign;
 pub mod text;
 pub mod verify;

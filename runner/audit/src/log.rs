@@ -146,3 +146,51 @@ impl Log {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::samples;
+
+    fn on(path: &str, flags: &mut std::fs::OpenOptions) -> Log {
+        let key = Arc::new(SigningKey::generate().unwrap().0);
+        Log::on(flags.open(path).unwrap(), path.into(), "r".into(), AuditLevel::Basic, key)
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error_and_nothing_follows_it() {
+        let mut log = on("/dev/full", std::fs::OpenOptions::new().write(true));
+        let first = log.append(&samples()[0]).unwrap_err();
+        assert!(
+            matches!(&first, Error::Write { source, .. } if source.kind() == std::io::ErrorKind::StorageFull)
+        );
+        assert!(matches!(log.append(&samples()[5]), Err(Error::Broken { .. })));
+        assert!(matches!(log.finish(), Err(Error::Broken { .. })));
+    }
+
+    #[test]
+    fn a_sink_that_cannot_be_made_durable_is_an_error() {
+        let (_reader, writer) = std::io::pipe().unwrap();
+        let key = Arc::new(SigningKey::generate().unwrap().0);
+        let file = File::from(std::os::fd::OwnedFd::from(writer));
+        let mut log = Log::on(file, "pipe".into(), "r".into(), AuditLevel::Compliance, key);
+        assert!(matches!(log.append(&samples()[0]), Err(Error::Sync { .. })));
+        assert!(matches!(log.append(&samples()[0]), Err(Error::Broken { .. })));
+    }
+
+    #[test]
+    fn a_closed_sink_is_an_error() {
+        let mut log = on("/dev/null", std::fs::OpenOptions::new().read(true));
+        assert!(matches!(log.append(&samples()[0]), Err(Error::Write { .. })));
+    }
+
+    #[test]
+    fn an_event_that_no_bound_makes_short_is_an_error_and_not_a_cut_line() {
+        let mut log = on("/dev/null", std::fs::OpenOptions::new().write(true));
+        let mut events = samples();
+        let Event::Armed { evidence, .. } = &mut events[0] else { panic!() };
+        evidence.layers = vec![evidence.layers[0].clone(); 20_000];
+        assert!(matches!(log.append(&events[0]), Err(Error::LineTooLong { .. })));
+        assert!(matches!(log.append(&events[5]), Err(Error::Broken { .. })));
+    }
+}
