@@ -61,8 +61,8 @@ pub enum Entry {
         run: String,
         /// `apply` before the first write, `applied` after the last; `discard`.
         action: String,
-        /// Number of changed paths.
-        changes: u64,
+        /// Number of changed paths; none when they could not be counted (a `discard` of what cannot be reviewed).
+        changes: Option<u64>,
     },
     /// A run's folder is about to be removed.
     Removed {
@@ -248,7 +248,7 @@ pub struct RunEntry {
     /// Whether it was removed on purpose.
     pub removed: bool,
     /// Action and number of changes of each review.
-    pub reviews: Vec<(String, u64)>,
+    pub reviews: Vec<(String, Option<u64>)>,
 }
 
 /// What the ledger says, by run.
