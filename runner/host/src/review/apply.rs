@@ -186,7 +186,13 @@ fn write(copy: &Copy, change: &Change) -> Result<(), Error> {
             let draft = draft_name()?;
             fs::symlinkat(text.as_os_str(), &folder, &draft)
                 .map_err(Error::io("create", &folder.path_of(name)))?;
-            publish(&folder, &draft, name, replaces)
+            let owned = owner_of(&folder, change).and_then(|(owner, group)| {
+                let chown = fs::chownat(&folder, &draft, owner, group, AtFlags::SYMLINK_NOFOLLOW);
+                chown.map_err(Error::io("set the owner of", &folder.path_of(name)))
+            });
+            owned
+                .and_then(|()| publish(&folder, &draft, name, replaces))
+                .inspect_err(|_| forget(&folder, &draft))
         }
         What::File => {
             let draft = draft_name()?;
