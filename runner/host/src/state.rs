@@ -95,7 +95,13 @@ impl StateDir {
             let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&place.base);
             made.map_err(Error::io("create", &place.base))?;
         }
-        let mut folder = Folder::open(&place.base)?;
+        let mut folder = Folder::open(&place.base).map_err(|error| Error::Locate {
+            why: error.to_string(),
+            help: format!(
+                "create `{}`, or set `XDG_STATE_HOME` to a folder of your own",
+                place.base.display()
+            ),
+        })?;
         check_base(&folder)?;
         for name in &place.beneath {
             folder.make_folder(Path::new(name))?;
@@ -186,6 +192,13 @@ mod tests {
             let error = Place::of(1, xdg.map(OsStr::new), home.map(OsStr::new)).unwrap_err();
             assert!(error.to_string().contains("help: set "), "{error}");
         }
+    }
+
+    #[test]
+    fn a_home_that_is_not_there_is_an_error_with_a_way_out() {
+        let error = StateDir::open(&place(Path::new("/nonexistent"))).unwrap_err();
+        assert!(error.to_string().contains("help: create `/nonexistent`"), "{error}");
+        assert!(!Path::new("/nonexistent").exists());
     }
 
     #[test]

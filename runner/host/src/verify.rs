@@ -2,7 +2,6 @@
 
 use std::io::BufReader;
 
-use agentrc_audit::folder::Folder;
 use agentrc_audit::ledger::{LEDGER_FILE, Runs};
 use agentrc_audit::log::LOG_FILE;
 use agentrc_audit::sign::PublicKey;
@@ -35,8 +34,8 @@ impl StateDir {
     /// # Errors
     /// Something cannot be read; what is wrong with it is in the report.
     pub fn verify_run(&self, id: &str, key: &PublicKey) -> Result<Report, Error> {
-        let (_, runs) = self.ledger_report(key)?;
-        self.verify_log(id, key, &runs)
+        let (_, known) = self.ledger_report(key)?;
+        self.verify_log(id, key, &known)
     }
 
     /// Verifies the ledger and every run.
@@ -44,29 +43,44 @@ impl StateDir {
     /// # Errors
     /// The ledger or the list of runs cannot be read.
     pub fn verify_all(&self, key: &PublicKey) -> Result<Whole, Error> {
-        let (mut ledger, known) = self.ledger_report(key)?;
-        let ids = self.run_ids()?;
-        compare_runs(&mut ledger, &known, &|run| is_id(run) && ids.iter().any(|id| id == run));
-        let runs = ids.into_iter().map(|id| (self.verify_log(&id, key, &known), id));
+        let present = |run: &str| is_id(run) && self.open_run(run).is_ok();
+        let (mut ledger, mut known) = self.ledger_report(key)?;
+        let missing = |known: &Runs| known.0.iter().any(|(run, entry)| !entry.removed && !present(run));
+        if missing(&known) {
+            // It may have been removed since the ledger was read: that entry comes first, so it is there now.
+            (ledger, known) = self.ledger_report(key)?;
+        }
+        compare_runs(&mut ledger, &known, &present);
+        let runs = self.run_ids()?.into_iter().map(|id| (self.verify_log(&id, key, &known), id));
         Ok(Whole { ledger, runs: runs.map(|(report, id)| (id, report)).collect() })
     }
 
     fn verify_log(&self, id: &str, key: &PublicKey, known: &Runs) -> Result<Report, Error> {
         let run = self.open_run(id)?;
-        let mut report = read(run.folder(), LOG_FILE, |reader| verify(reader, id, key))?;
-        report.compare(known.0.get(id));
+        let path = run.folder().path_of(LOG_FILE);
+        let Some(log) = run.folder().find_file(LOG_FILE)? else {
+            // A run that died before its log began left nothing to verify, unless the ledger says otherwise.
+            let mut report = verify(std::io::empty(), id, key).map_err(Error::io("read", &path))?;
+            if let Some(entry) = known.0.get(id) {
+                report.compare(Some(entry));
+            }
+            return Ok(report);
+        };
+        let mut report = verify(BufReader::new(log), id, key).map_err(Error::io("read", &path))?;
+        match known.0.get(id) {
+            Some(entry) => report.compare(Some(entry)),
+            // It may have begun since the ledger was read.
+            None => report.compare(self.ledger_report(key)?.1.0.get(id)),
+        }
         Ok(report)
     }
 
     fn ledger_report(&self, key: &PublicKey) -> Result<(Report, Runs), Error> {
-        read(self.folder(), LEDGER_FILE, |reader| verify_ledger(reader, key))
+        let path = self.folder().path_of(LEDGER_FILE);
+        match self.folder().find_file(LEDGER_FILE)? {
+            Some(file) => verify_ledger(BufReader::new(file), key),
+            None => verify_ledger(std::io::empty(), key),
+        }
+        .map_err(Error::io("read", &path))
     }
-}
-
-fn read<T>(
-    folder: &Folder,
-    name: &str,
-    f: impl FnOnce(BufReader<std::fs::File>) -> std::io::Result<T>,
-) -> Result<T, Error> {
-    f(BufReader::new(folder.open_file(name)?)).map_err(Error::io("read", &folder.path_of(name)))
 }

@@ -219,6 +219,27 @@ fn a_run_that_vanished_otherwise_is_found() {
     assert!(whole.ledger.findings[0].to_string().contains(first.as_str()), "{}", whole.ledger.findings[0]);
 }
 
+#[test]
+fn a_run_that_died_before_its_log_began_is_unfinished_and_one_whose_log_is_gone_is_tampered() {
+    let host = host();
+    let (early, gone) = (host.state.create_run().unwrap(), host.state.create_run().unwrap());
+    finish(&host, &gone, &ended(0));
+    std::fs::remove_file(host.dir.path().join("agentrc/runs").join(gone.id()).join("audit.jsonl")).unwrap();
+    let key = host.state.public_key().unwrap();
+    assert_eq!(host.state.verify_run(early.id(), &key).unwrap().verdict(), Verdict::Unfinished);
+    assert_eq!(host.state.verify_run(gone.id(), &key).unwrap().verdict(), Verdict::Tampered);
+}
+
+#[test]
+fn a_lost_ledger_is_found_by_the_runs_it_should_know() {
+    let host = host();
+    let run = host.state.create_run().unwrap();
+    finish(&host, &run, &ended(0));
+    std::fs::remove_file(host.dir.path().join("agentrc").join(ledger::LEDGER_FILE)).unwrap();
+    let key = host.state.public_key().unwrap();
+    assert_eq!(host.state.verify_run(run.id(), &key).unwrap().verdict(), Verdict::Tampered);
+}
+
 const DIGEST: &str = "abababababababababababababababababababababababababababababababab";
 
 #[test]
