@@ -8,7 +8,11 @@
 //! clock, no environment, no unsafe.
 #![forbid(unsafe_code)]
 
+pub mod code;
 pub mod diag;
+pub mod directive;
+pub mod lex;
+pub mod parse;
 pub mod plan;
 pub mod span;
 pub mod syntax;
