@@ -23,22 +23,23 @@ kernel_fetch() {
 
 # kernel_modules DIR: copies the modules that the guest needs, with what they depend on, in the order of loading.
 kernel_modules() {
-  local dir=$1 release module file number=10
+  local dir=$1 release module file name number=10
   release=$(basename "$dir"/tree/lib/modules/*)
   depmod -b "$dir/tree" "$release" || return 1
   mkdir -p "$dir/modules"
   for module in virtio_pci virtio_blk overlay; do
     while read -r action file _; do
       [ "$action" = insmod ] || continue # `builtin`
-      ls "$dir"/modules | grep -q "^[0-9]*-$(basename "${file%.xz}")\$" && continue
+      name=$(basename "${file%.xz}")
+      compgen -G "$dir/modules/*-$name" >/dev/null && continue # two modules may share one
       case $file in
-        *.xz) xz -dc "$file" >"$dir/modules/$number-$(basename "${file%.xz}")" || return 1 ;;
-        *) cp "$file" "$dir/modules/$number-$(basename "$file")" || return 1 ;;
+        *.xz) xz -dc "$file" >"$dir/modules/$number-$name" || return 1 ;;
+        *) cp "$file" "$dir/modules/$number-$name" || return 1 ;;
       esac
       number=$((number + 1))
-    done < <(modprobe -d "$dir/tree" -S "$release" --show-depends "$module" || echo failed)
+    done < <(modprobe -d "$dir/tree" -S "$release" --show-depends "$module")
   done
-  ls "$dir"/modules/*virtio_blk.ko "$dir"/modules/*overlay.ko >/dev/null
+  compgen -G "$dir/modules/*-virtio_blk.ko" >/dev/null && compgen -G "$dir/modules/*-overlay.ko" >/dev/null
 }
 
 # kernel_initrd DIR: just enough to find the root disk: busybox, the modules, guest/initrd-init.
