@@ -59,6 +59,17 @@ logged() {
   if grep -qE -- "$1" "$log"; then ok "$2"; else not_ok "$2" "nothing matches /$1/ in $log" "$(cat "$log")"; fi
 }
 
+# tests_pass NAME: the behaviour test tests/NAME.rs passes here. It tests both root and an ordinary user itself.
+tests_pass() {
+  local output
+  output=$(AGENTRC_TEST_BINARY=/usr/bin/agentrc AGENTRC_TEST_ATTACKER=/guest/attack "/guest/tests/$1" --test-threads=1 2>&1)
+  if [ $? -eq 0 ] && grep -q '^test result: ok. [1-9][0-9]* passed; 0 failed; 0 ignored' <<<"$output"; then
+    ok "$(grep '^test result' <<<"$output")"
+  else
+    not_ok "tests/$1.rs passes" "$output"
+  fi
+}
+
 case $AS in root) OWNER=0 ;; user | session) OWNER=1000 ;; *) echo "nobody is called $AS"; exit 99 ;; esac
 mkdir -p /run/user/0
 WORK=$(mktemp -d /home/case.XXXXXX)

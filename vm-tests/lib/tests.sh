@@ -1,12 +1,29 @@
-# What is run in the guest: the binary of this tree, and this tree's own integration tests.
+# What is run in the guest: the binary of this tree, and this tree's own behaviour tests with their attacker.
 
-# tests_build: builds them the way `cargo test` does, so that nothing is built twice, and sets $AGENTRC.
+# tests_build: builds them the way `cargo test --workspace` does, so that nothing is built twice. Sets $AGENTRC, and
+# $TESTS to lines of `NAME FILE`.
 tests_build() {
-  if [ -n "${AGENTRC:-}" ]; then return; fi
   say "building"
-  cargo build --quiet --manifest-path "$ROOT/Cargo.toml" -p agentrc --bin agentrc || die "the build failed"
-  AGENTRC=${CARGO_TARGET_DIR:-$ROOT/target}/debug/agentrc
+  TESTS=$(cargo test --quiet --workspace --no-run --message-format=json --manifest-path "$ROOT/Cargo.toml" |
+    jq -r 'select(.reason == "compiler-artifact" and .executable != null and (.package_id | test("/agentrc#")) and
+      (.target.kind | index("test"))) | "\(.target.name) \(.executable)"') || die "the build failed"
+  AGENTRC=${AGENTRC:-${CARGO_TARGET_DIR:-$ROOT/target}/debug/agentrc}
+  [ -x "$AGENTRC" ] || die "there is no $AGENTRC"
 }
 
-# image_tests: puts them into the image.
-image_tests() { :; }
+# image_tests: puts those into the image that a case names in its header, `# tests: NAME…`. Each must exist.
+image_tests() {
+  local name file needed=()
+  for file in "${CASE_FILES[@]}"; do read -ra needed <<<"${needed[*]} $(header "$file" tests)"; done
+  [ ${#needed[@]} -gt 0 ] || return 0
+  for name in "${needed[@]}"; do
+    file=$(sed -n "s/^$name //p" <<<"$TESTS")
+    [ -n "$file" ] || die "there is no behaviour test $name"
+    image_program "$file" "/guest/tests/$name"
+    strip "$IMAGE/guest/tests/$name"
+  done
+  # What the tests themselves call, beside busybox.
+  image_program "$(command -v unshare)"
+  # Static, as the tests make it, so that it also runs where there is nothing.
+  cc -std=gnu11 -O1 -pthread -static -o "$IMAGE/guest/attack" "$ROOT"/tests/attack/*.c || die "the attacker could not be built"
+}
