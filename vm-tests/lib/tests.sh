@@ -3,6 +3,7 @@
 # tests_build: builds them the way `cargo test --workspace` does, so that nothing is built twice. Sets $AGENTRC, and
 # $TESTS to lines of `NAME FILE`.
 tests_build() {
+  if [ -n "${AGENTRC:-}" ] && [ -z "$(tests_needed)" ]; then return; fi
   say "building"
   TESTS=$(cargo test --quiet --workspace --no-run --message-format=json --manifest-path "$ROOT/Cargo.toml" |
     jq -r 'select(.reason == "compiler-artifact" and .executable != null and (.package_id | test("/agentrc#")) and
@@ -11,12 +12,14 @@ tests_build() {
   [ -x "$AGENTRC" ] || die "there is no $AGENTRC"
 }
 
-# image_tests: puts those into the image that a case names in its header, `# tests: NAME…`. Each must exist.
+# tests_needed: the tests that cases name in their headers, `# tests: NAME…`.
+tests_needed() { for file in "${CASE_FILES[@]}"; do header "$file" tests; done | tr ' ' '\n' | sort -u; }
+
+# image_tests: puts those into the image. Each must exist.
 image_tests() {
-  local name file needed=()
-  for file in "${CASE_FILES[@]}"; do read -ra needed <<<"${needed[*]} $(header "$file" tests)"; done
-  [ ${#needed[@]} -gt 0 ] || return 0
-  for name in "${needed[@]}"; do
+  local name file
+  [ -n "$(tests_needed)" ] || return 0
+  for name in $(tests_needed); do
     file=$(sed -n "s/^$name //p" <<<"$TESTS")
     [ -n "$file" ] || die "there is no behaviour test $name"
     image_program "$file" "/guest/tests/$name"
