@@ -13,7 +13,9 @@ pub mod diag;
 pub mod directive;
 pub mod lex;
 pub mod parse;
+pub mod place;
 pub mod plan;
+pub mod render;
 pub mod span;
 pub mod syntax;
 
