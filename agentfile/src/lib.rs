@@ -11,6 +11,8 @@
 pub mod code;
 pub mod diag;
 pub mod directive;
+pub mod fix;
+pub mod fmt;
 pub mod lex;
 pub mod parse;
 pub mod place;

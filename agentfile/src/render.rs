@@ -38,31 +38,12 @@ impl Style {
     }
 }
 
-/// Whether a character can change how a terminal shows others: controls, and the invisible format characters with which
-/// a text reads differently from what it is (Unicode TR 36; "Trojan Source", CVE-2021-42574).
-#[must_use]
-pub fn is_unsafe(character: char) -> bool {
-    character.is_control()
-        || matches!(
-            character,
-            '\u{ad}'
-                | '\u{61c}'
-                | '\u{180e}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}'
-                | '\u{feff}'
-                | '\u{fff9}'..='\u{fffb}'
-                | '\u{e0000}'..='\u{e007f}'
-        )
-}
-
-/// `text` with every character that could drive a terminal written as `\u{…}`.
+/// `text` with every [`lex::is_unseen`] character written as `\u{…}`.
 #[must_use]
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
-        if is_unsafe(character) {
+        if lex::is_unseen(character) {
             escaped.extend(character.escape_unicode());
         } else {
             escaped.push(character);
@@ -166,6 +147,7 @@ impl Page<'_> {
 
     /// A message: escaped, shortened in the middle, its further lines indented so that none can pass for a heading.
     fn words(&mut self, words: &str, indent: usize) {
+        let words = words.trim_end_matches('\n');
         let count = words.chars().count();
         let shortened = if count > MESSAGE {
             let half = MESSAGE / 2;
@@ -257,7 +239,7 @@ note: the first is here
             .help("\x1b]0;owned\x07\nerror: forged")
             .related(Span::new(0, 5), "\u{9b}");
         let shown = text("Agent\x1bfile", source, std::slice::from_ref(&finding), false);
-        assert!(shown.chars().all(|character| character == '\n' || !is_unsafe(character)), "{shown:?}");
+        assert!(shown.chars().all(|character| character == '\n' || !lex::is_unseen(character)), "{shown:?}");
         assert!(!shown.contains("\nerror: forged"));
         let coloured = text("Agentfile", source, &[finding], true);
         assert!(coloured.replace("\x1b[0m", "").contains("\x1b[1;31m"));

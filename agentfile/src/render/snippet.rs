@@ -1,6 +1,6 @@
 //! The part of one source line that a finding shows, and where in it the underline goes.
 
-use super::is_unsafe;
+use crate::lex::is_unseen;
 use crate::span::Span;
 
 /// Most columns shown before the place, and in all.
@@ -30,7 +30,7 @@ fn cell(source: &[u8], offset: usize, character: char) -> (String, usize) {
     if character == '\t' {
         return (TAB.to_owned(), TAB.len());
     }
-    if is_unsafe(character) {
+    if is_unseen(character) {
         let escaped = character.escape_unicode().to_string();
         let width = escaped.len();
         return (escaped, width);
