@@ -1,7 +1,7 @@
 //! Stage 1: lines and words to [`Agentfile`]. Each line is parsed on its own, so a mistake in one never hides the next; all
 //! findings of a file come back together.
 
-mod cred;
+pub(crate) mod cred;
 mod statement;
 mod url;
 mod value;
@@ -167,7 +167,7 @@ impl<'a> Parser<'a> {
                 finding.help(format!("directives are upper case: `{near}`")).fix(keyword.span, near)
             }
             Some(near) => finding.help(format!("did you mean `{near}`?")),
-            None => finding.help("`agentrc check --help` and docs/agentfile.md list them all"),
+            None => finding.help("docs/agentfile.md lists them all"),
         });
     }
 
