@@ -1,7 +1,8 @@
 // The attacker of the behaviour tests: one program, one raw attempt per act. It is run inside a sandbox by
 // `agentrc run`, and outside of it as the positive control. It never judges: it reports what the kernel answered, and
 // holds whatever it gained (descriptors, namespaces, mounts) until it is released, so that the test can look at it
-// from outside.
+// from outside. An attempt that gets through must not harm the machine it runs on: what is changed is the test's own,
+// signals are of a kind that is ignored by default, and what belongs to the system is opened, never written.
 #pragma once
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

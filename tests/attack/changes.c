@@ -25,6 +25,24 @@ static long append(int argc, char **argv) {
     return put(open(argv[0], O_WRONLY | O_APPEND), argv[1]);
 }
 
+// Opens for writing and writes nothing: the descriptor is the proof, and nothing is harmed where nothing refuses it.
+static long open_write(int argc, char **argv) {
+    (void)argc;
+    return open(argv[0], O_WRONLY | O_APPEND | O_CLOEXEC);
+}
+
+// A file without a name in a folder: as hard as creating one, and it goes away by itself.
+static long create_unnamed(int argc, char **argv) {
+    (void)argc;
+    return open(argv[0], O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+}
+
+// A folder that is made and removed again, for file systems without unnamed files.
+static long make_and_remove(int argc, char **argv) {
+    (void)argc;
+    return mkdir(argv[0], 0700) < 0 ? -1 : rmdir(argv[0]);
+}
+
 static long write_mmap(int argc, char **argv) {
     (void)argc;
     int fd = open(argv[0], O_RDWR);
@@ -184,6 +202,9 @@ static long make_setuid(int argc, char **argv) {
 const struct act change_acts[] = {
     {"write", 2, write_path, "PATH TEXT"},
     {"append", 2, append, "PATH TEXT"},
+    {"open-write", 1, open_write, "PATH"},
+    {"create-unnamed", 1, create_unnamed, "DIRECTORY"},
+    {"make-and-remove", 1, make_and_remove, "PATH"},
     {"write-mmap", 1, write_mmap, "PATH"},
     {"truncate", 1, truncate_path, "PATH"},
     {"open-truncate", 1, open_truncate, "PATH"},

@@ -11,7 +11,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-static int signal_number(const char *word) { return strcmp(word, "usr1") == 0 ? SIGUSR1 : (int)number(word); }
+// `urg` is what the victim counts, and everyone else ignores.
+static int signal_number(const char *word) { return strcmp(word, "urg") == 0 ? SIGURG : (int)number(word); }
 
 static long kill_pid(int argc, char **argv) {
     (void)argc;
@@ -53,7 +54,7 @@ static long owner(int argc, char **argv) {
     pid_t to = (pid_t)strtol(argv[0], NULL, 0);
     if (to == 0) to = -getpgrp();
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0) return -1;
-    if (fcntl(ends[0], F_SETOWN, to) < 0 || fcntl(ends[0], F_SETSIG, SIGUSR1) < 0) return -1;
+    if (fcntl(ends[0], F_SETOWN, to) < 0 || fcntl(ends[0], F_SETSIG, SIGURG) < 0) return -1;
     if (fcntl(ends[0], F_SETFL, O_ASYNC | O_NONBLOCK) < 0) return -1;
     long n = write(ends[1], "x", 1);
     usleep(20000);
@@ -64,19 +65,13 @@ static long owner(int argc, char **argv) {
 static long owner_of(int argc, char **argv) {
     (void)argc;
     int fd = (int)number(argv[0]);
-    if (fcntl(fd, F_SETOWN, -getpgrp()) < 0 || fcntl(fd, F_SETSIG, SIGUSR1) < 0) return -1;
+    if (fcntl(fd, F_SETOWN, -getpgrp()) < 0 || fcntl(fd, F_SETSIG, SIGURG) < 0) return -1;
     return fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_ASYNC);
 }
 
 static long slow_group(int argc, char **argv) {
     (void)argc;
-    (void)argv;
-    return setpriority(PRIO_PGRP, 0, 19);
-}
-
-static long slow_user(int argc, char **argv) {
-    (void)argc;
-    return setpriority(PRIO_USER, (id_t)number(argv[0]), 19);
+    return setpriority(PRIO_PGRP, 0, (int)number(argv[0]));
 }
 
 static long shm_attach(int argc, char **argv) {
@@ -86,7 +81,6 @@ static long shm_attach(int argc, char **argv) {
     char *text = shmat(id, NULL, 0);
     if (text == (void *)-1) return -1;
     leak(text, strnlen(text, 64));
-    strcpy(text, "overwritten");
     return 0;
 }
 
@@ -101,7 +95,8 @@ static long shm_attach_id(int argc, char **argv) {
 static long semaphore(int argc, char **argv) {
     (void)argc;
     int id = semget((key_t)number(argv[0]), 0, 0);
-    return id < 0 ? -1 : semctl(id, 0, SETVAL, 7);
+    struct sembuf up = {0, 1, IPC_NOWAIT};
+    return id < 0 ? -1 : semop(id, &up, 1);
 }
 
 static long queue_receive(int argc, char **argv) {
@@ -182,8 +177,7 @@ const struct act ipc_acts[] = {
     {"kill-group", 1, kill_group, "SIGNAL"},
     {"setown", 1, owner, "PID|0"},
     {"setown-of", 1, owner_of, "FD"},
-    {"setpriority-group", 0, slow_group, ""},
-    {"setpriority-user", 1, slow_user, "UID"},
+    {"setpriority-group", 1, slow_group, "NICE"},
     {"shm", 1, shm_attach, "KEY"},
     {"shm-id", 1, shm_attach_id, "ID"},
     {"sem", 1, semaphore, "KEY"},

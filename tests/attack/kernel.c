@@ -1,6 +1,7 @@
 // The kernel's own surface: calls that a program in a sandbox has no business with, and odd ways of making any call.
-// Arguments are chosen so that, where nothing refuses the call, the kernel changes nothing or answers with an error of
-// another kind (EINVAL, ENOEXEC): the same line is the positive control outside.
+// Arguments are chosen so that, where nothing refuses the call, the kernel changes nothing, sets what is set already, or
+// answers with an error of another kind (EINVAL, ENOEXEC): the same line is the positive control outside, and an attempt
+// that gets through a broken sandbox does no harm.
 #include "attack.h"
 #include <linux/bpf.h>
 #include <linux/keyctl.h>
@@ -115,17 +116,19 @@ static long set_day(int argc, char **argv) {
 static long adjust_clock(int argc, char **argv) {
     (void)argc;
     (void)argv;
-    struct timex change = {.modes = ADJ_STATUS};
-    adjtimex(&(struct timex){0});
-    change.status = STA_UNSYNC;
-    return syscall(SYS_adjtimex, &change);
+    struct timex same = {0};
+    adjtimex(&same);
+    same.modes = ADJ_STATUS;
+    return syscall(SYS_adjtimex, &same);
 }
 
 static long adjust_clock_other(int argc, char **argv) {
     (void)argc;
     (void)argv;
-    struct timex change = {.modes = ADJ_STATUS, .status = STA_UNSYNC};
-    return syscall(SYS_clock_adjtime, CLOCK_REALTIME, &change);
+    struct timex same = {0};
+    syscall(SYS_clock_adjtime, CLOCK_REALTIME, &same);
+    same.modes = ADJ_STATUS;
+    return syscall(SYS_clock_adjtime, CLOCK_REALTIME, &same);
 }
 
 static long ctrl_alt_del(int argc, char **argv) {
@@ -136,12 +139,18 @@ static long ctrl_alt_del(int argc, char **argv) {
 
 static long host_name(int argc, char **argv) {
     (void)argc;
-    return sethostname(argv[0], strlen(argv[0]));
+    (void)argv;
+    char same[65];
+    gethostname(same, sizeof same);
+    return sethostname(same, strlen(same));
 }
 
 static long domain_name(int argc, char **argv) {
     (void)argc;
-    return setdomainname(argv[0], strlen(argv[0]));
+    (void)argv;
+    char same[65];
+    if (getdomainname(same, sizeof same) < 0) return -1;
+    return setdomainname(same, strlen(same));
 }
 
 static long load_module(int argc, char **argv) {
@@ -207,8 +216,8 @@ const struct act kernel_acts[] = {
     {"adjtimex", 0, adjust_clock, ""},
     {"clock-adjtime", 0, adjust_clock_other, ""},
     {"reboot-cad", 1, ctrl_alt_del, "on|off"},
-    {"sethostname", 1, host_name, "NAME"},
-    {"setdomainname", 1, domain_name, "NAME"},
+    {"sethostname", 0, host_name, ""},
+    {"setdomainname", 0, domain_name, ""},
     {"init-module", 0, load_module, ""},
     {"finit-module", 1, load_module_file, "PATH"},
     {"delete-module", 0, remove_module, ""},

@@ -139,7 +139,7 @@ static void serve_line(char *line, pid_t *held) {
         printf("= %s ok %ld %d\n", argv[0], report.value, pid);
     else {
         // No report: the child was killed, or became another program. Give the kernel a moment to say which.
-        for (int i = 0; i < 20 && waitpid(pid, &status, WNOHANG) == 0; i++) usleep(2000);
+        for (int i = 0; i < 40 && waitpid(pid, &status, WNOHANG) == 0; i++) usleep(2000);
         if (WIFSIGNALED(status) && status) {
             printf("= %s signal %d %d\n", argv[0], WTERMSIG(status), pid);
             *held = 0;
@@ -155,7 +155,6 @@ static int serve(void) {
     char line[8192];
     pid_t held = 0;
     setvbuf(stdout, NULL, _IOLBF, 8192);
-    signal(SIGUSR1, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
     printf("ready %d\n", getpid());
     while (fgets(line, sizeof line, stdin)) {

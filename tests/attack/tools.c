@@ -8,6 +8,7 @@
 #include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/wait.h>
+#include <termios.h>
 
 static const char *victim_file;
 
@@ -18,14 +19,14 @@ static void note(int signal) {
     close(fd);
 }
 
-// A process outside that writes each SIGUSR1 it gets into a file. It holds a secret in memory and prints where.
+// A process outside that writes each SIGURG it gets into a file. It holds a secret in memory and prints where.
 static int victim(int argc, char **argv) {
     (void)argc;
     static char secret[64];
     victim_file = argv[1];
     snprintf(secret, sizeof secret, "%s", argv[2]);
     struct sigaction action = {.sa_handler = note};
-    sigaction(SIGUSR1, &action, NULL);
+    sigaction(SIGURG, &action, NULL);
     printf("%d %p\n", getpid(), (void *)secret);
     fflush(stdout);
     while (1) pause();
@@ -50,12 +51,12 @@ static int keeper(int argc, char **argv) {
     char *text = shmat(shm, NULL, 0);
     strcpy(text, message.text);
     semctl(sem, 0, SETVAL, 1);
-    for (int i = 0; i < 3; i++) msgsnd(msg, &message, strlen(message.text) + 1, 0);
-    struct mq_attr attributes = {.mq_maxmsg = 3, .mq_msgsize = 64};
+    for (int i = 0; i < 8; i++) msgsnd(msg, &message, strlen(message.text) + 1, 0);
+    struct mq_attr attributes = {.mq_maxmsg = 8, .mq_msgsize = 64};
     mqd_t queue = mq_open(name, O_CREAT | O_RDWR, 0666, &attributes);
     int posix = shm_open(name, O_CREAT | O_RDWR, 0666);
     if (queue < 0 || posix < 0) return perror("keeper: posix"), 1;
-    for (int i = 0; i < 3; i++) mq_send(queue, message.text, strlen(message.text) + 1, 0);
+    for (int i = 0; i < 8; i++) mq_send(queue, message.text, strlen(message.text) + 1, 0);
     if (write(posix, message.text, strlen(message.text)) < 0) return 1;
     printf("%d\n", shm);
     fflush(stdout);
@@ -122,8 +123,18 @@ static int job(int argc, char **argv) {
             tcsetpgrp(0, pid);
             kill(-pid, SIGCONT);
         } else {
+            char typed[256] = {0};
+            struct termios mode;
+            int waiting = 0;
             if (WIFEXITED(status)) dprintf(1, "[exit %d]\n", WEXITSTATUS(status));
             else dprintf(1, "[signal %d]\n", WTERMSIG(status));
+            // What the program left in the input: a shell would now read it as a command.
+            tcgetattr(0, &mode);
+            dprintf(1, "[mode%s%s%s]\n", mode.c_lflag & ICANON ? " icanon" : "", mode.c_lflag & ECHO ? " echo" : "", mode.c_lflag & ISIG ? " isig" : "");
+            mode.c_lflag &= ~(tcflag_t)ICANON;
+            tcsetattr(0, TCSANOW, &mode);
+            if (ioctl(0, FIONREAD, &waiting) == 0 && waiting > 0 && read(0, typed, sizeof typed - 1) > 0) dprintf(1, "[typed %s]\n", typed);
+            dprintf(1, "[done]\n");
             return 0;
         }
     }

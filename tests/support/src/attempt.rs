@@ -50,6 +50,8 @@ pub enum Control {
     HostRoot,
     /// In the same sandbox, with this other line: the same act where it is declared.
     Declared(String),
+    /// The test itself shows, with acts of the same kind, that they work where nothing forbids them.
+    Elsewhere,
     /// It cannot be made to succeed on this machine; why.
     None(&'static str),
 }
@@ -87,18 +89,18 @@ impl<'a> Attempt<'a> {
             arrange();
         }
         let look = || if let Sign::Host(look) = &self.sign { look() } else { String::new() };
-        let before = look();
-        let made = session.attempt(line);
-        let shown = self.shown(lab, session, &made) || before != look();
-        session.release();
-        (shown, made.answer)
+        let (seen, start) = (look(), Holding::of(session.server()));
+        let mut made = session.attempt(line);
+        let shown = self.shown(lab, session, &made, &start) || seen != look();
+        // A program that an attempt became may speak late.
+        made.leaked.extend(session.release());
+        (shown || matches!(self.sign, Sign::Secret) && made.text().contains(&lab.secret), made.answer)
     }
 
-    fn shown(&self, lab: &Lab, session: &Session, made: &Made) -> bool {
-        let start = &session.at_start;
+    fn shown(&self, lab: &Lab, session: &Session, made: &Made, start: &Holding) -> bool {
         let now = made.pid.map(Holding::of).unwrap_or_else(|| start.clone());
         match &self.sign {
-            Sign::Secret => made.leaked.iter().any(|bytes| contains(bytes, lab.secret.as_bytes())),
+            Sign::Secret => made.text().contains(&lab.secret),
             Sign::Bytes => !made.leaked.is_empty(),
             Sign::Descriptor(kind) => now.descriptors.values().any(|link| link.starts_with(kind)),
             Sign::Namespace => made
@@ -123,10 +125,6 @@ impl<'a> Attempt<'a> {
 
 fn line_of<'t>(text: &'t str, start: &str) -> Option<&'t str> {
     text.lines().find(|line| line.starts_with(start))
-}
-
-fn contains(bytes: &[u8], part: &[u8]) -> bool {
-    bytes.windows(part.len()).any(|window| window == part)
 }
 
 /// Makes each attempt under its control, and then inside a sandbox made of `agentfile`; fails with the list of those
@@ -178,6 +176,7 @@ impl Controls {
             Control::HostRoot => Err("the host allows it to root only"),
             Control::OwnNamespaces => Ok(attempt.succeeds(lab, self.own.get_or_insert_with(|| own_namespaces(lab)), line)),
             Control::Declared(line) => Ok(attempt.succeeds(lab, sandbox, line)),
+            Control::Elsewhere => Ok((true, Answer::Value(0))),
             Control::None(why) => Err(why),
         }
     }

@@ -1,6 +1,7 @@
 //! As whom a test runs: root and an ordinary user when the tests are started as root, else the user who started them.
 
-use std::path::Path;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 
 use crate::lab::Lab;
 
@@ -47,17 +48,28 @@ pub fn ordinary() -> Identity {
 
 /// Runs a test as every identity there is, each in a fresh [`Lab`], and checks afterwards that nothing is left.
 ///
-/// `binary` is `env!("CARGO_BIN_EXE_agentrc")`: only a test of that package knows it.
+/// `binary` is `env!("CARGO_BIN_EXE_agentrc")`: only a test of that package knows it. `AGENTRC_TEST_BINARY` names another
+/// one, such as an installed release.
 pub fn as_each(binary: &str, test: impl Fn(&Lab)) {
     if !started_as_root() {
         eprintln!("note: not started as root: this test runs as uid {} only", ordinary().uid);
     }
-    for who in root().into_iter().chain([ordinary()]) {
-        eprintln!("as {} (uid {}):", who.name, who.uid);
-        let lab = Lab::new(Path::new(binary), who);
-        test(&lab);
-        lab.finish();
-    }
+    // One identity's failure does not hide the other's.
+    let failed: Vec<&str> = root()
+        .into_iter()
+        .chain([ordinary()])
+        .filter(|who| {
+            eprintln!("as {} (uid {}):", who.name, who.uid);
+            let run = || {
+                let lab = Lab::new(&chosen(binary), who.clone());
+                test(&lab);
+                lab.finish();
+            };
+            catch_unwind(AssertUnwindSafe(run)).is_err()
+        })
+        .map(|who| who.name)
+        .collect();
+    assert!(failed.is_empty(), "failed as {}", failed.join(" and as "));
 }
 
 /// Runs a test that only root can run (it needs a file system of its own, or another user's files). Started by an ordinary
@@ -65,10 +77,14 @@ pub fn as_each(binary: &str, test: impl Fn(&Lab)) {
 pub fn as_root_only(binary: &str, test: impl Fn(&Lab)) {
     match root() {
         Some(who) => {
-            let lab = Lab::new(Path::new(binary), who);
+            let lab = Lab::new(&chosen(binary), who);
             test(&lab);
             lab.finish();
         }
         None => eprintln!("note: needs root, not run as uid {}", ordinary().uid),
     }
+}
+
+fn chosen(binary: &str) -> PathBuf {
+    std::env::var_os("AGENTRC_TEST_BINARY").map_or_else(|| PathBuf::from(binary), PathBuf::from)
 }

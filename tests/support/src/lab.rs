@@ -1,6 +1,6 @@
 //! One test's folder: an Agentfile's folder, a world outside of it with canaries, and a binary to run.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
@@ -21,6 +21,7 @@ pub struct Lab {
     /// Text that is in files outside and must never come out of a sandbox. New for every lab.
     pub secret: String,
     before: RefCell<Option<Before>>,
+    group: Cell<i32>,
 }
 
 impl Lab {
@@ -30,7 +31,7 @@ impl Lab {
         let folder = tempfile::Builder::new().prefix("agentrc-test-").tempdir_in("/tmp").expect("a folder in /tmp");
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
         let secret = format!("secret-of-{}", folder.path().file_name().expect("a name").to_string_lossy());
-        let lab = Self { folder, who, secret, before: RefCell::new(None) };
+        let lab = Self { folder, who, secret, before: RefCell::new(None), group: Cell::new(0) };
         fs::create_dir(lab.path("bin")).expect("bin");
         fs::copy(binary, lab.binary()).expect("copy of agentrc");
         for name in ["project", "outside", "home", "home/.config", "state", "runtime"] {
@@ -100,8 +101,10 @@ impl Lab {
 
     /// Puts the attacker at a path.
     pub fn attacker(&self, path: impl AsRef<Path>) -> PathBuf {
-        fs::copy(attack::program(), &path).expect("copy of the attacker");
-        self.own(path.as_ref());
+        if !path.as_ref().exists() {
+            fs::copy(attack::program(), &path).expect("copy of the attacker");
+            self.own(path.as_ref());
+        }
         path.as_ref().to_owned()
     }
 
@@ -116,7 +119,12 @@ impl Lab {
         path
     }
 
-    /// Some program, as the lab's identity, with nothing of the caller's environment.
+    /// Puts every command that is started from now on into this process group, instead of one of its own.
+    pub fn join_group(&self, group: u32) {
+        self.group.set(group as i32);
+    }
+
+    /// Some program, as the lab's identity, with nothing of the caller's environment, and the secret in its own.
     pub fn command(&self, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new(program.as_ref());
         command
@@ -127,7 +135,9 @@ impl Lab {
             .env("XDG_STATE_HOME", self.path("state"))
             .env("XDG_RUNTIME_DIR", self.path("runtime"))
             .env("LANG", "C.UTF-8")
-            .current_dir(self.path("project"));
+            .env("CALLERS_SECRET", &self.secret)
+            .current_dir(self.path("project"))
+            .process_group(self.group.get());
         if crate::identity::started_as_root() && !self.who.is_root() {
             command.uid(self.who.uid).gid(self.who.gid);
         }
@@ -165,6 +175,23 @@ impl Lab {
         self.attacker(self.project("attack"));
         let path = self.agentfile(&format!("{agentfile}\nCMD ./attack serve\n"));
         Session::start(self, self.agentrc(["run".as_ref(), "--grant".as_ref(), path.as_os_str()]))
+    }
+
+    /// All that attackers carried out in this output.
+    pub fn leaks(&self, output: &[u8]) -> String {
+        let text = String::from_utf8_lossy(output).into_owned();
+        let lines = text.lines().filter_map(|line| line.strip_prefix("< ")).map(crate::session::unhex);
+        lines.map(|bytes| String::from_utf8_lossy(&bytes).into_owned() + "\n").collect()
+    }
+
+    /// Whether an attacker carried the secret out in this output.
+    pub fn leaked_in(&self, output: &[u8]) -> bool {
+        self.leaks(output).contains(&self.secret)
+    }
+
+    /// Likewise, or any program did in plain text.
+    pub fn leaked(&self, outcome: &Outcome) -> bool {
+        self.leaked_in(&outcome.stdout) || outcome.out().contains(&self.secret)
     }
 
     /// The folders of the runs that this lab's identity has made here, oldest first.

@@ -104,8 +104,8 @@ fn temporary() -> BTreeSet<PathBuf> {
     found
 }
 
-/// Everything below a folder: kind, mode, owner, size, time of change, text (or link), by relative path. Two that are equal
-/// mean that nothing was changed, however briefly a thing looked the same.
+/// Everything below a folder: kind, mode, owner, links, time of change, text (or link), by relative path. Two that are equal
+/// mean that nothing was changed: ctime moves with every change of contents, attributes or names.
 pub fn snapshot(folder: &Path) -> BTreeMap<PathBuf, String> {
     let mut found = BTreeMap::new();
     record(folder, folder, &mut found);
@@ -122,8 +122,8 @@ fn record(root: &Path, path: &Path, into: &mut BTreeMap<PathBuf, String>) {
         String::new()
     };
     let line = format!(
-        "{:o} {}:{} links {} blocks {} mtime {}.{} {content}",
-        metadata.mode(), metadata.uid(), metadata.gid(), metadata.nlink(), metadata.blocks(), metadata.mtime(), metadata.mtime_nsec()
+        "{:o} {}:{} links {} blocks {} changed {}.{} {content}",
+        metadata.mode(), metadata.uid(), metadata.gid(), metadata.nlink(), metadata.blocks(), metadata.ctime(), metadata.ctime_nsec()
     );
     into.insert(path.strip_prefix(root).unwrap_or(path).to_owned(), line);
     if metadata.is_dir() {

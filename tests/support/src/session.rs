@@ -141,19 +141,28 @@ impl Session {
         Made { answer, leaked, pid: pid.parse().ok().and_then(|inside| self.find(inside, Some(self.server))) }
     }
 
-    /// Lets go of what the last attempt held.
+    /// Lets go of what the last attempt held; returns what came out meanwhile.
     #[track_caller]
-    pub fn release(&mut self) {
+    pub fn release(&mut self) -> Vec<Vec<u8>> {
         self.child.send(".\n");
-        let line = self.line();
-        assert_eq!(line, ".", "the attacker's answer to a release");
+        let mut leaked = Vec::new();
+        loop {
+            let line = self.line();
+            match line.strip_prefix("< ") {
+                Some(hex) => leaked.push(unhex(hex)),
+                None => {
+                    assert_eq!(line, ".", "the attacker's answer to a release");
+                    return leaked;
+                }
+            }
+        }
     }
 
     /// An attempt whose gain is not looked at: made and released.
     #[track_caller]
     pub fn act(&mut self, act: &str) -> Made {
-        let made = self.attempt(act);
-        self.release();
+        let mut made = self.attempt(act);
+        made.leaked.extend(self.release());
         made
     }
 
@@ -180,7 +189,8 @@ impl Session {
     }
 }
 
-fn unhex(text: &str) -> Vec<u8> {
+/// Bytes of a line that [`leak`](self) wrote.
+pub(crate) fn unhex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.chars().filter_map(|c| c.to_digit(16)).map(|d| d as u8).collect();
     digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }
