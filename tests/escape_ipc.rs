@@ -1,59 +1,15 @@
 //! Interprocess communication: no signal, shared memory, queue or unix socket of the host is within reach.
 //! (`shared/attacks.md`, "IPC".)
 
-use std::cell::RefCell;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{ChildStdin, ChildStdout, Stdio};
-use std::time::Duration;
 
 use agentrc_test_support::attempt::in_session;
 use agentrc_test_support::listener::Listener;
-use agentrc_test_support::outcome::within;
 use agentrc_test_support::outside;
-use agentrc_test_support::{Attempt, Control, Lab, Sign, as_each, withstand};
+use agentrc_test_support::{Attempt, Control, Helper, Sign, as_each, withstand};
 
 const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
-
-/// A helper of the attacker's program that runs outside, and is killed when dropped.
-struct Helper {
-    process: std::process::Child,
-    input: RefCell<Option<ChildStdin>>,
-    output: RefCell<BufReader<ChildStdout>>,
-}
-
-impl Helper {
-    fn start(lab: &Lab, words: &[&str]) -> Self {
-        let mut command = lab.command(lab.attacker(lab.path("helper")));
-        let mut process = command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("helper");
-        let input = RefCell::new(process.stdin.take());
-        let output = RefCell::new(BufReader::new(process.stdout.take().expect("stdout")));
-        Self { process, input, output }
-    }
-
-    fn line(&self) -> String {
-        let mut line = String::new();
-        self.output.borrow_mut().read_line(&mut line).expect("a line of the helper");
-        line.trim().to_owned()
-    }
-
-    fn ask(&self) -> String {
-        self.input.borrow_mut().as_mut().expect("its input").write_all(b"\n").expect("ask the helper");
-        self.line()
-    }
-}
-
-impl Drop for Helper {
-    fn drop(&mut self) {
-        // The keeper removes what it made when its input ends; the victim waits for ever.
-        self.input.take();
-        if !within(Duration::from_millis(200), || self.process.try_wait().is_ok_and(|ended| ended.is_some())) {
-            let _ = self.process.kill();
-            let _ = self.process.wait();
-        }
-    }
-}
 
 #[test]
 fn signals_reach_no_process_outside() {
@@ -62,7 +18,7 @@ fn signals_reach_no_process_outside() {
         lab.file(&signalled, "");
         // In the process group that `agentrc` and the control are started in, as the other end of a pipe is.
         let victim = Helper::start(lab, &["victim", signalled.to_str().expect("text"), &lab.secret]);
-        let group = victim.process.id();
+        let group = victim.pid();
         lab.join_group(group);
         let pid = victim.line().split(' ').next().map(str::to_owned).expect("its pid");
         let count = || {
@@ -172,7 +128,7 @@ fn the_sockets_of_a_desktop_session_are_not_there() {
         let runtime = lab.path("runtime");
         lab.directory(runtime.join("gnupg"));
         lab.directory(runtime.join("systemd"));
-        let display = 600 + std::process::id() % 1000;
+        let display = 600 + (std::process::id() + lab.who.uid) % 10_000;
         let x11 = Path::new("/tmp/.X11-unix");
         let made_x11 = fs::create_dir(x11).is_ok();
         let names = [

@@ -145,7 +145,7 @@ static long unix_connect(int argc, char **argv) {
     int kind = argc > 1 && strcmp(argv[1], "packet") == 0 ? SOCK_SEQPACKET : SOCK_STREAM;
     int fd = socket(AF_UNIX, kind | SOCK_CLOEXEC, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *)&to, length) < 0) return -1;
-    return write(fd, "attack\n", 7);
+    return send(fd, "attack\n", 7, MSG_NOSIGNAL);
 }
 
 static long unix_send(int argc, char **argv) {

@@ -46,7 +46,9 @@ static long x32(int argc, char **argv) {
 
 static long add_key_user(int argc, char **argv) {
     (void)argc;
-    return syscall(SYS_add_key, "user", argv[0], "secret", 6UL, KEY_SPEC_USER_KEYRING);
+    long key = syscall(SYS_add_key, "user", argv[0], "secret", 6UL, KEY_SPEC_USER_KEYRING);
+    if (key >= 0) syscall(SYS_keyctl, KEYCTL_SET_TIMEOUT, key, 30UL, 0UL, 0UL);
+    return key;
 }
 
 static long search_key(int argc, char **argv) {

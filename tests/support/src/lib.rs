@@ -7,6 +7,7 @@
 pub mod attack;
 pub mod attempt;
 pub mod audit;
+pub mod helper;
 pub mod identity;
 pub mod lab;
 pub mod leftovers;
@@ -17,6 +18,7 @@ pub mod session;
 pub mod terminal;
 
 pub use attempt::{Attempt, Control, Sign, withstand};
+pub use helper::Helper;
 pub use identity::{Identity, as_each, as_root_only};
 pub use lab::Lab;
 pub use outcome::{Child, Outcome};
