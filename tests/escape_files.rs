@@ -100,7 +100,9 @@ fn secrets_of_the_host_system_are_not_in_the_base() {
             Attempt::new("/run", "list /run", Sign::Bytes, Control::Host),
             Attempt::new("/var/lib", "list /var/lib", Sign::Bytes, Control::Host),
             Attempt::new("/sys", "list /sys/kernel", Sign::Bytes, Control::Host),
-            Attempt::new("the disks", "read /proc/partitions", Sign::Bytes, Control::Host),
+            Attempt::new("keys", "read /proc/keys", Sign::Bytes, Control::None("the caller may have none")),
+            Attempt::new("kernel memory", "read /proc/kcore", Sign::Bytes, Control::HostRoot),
+            Attempt::new("timers", "read /proc/timer_list", Sign::Bytes, Control::HostRoot),
         ]);
     });
 }

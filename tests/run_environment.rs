@@ -23,7 +23,7 @@ fn the_environment_is_made_from_scratch() {
         for name in [
             "LD_LIBRARY_PATH", "LD_DEBUG_OUTPUT", "BASH_ENV", "ENV", "PYTHONSTARTUP", "PYTHONPATH", "NODE_OPTIONS", "PERL5OPT", "PERL5LIB", "RUBYOPT", "GIT_DIR",
             "GIT_SSH_COMMAND", "GIT_EXTERNAL_DIFF", "GIT_CONFIG_COUNT", "GIT_EDITOR", "EDITOR", "PAGER", "LESSOPEN", "SSH_AUTH_SOCK", "AWS_SECRET_ACCESS_KEY",
-            "GITHUB_TOKEN", "ANTHROPIC_API_KEY", "http_proxy", "KUBECONFIG", "JAVA_TOOL_OPTIONS", "TMPDIR", "IFS", "PS4", "PROMPT_COMMAND", "XDG_DATA_HOME",
+            "GITHUB_TOKEN", "ANTHROPIC_API_KEY", "http_proxy", "KUBECONFIG", "JAVA_TOOL_OPTIONS", "IFS", "PS4", "PROMPT_COMMAND", "XDG_DATA_HOME",
             "AGENTRC_FAULT", "AGENTRC_TEST", "TERM", "COLUMNS", "DISPLAY", "SUDO_USER", "LS_COLORS",
         ] {
             command.env(name, lab.outside("planted"));
@@ -34,7 +34,7 @@ fn the_environment_is_made_from_scratch() {
         let out = outcome.out();
         let mut names: Vec<_> = out.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
         names.sort_unstable();
-        assert_eq!(names, ["HOME", "LANG", "PATH", "USER"], "as {}:\n{out}", lab.who.name);
+        assert_eq!(names, ["HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TMPDIR", "USER"], "as {}:\n{out}", lab.who.name);
         assert!(out.contains("LANG=C.UTF-8\n"), "{out}");
         assert!(!out.contains("agentrc-test-"), "as {}: a path of the host is in it:\n{out}", lab.who.name);
     });

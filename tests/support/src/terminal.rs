@@ -3,9 +3,11 @@
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
@@ -16,6 +18,7 @@ use crate::outcome::{Child, Outcome, PATIENCE, within};
 pub struct Terminal {
     master: std::fs::File,
     shown: Arc<Mutex<Vec<u8>>>,
+    closed: Arc<AtomicBool>,
     child: Child,
     /// Path of the slave on the host.
     pub slave: PathBuf,
@@ -46,9 +49,16 @@ impl Terminal {
         let master = std::fs::File::from(master);
         let shown = Arc::<Mutex<Vec<u8>>>::default();
         let (mut screen, into) = (master.try_clone().expect("dup"), Arc::clone(&shown));
+        let closed = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&closed);
         std::thread::spawn(move || {
             let mut buffer = [0_u8; 4096];
-            loop {
+            while !stop.load(Ordering::SeqCst) {
+                let mut ready = [PollFd::new(&screen, PollFlags::IN)];
+                let patience = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
+                if rustix::event::poll(&mut ready, Some(&patience)).is_err() || ready[0].revents().is_empty() {
+                    continue;
+                }
                 match screen.read(&mut buffer) {
                     Ok(n @ 1..) => into.lock().expect("lock").extend_from_slice(&buffer[..n]),
                     // EIO until the slave is opened, and after its last user has gone.
@@ -56,7 +66,7 @@ impl Terminal {
                 }
             }
         });
-        Self { master, shown, child, slave }
+        Self { master, shown, closed, child, slave }
     }
 
     /// Types.
@@ -86,11 +96,21 @@ impl Terminal {
         self.child.pid()
     }
 
+    /// Closes the terminal, as a closed window does.
+    pub fn hang_up(self) {
+        self.closed.store(true, Ordering::SeqCst);
+        drop(self.master);
+        // The reader has a descriptor, too: it notices within a few milliseconds.
+        std::thread::sleep(Duration::from_millis(20));
+        self.child.finish();
+    }
+
     /// Waits for its end.
     #[track_caller]
     pub fn finish(self) -> (Outcome, String) {
         let outcome = self.child.finish();
         std::thread::sleep(Duration::from_millis(20));
+        self.closed.store(true, Ordering::SeqCst);
         let screen = String::from_utf8_lossy(&self.shown.lock().expect("lock")).into_owned();
         (outcome, screen)
     }
