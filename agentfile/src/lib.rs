@@ -8,8 +8,14 @@
 //! clock, no environment, no unsafe.
 #![forbid(unsafe_code)]
 
+pub mod code;
 pub mod diag;
+pub mod directive;
+pub mod lex;
+pub mod parse;
+pub mod place;
 pub mod plan;
+pub mod render;
 pub mod span;
 pub mod syntax;
 

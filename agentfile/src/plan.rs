@@ -291,6 +291,8 @@ pub struct LandlockRule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FileRights {
+    /// List directories, and nothing else: for `/`, so that `ls /` shows what the mount table shows.
+    List,
     /// Read files and list directories.
     Read,
     /// `Read`, and execute.

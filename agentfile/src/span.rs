@@ -30,7 +30,7 @@ impl Span {
 /// Unicode scalar values. Rules that no line of the Agentfile asked for (the base system, the runner's own floor)
 /// have line 0 and name the data file that holds them, such as `policies/base.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[serde(into = "String", from = "String")]
 pub struct Origin {
     /// File name as shown to people, for example `Agentfile`.
     pub file: String,
@@ -70,16 +70,14 @@ impl From<Origin> for String {
     }
 }
 
-impl TryFrom<String> for Origin {
-    type Error = std::convert::Infallible;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
+impl From<String> for Origin {
+    fn from(text: String) -> Self {
         let mut parts = text.rsplitn(3, ':');
         let column = parts.next().and_then(|part| part.parse().ok());
         let line = parts.next().and_then(|part| part.parse().ok());
-        Ok(match (parts.next(), line, column) {
+        match (parts.next(), line, column) {
             (Some(file), Some(line), Some(column)) => Self { file: file.to_owned(), line, column },
             _ => Self::builtin(&text),
-        })
+        }
     }
 }

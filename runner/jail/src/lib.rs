@@ -1,1 +1,103 @@
-//! agentrc
+//! Stage 5: arms a plan layer by layer, proves from inside that each holds, and only then executes the command.
+//!
+//! ```text
+//! supervisor:  resolve ─ prepare every layer ─ clone3 ─────────────── judge ─ record ─ go ─ supervise ─ reap
+//! init (1):                                      └ apply every layer ─ fork ─ reap, forward signals
+//! agent (2):                                                            └ probe ─ evidence ─ (go) ─ exec
+//! ```
+//!
+//! No policy is made here: everything comes from the [`Plan`]. Between clone and exec nothing allocates or locks.
+#![deny(unsafe_code)]
+
+#[cfg(not(all(target_os = "linux", target_endian = "little")))]
+compile_error!("agentrc runs on little-endian Linux");
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+
+use agentfile::plan::Plan;
+use agentrc_audit::event::Event;
+
+mod cgroup;
+mod channel;
+mod child;
+mod fault;
+mod init;
+mod launch;
+mod layer;
+pub mod probe;
+mod protect;
+mod prove;
+mod pty;
+mod refusal;
+mod resolve;
+mod step;
+mod supervise;
+mod sys;
+
+pub use launch::launch;
+pub use refusal::Refusal;
+pub use step::Step;
+
+#[cfg(feature = "fault-injection")]
+pub use child::Guarded;
+#[cfg(feature = "fault-injection")]
+pub use fault::{arm as arm_fault, passed as passed_step};
+
+/// One run, as the command line asks for it.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// What will be enforced.
+    pub plan: &'a Plan,
+    /// Its digest, for the record.
+    pub plan_sha256: &'a str,
+    /// The Agentfile, for the record.
+    pub agentfile: &'a Path,
+    /// The folder that the plan's `./` paths are relative to.
+    pub folder: &'a Path,
+    /// What the plan's `~/` paths are relative to.
+    pub home: Option<&'a Path>,
+    /// agentrc's state directory, which no bind may show.
+    pub state: &'a Path,
+    /// This run's own folder in it, existing, for the layers of private copies; its name is the run's.
+    pub run: &'a Path,
+    /// Arguments after those of the plan's command.
+    pub arguments: &'a [OsString],
+    /// Version of agentrc, for the record.
+    pub version: &'a str,
+}
+
+/// Where events go. Any error ends the run: before the command is executed it is a refusal, afterwards a kill.
+pub trait Recorder {
+    /// Records one event; it is written when this returns.
+    ///
+    /// # Errors
+    /// Why it could not be written.
+    fn record(&mut self, event: &Event) -> Result<(), String>;
+
+    /// Whether events can still be recorded; asked several times a second while the agent runs.
+    ///
+    /// # Errors
+    /// Why not.
+    fn check(&mut self) -> Result<(), String>;
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// What `agentrc run` returns: the program's own; 126, 127 when it could not be executed; 128 + a signal.
+    pub exit_code: i32,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// Why the supervisor killed it, if it did.
+    pub killed: Option<String>,
+    /// Why the command could not be executed, if it could not.
+    pub exec_failed: Option<String>,
+    /// From the beginning of the launch to the end.
+    pub wall: Duration,
+    /// User and system time of everything in the sandbox that was waited for.
+    pub cpu: Duration,
+    /// Peak resident set of the largest process, in KiB.
+    pub peak_rss_kib: u64,
+}

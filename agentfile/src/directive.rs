@@ -1,0 +1,249 @@
+//! The one table of directives: from it come the parser's keyword lookup, "did you mean", the help of findings, the
+//! reference in `docs/agentfile.md`, completions and the runner support statement.
+
+/// How a directive's arguments are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// Words of one line.
+    Line,
+    /// Words of one line, with double quotes.
+    Command,
+    /// A block until `END`.
+    Block,
+    /// A block, or one word on the line.
+    BlockOrFile,
+}
+
+/// What this version of the runner does with a directive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Support {
+    /// Enforced, or the run is refused.
+    Enforced,
+    /// Parsed, checked and compiled into the plan; a run that needs it is refused.
+    Refused,
+    /// Honoured where it names what this runner does, an error otherwise.
+    Hint,
+}
+
+/// One directive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Directive {
+    /// Its keyword.
+    pub keyword: &'static str,
+    /// Its arguments, as documentation writes them.
+    pub grammar: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+    /// What it means, in a paragraph.
+    pub meaning: &'static str,
+    /// A line that is right.
+    pub example: &'static str,
+    /// Class in `agentrc plan`: `agent`, `files`, `network`, `tools`, `credentials`, `memory`, `policy`, `limits`, `audit`, `hints`.
+    pub class: &'static str,
+    /// How its arguments are read.
+    pub shape: Shape,
+    /// Fewest and most arguments on the line.
+    pub arity: (usize, usize),
+    /// What this version does with it.
+    pub support: Support,
+}
+
+const MANY: usize = usize::MAX;
+
+macro_rules! table {
+    ($($keyword:literal $shape:ident $least:literal ..= $most:expr, $support:ident, $class:literal;
+       $grammar:literal; $summary:literal; $meaning:literal; $example:literal;)*) => {
+        /// All directives, in the order of the specification.
+        pub const DIRECTIVES: &[Directive] = &[$(Directive {
+            keyword: $keyword, grammar: $grammar, summary: $summary, meaning: $meaning, example: $example,
+            class: $class, shape: Shape::$shape, arity: ($least, $most), support: Support::$support,
+        }),*];
+    };
+}
+
+table! {
+    "AGENT" Line 1..=1, Enforced, "agent";
+        "AGENT name"; "Names the agent.";
+        "The name is a DNS label; it is the Cedar principal `AgentRC::Agent::\"name\"` and the host name inside. Without this line it is inferred from the folder's name.";
+        "AGENT reviewer";
+    "FROM" Line 1..=1, Enforced, "agent";
+        "FROM scratch | image | package"; "Says what the root filesystem is made of.";
+        "Without this line: the host's `/usr` and what belongs to it, read-only. `scratch`: nothing. An image or package reference is refused at `run` until packages exist.";
+        "FROM scratch";
+    "CMD" Command 1..=MANY, Enforced, "agent";
+        "CMD program [argument…]"; "Says what is executed, directly, without a shell.";
+        "An argument that starts with `./` must be in the Agentfile's folder; it is shown read-only under `/agentrc/src`, and the argument becomes that path. Double quotes group (an extension of draft 4).";
+        "CMD python3 ./agent.py";
+    "TOOL" Line 1..=1, Refused, "tools";
+        "TOOL namespace:name"; "Declares a tool.";
+        "`utcp:file_read`, `mcp:server.tool`, `local:./tools/lint`. A declaration is not a permit: it also needs an `ALLOW invoke` or a policy.";
+        "TOOL local:./tools/lint";
+    "TOOLSET" Line 1..=1, Refused, "tools";
+        "TOOLSET namespace:name | registry://…@sha256:…"; "Declares a fixed list of tools.";
+        "Expands to the list that the lockfile pins.";
+        "TOOLSET utcp:files";
+    "FUNCTION" Line 1..=1, Refused, "tools";
+        "FUNCTION ./path.py:symbol | name"; "Declares a typed function.";
+        "Run by an adapter inside a sandbox; needs a permit as a tool does.";
+        "FUNCTION ./score.py:score";
+    "SKILL" Line 1..=1, Enforced, "tools";
+        "SKILL name | ./dir | reference"; "Shows a skill to the agent.";
+        "A folder with `SKILL.md`, read-only under `/agentrc/src` and `/agentrc/skills`. A skill named by name or reference is refused at `run` until packages exist.";
+        "SKILL ./skills/review";
+    "SERVER" Line 2..=2, Refused, "network";
+        "SERVER name url"; "Declares a remote tool server.";
+        "Implies exactly that host and port as egress for the broker, not for the agent.";
+        "SERVER search https://tools.example.com/mcp";
+    "MCP" Line 1..=1, Refused, "tools";
+        "MCP name | registry://…@version"; "Declares an MCP server.";
+        "Started or reached by the broker, in a sandbox of its own.";
+        "MCP registry://example/files@1.2.0";
+    "URL" Line 1..=1, Refused, "network";
+        "URL https://host[:port][/path] | http://… | tcp://host:port | https://*.suffix"; "Allows one network destination.";
+        "Without any, there is no network at all. A path makes it a rule on requests.";
+        "URL https://api.example.com";
+    "CRED" Line 2..=MANY, Refused, "credentials";
+        "CRED name source [host:H …] [inject:header|query]"; "Lets the gateway use a credential for the agent.";
+        "Sources: `env:VAR`, `file:path`, `dotenv:path`, `keyring:key`, `vault://path#key`, `command:` (host configuration only). The agent sees a placeholder; the value is put in by the gateway, only towards the bound hosts. Older forms: `CRED url auth-type source`, `CRED name url auth-type source`.";
+        "CRED openai env:OPENAI_API_KEY host:api.openai.com inject:header";
+    "BROKER" Line 1..=1, Refused, "credentials";
+        "BROKER vault | local"; "Asks for a family of credential broker.";
+        "Refused where the host has no such broker.";
+        "BROKER local";
+    "BIND" Line 2..=3, Enforced, "files";
+        "BIND source target [copy | direct | ro | rw]"; "Shows a host path inside.";
+        "`copy` (what two arguments mean): a private writable copy, to be reviewed with `agentrc diff`. `rw` or `direct`: the host's own files, writable, but for protected paths. `ro`: read-only. A source outside the Agentfile's folder needs a grant.";
+        "BIND ./src /work rw";
+    "MOUNT" Line 2..=2, Enforced, "files";
+        "MOUNT path ro | rw"; "Names a path that the agent expects.";
+        "Without a BIND to it: an empty private directory, gone after the run.";
+        "MOUNT /scratch rw";
+    "MEMORY" Line 4..=4, Refused, "memory";
+        "MEMORY name schema-path schema:Type mode:ro|rw"; "Declares a bounded store.";
+        "Behind the broker; its values are validated against the JSON Schema.";
+        "MEMORY notes ./notes.schema.json schema:Note mode:rw";
+    "POLICY" Block 0..=0, Enforced, "policy";
+        "POLICY … END"; "Adds Cedar policies.";
+        "Verbatim until a line that is only `END`; validated strictly against `policies/agentrc.cedarschema`. Policies on `filesystem.*` become Landlock rules and mounts, or an error.";
+        "POLICY\nforbid (principal, action == AgentRC::Action::\"filesystem.write\", resource)\nwhen { context.path == \"/work/config.toml\" };\nEND";
+    "ALLOW" Line 2..=2, Enforced, "policy";
+        "ALLOW verb target"; "Permits one thing.";
+        "Verbs: `invoke`, `read`, `write`, `egress`, `resolve`. Lowered to Cedar; a permit of a path also needs a BIND or MOUNT that shows it.";
+        "ALLOW invoke local:./tools/lint";
+    "DENY" Line 2..=2, Enforced, "policy";
+        "DENY verb target"; "Forbids one thing, whatever allows it.";
+        "Verbs as for ALLOW. `DENY read` hides a path, `DENY write` makes it read-only. The same unconditional ALLOW and DENY of one target is an error.";
+        "DENY read /work/.env";
+    "RATELIMIT" Line 2..=2, Refused, "limits";
+        "RATELIMIT target N/unit"; "Bounds how often.";
+        "A token bucket in the broker or gateway; units `s`, `min`, `hour`, `day`.";
+        "RATELIMIT api.example.com 60/min";
+    "LIMIT" Line 2..=2, Enforced, "limits";
+        "LIMIT name value[/unit]"; "Bounds a resource.";
+        "`memory`, `cpu`, `pids` by the cgroup, `open_files` by rlimit, `disk` by the private file systems' size, `wall` by the supervisor; one that this machine cannot enforce is a refusal. `tool_calls`, `network_requests`, `max_output`, `egress_bytes` are the broker's and the gateway's, and refused at `run` until those exist.";
+        "LIMIT memory 2G";
+    "TIMEOUT" Line 1..=1, Enforced, "limits";
+        "TIMEOUT seconds"; "Bounds the wall time of the run.";
+        "At its end everything in the sandbox is killed.";
+        "TIMEOUT 600";
+    "SLICE" Line 1..=2, Enforced, "limits";
+        "SLICE cpu=N mem=MiB"; "Bounds CPUs and memory.";
+        "As `LIMIT cpu` and `LIMIT memory`.";
+        "SLICE cpu=2 mem=2048";
+    "AUDIT" Line 1..=1, Enforced, "audit";
+        "AUDIT off | basic | all | compliance"; "Says what must be recorded.";
+        "`off`: start and end. `basic` (the default): also denials and limits. `all`: every decision. `compliance`: also each line on stable storage before what it describes. What cannot be recorded does not run.";
+        "AUDIT all";
+    "TRACE" Line 1..=1, Refused, "audit";
+        "TRACE on | off | otlp://host:port"; "Exports traces.";
+        "OpenTelemetry, from outside the sandbox.";
+        "TRACE off";
+    "SOP" BlockOrFile 0..=1, Enforced, "agent";
+        "SOP … END | SOP ./file.md"; "Gives the agent its operating procedure.";
+        "Text at `/agentrc/SOP`. It never grants authority.";
+        "SOP ./procedure.md";
+    "HEALTHCHECK" Command 3..=MANY, Refused, "limits";
+        "HEALTHCHECK --interval=S --timeout=S [--retries=N] CMD program [argument…]"; "Probes the agent from inside.";
+        "A failure is an event; `retries` in a row end the run.";
+        "HEALTHCHECK --interval=30 --timeout=5 CMD ./alive.sh";
+    "IMAGE" Line 1..=MANY, Hint, "hints";
+        "IMAGE …"; "Placement hint."; "Unsupported here."; "IMAGE example";
+    "ISOLATION" Line 1..=MANY, Hint, "hints";
+        "ISOLATION local"; "Placement hint."; "`local` is what this runner does; anything else is an error."; "ISOLATION local";
+    "BACKEND" Line 1..=MANY, Hint, "hints";
+        "BACKEND …"; "Placement hint."; "Unsupported here."; "BACKEND example";
+    "PLUGIN" Line 1..=MANY, Hint, "hints";
+        "PLUGIN network | filesystem | secrets"; "Names a part of the runner that is needed."; "Those three are built in; anything else is an error."; "PLUGIN filesystem";
+    "SHELL" Line 1..=MANY, Hint, "hints";
+        "SHELL …"; "Hint."; "Unsupported here: CMD is executed without a shell."; "SHELL /bin/sh";
+    "OPTIMIZER" Line 1..=MANY, Hint, "hints";
+        "OPTIMIZER …"; "Hint."; "Unsupported here."; "OPTIMIZER example";
+}
+
+/// Keywords that only the newer dialect (draft 5, 6) has.
+pub const NEWER: &[&str] = &["IDENTITY", "CAPABILITY", "COPY"];
+
+/// The directive with this keyword.
+#[must_use]
+pub fn find(keyword: &str) -> Option<&'static Directive> {
+    DIRECTIVES.iter().find(|directive| directive.keyword == keyword)
+}
+
+/// The keyword that was probably meant, for "did you mean": at most two edits away.
+#[must_use]
+pub fn nearest(keyword: &str) -> Option<&'static str> {
+    // Longer words are no near miss of any keyword, and must not cost more than a short one.
+    if keyword.len() > 16 {
+        return None;
+    }
+    let upper = keyword.to_ascii_uppercase();
+    DIRECTIVES
+        .iter()
+        .map(|directive| (distance(&upper, directive.keyword), directive.keyword))
+        .min()
+        .filter(|(edits, near)| *edits <= 2 && *edits < near.len())
+        .map(|(_, near)| near)
+}
+
+/// Edits (insert, remove, replace) from one word to another.
+fn distance(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
+    for (index, left) in from.chars().enumerate() {
+        let mut diagonal = index;
+        let mut before = index + 1;
+        for (cell, right) in row.iter_mut().skip(1).zip(to.chars()) {
+            let replaced = diagonal + usize::from(left != right);
+            diagonal = *cell;
+            before = replaced.min(*cell + 1).min(before + 1);
+            *cell = before;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = index + 1;
+        }
+    }
+    row.last().copied().unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_misses_are_found_and_far_ones_are_not() {
+        assert_eq!(nearest("TOOOL"), Some("TOOL"));
+        assert_eq!(nearest("bind"), Some("BIND"));
+        assert_eq!(nearest("TIMOUT"), Some("TIMEOUT"));
+        assert_eq!(nearest("XYZZY"), None);
+        assert_eq!(nearest(&"A".repeat(100_000)), None);
+        assert_eq!(distance("kitten", "sitting"), 3);
+    }
+
+    #[test]
+    fn every_example_of_the_table_parses_without_errors() {
+        for directive in DIRECTIVES {
+            let (file, findings) = crate::parse::parse(directive.example.as_bytes());
+            assert!(findings.is_empty(), "{}: {findings:?}", directive.keyword);
+            assert_eq!(file.statements.len(), 1, "{}", directive.keyword);
+        }
+    }
+}

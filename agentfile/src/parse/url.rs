@@ -1,0 +1,225 @@
+//! URL patterns: `scheme://host[:port][/path]`. Strict on purpose: a spelling that two programs read differently (an address in
+//! octal, a user before an `@`, an encoded slash) is how one allowed host becomes another.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use crate::diag::Diagnostic;
+use crate::syntax::{Scheme, UrlPattern, Word};
+
+/// Parses one pattern.
+pub(super) fn parse(word: &Word) -> Result<UrlPattern, Diagnostic> {
+    let wrong = |message: String, help: &str| Err(Diagnostic::error("E013", word.span, message).help(help));
+    let text = word.text.as_str();
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return wrong(
+            format!("`{text}` has no scheme"),
+            "write `https://host`, `http://host` or `tcp://host:port`",
+        );
+    };
+    let scheme = match scheme {
+        "https" => Scheme::Https,
+        "http" => Scheme::Http,
+        "tcp" => Scheme::Tcp,
+        other => {
+            return wrong(format!("there is no scheme `{other}`"), "write `https://`, `http://` or `tcp://`");
+        }
+    };
+    if let Some(bad) = rest.chars().find(|character| !character.is_ascii_graphic()) {
+        return wrong(
+            format!("`{}` cannot be in a URL", bad.escape_default()),
+            "write an international name in its `xn--` form",
+        );
+    }
+    let (authority, path) = match rest.find('/') {
+        Some(slash) => rest.split_at(slash),
+        None => (rest, ""),
+    };
+    for (bad, why) in [
+        ('@', "a user"),
+        ('%', "an encoded character"),
+        ('?', "a query"),
+        ('#', "a fragment"),
+        ('\\', "a backslash"),
+    ] {
+        if rest.contains(bad) {
+            return wrong(
+                format!("{why} (`{bad}`) is no part of a destination"),
+                "name the host, the port and a plain path prefix only",
+            );
+        }
+    }
+    let (host, port) = split_port(authority);
+    let port = match (port, scheme) {
+        (None, Scheme::Https) => 443,
+        (None, Scheme::Http) => 80,
+        (None, Scheme::Tcp) => {
+            return wrong("`tcp://` has no default port".to_owned(), "write it: `tcp://host:5432`");
+        }
+        (Some(port), _) => {
+            let plain = port.bytes().all(|byte| byte.is_ascii_digit()) && !port.starts_with('0');
+            match port.parse::<u16>().ok().filter(|number| plain && *number > 0) {
+                Some(number) => number,
+                None => {
+                    return wrong(format!("`{port}` is not a port"), "a port is a number from 1 to 65535");
+                }
+            }
+        }
+    };
+    let host = match host_name(host) {
+        Ok(host) => host,
+        Err((message, help)) => return wrong(message, help),
+    };
+    if scheme == Scheme::Tcp && !path.is_empty() {
+        return wrong("a `tcp://` destination has no path".to_owned(), "remove the path, or use `https://`");
+    }
+    if path.contains("//") || path.split('/').any(|part| part == "." || part == "..") {
+        return wrong(format!("the path `{path}` is not in its plain form"), "remove `//`, `.` and `..`");
+    }
+    let path = Some(path).filter(|path| !path.is_empty() && *path != "/").map(str::to_owned);
+    Ok(UrlPattern { word: word.clone(), scheme, host, port, path })
+}
+
+/// `host[:port]`, with an IPv6 address in brackets.
+fn split_port(authority: &str) -> (&str, Option<&str>) {
+    match authority.rfind(']') {
+        Some(bracket) => {
+            let (host, rest) = authority.split_at(bracket + 1);
+            (host, rest.strip_prefix(':').or(Some(rest).filter(|rest| !rest.is_empty())))
+        }
+        None => authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port))),
+    }
+}
+
+type Refused = (String, &'static str);
+
+/// A DNS name in lower case, an address, or `*.suffix`.
+fn host_name(host: &str) -> Result<String, Refused> {
+    if let Some(address) = host.strip_prefix('[') {
+        let address = address.strip_suffix(']').and_then(|address| address.parse::<Ipv6Addr>().ok());
+        return address
+            .map(|address| address.to_string())
+            .ok_or_else(|| (format!("`{host}` is not an IPv6 address"), "write `[2001:db8::1]`"));
+    }
+    let (wildcard, name) = match host.strip_prefix("*.") {
+        Some(suffix) => (true, suffix),
+        None => (false, host),
+    };
+    if name.contains('*') {
+        return Err((
+            format!("`{host}` has a `*` that is not the whole first label"),
+            "write `*.example.com`, or name the hosts",
+        ));
+    }
+    if name.is_empty() {
+        return Err(("the host is missing".to_owned(), "write `https://host`"));
+    }
+    if name.ends_with('.') {
+        return Err((format!("`{host}` ends in a dot"), "leave the dot out"));
+    }
+    let labels: Vec<&str> = name.split('.').collect();
+    for label in &labels {
+        let plain = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+        if label.is_empty() || label.len() > 63 || !plain || label.starts_with('-') || label.ends_with('-') {
+            return Err((
+                format!("`{host}` is not a host name"),
+                "a label has letters, digits and inner hyphens, at most 63",
+            ));
+        }
+    }
+    if name.len() > 253 {
+        return Err((format!("`{host}` is longer than 253 characters"), "no DNS name is"));
+    }
+    // Whatever ends in a number is an address (WHATWG URL, "ends in a number"), and has one spelling.
+    let numeric = labels.last().is_some_and(|last| {
+        last.bytes().all(|byte| byte.is_ascii_digit())
+            || last
+                .strip_prefix("0x")
+                .or(last.strip_prefix("0X"))
+                .is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    });
+    if numeric {
+        return match name.parse::<Ipv4Addr>() {
+            Ok(address) if !wildcard => Ok(address.to_string()),
+            _ => Err((
+                format!("`{host}` is an unusual spelling of an address"),
+                "write four decimal numbers: `192.0.2.1`",
+            )),
+        };
+    }
+    if wildcard && labels.len() < 2 {
+        return Err((
+            format!("`{host}` would be every host of a top-level domain"),
+            "name at least two labels: `*.example.com`",
+        ));
+    }
+    let name = name.to_ascii_lowercase();
+    Ok(if wildcard { format!("*.{name}") } else { name })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::span::Span;
+
+    fn parse_text(text: &str) -> Result<UrlPattern, String> {
+        parse(&Word { text: text.to_owned(), span: Span::new(0, text.len()) })
+            .map_err(|finding| finding.message)
+    }
+
+    #[test]
+    fn good_patterns() {
+        let url = parse_text("https://API.Example.com").unwrap();
+        assert_eq!((url.host.as_str(), url.port, url.path), ("api.example.com", 443, None));
+        let url = parse_text("http://127.0.0.1:11434/").unwrap();
+        assert_eq!((url.host.as_str(), url.port, url.path), ("127.0.0.1", 11434, None));
+        let url = parse_text("tcp://[2001:DB8::1]:5432").unwrap();
+        assert_eq!((url.host.as_str(), url.port), ("2001:db8::1", 5432));
+        let url = parse_text("https://*.example.com/v1/chat").unwrap();
+        assert_eq!((url.host.as_str(), url.path.as_deref()), ("*.example.com", Some("/v1/chat")));
+        assert_eq!(parse_text("https://xn--bcher-kva.example").unwrap().host, "xn--bcher-kva.example");
+    }
+
+    #[test]
+    fn every_odd_spelling_is_refused() {
+        for bad in [
+            "example.com",
+            "ftp://x",
+            "https://",
+            "https:///x",
+            "tcp://host",
+            "tcp://h:1/x",
+            "https://h:0",
+            "https://h:70000",
+            "https://h:",
+            "https://h:08",
+            "https://u@h",
+            "https://h%2e",
+            "https://h?q",
+            "https://h#f",
+            "https://h\\x",
+            "https://a..b",
+            "https://h.",
+            "https://*",
+            "https://*.com",
+            "https://a.*.com",
+            "https://*a.com",
+            "https://-a.com",
+            "https://2130706433",
+            "https://0x7f000001",
+            "https://0177.0.0.1",
+            "https://127.1",
+            "https://1.2.3.4.5",
+            "https://*.1.2.3",
+            "https://[::1",
+            "https://[1.2.3.4]",
+            "https://[::1]x",
+            "https://bücher.example",
+            "https://h/a/../b",
+            "https://h//a",
+            "https://h/./a",
+            "https://h:1:2",
+        ] {
+            assert!(parse_text(bad).is_err(), "{bad}");
+        }
+    }
+}

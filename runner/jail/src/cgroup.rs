@@ -1,0 +1,243 @@
+//! The run's cgroup (cgroup v2, Documentation/admin-guide/cgroup-v2.rst): made only when the plan has limits that need
+//! controllers. As root it lies under `agentrc` in the hierarchy's root; as an ordinary user in the cgroup that the service
+//! manager delegated (`systemd-run --user --scope -p Delegate=yes`). Without the controllers: a refusal.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use agentfile::plan::CgroupLimit;
+use rustix::fs::{Access, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::refusal::Refusal;
+use crate::step::{Step, run};
+
+/// The run's cgroup. Dropping it kills what is still in it, and removes it.
+pub(crate) struct Cgroup {
+    path: PathBuf,
+    directory: OwnedFd,
+    /// Where the supervisor was moved from, to make room: (its own leaf, its former cgroup).
+    moved: Option<(PathBuf, PathBuf)>,
+}
+
+/// What has happened in a cgroup so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Processes killed because `memory.max` was reached.
+    pub(crate) oom_kills: u64,
+    /// Forks refused because `pids.max` was reached.
+    pub(crate) forks_refused: u64,
+}
+
+/// Where cgroup v2 is mounted, and this process's own cgroup in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Hierarchy {
+    /// Mount point.
+    pub(crate) mount: PathBuf,
+    /// Own cgroup.
+    pub(crate) own: PathBuf,
+}
+
+impl Hierarchy {
+    /// From `/proc/self/mountinfo` and `/proc/self/cgroup`. `None`: there is no cgroup v2 here.
+    pub(crate) fn find() -> std::io::Result<Option<Self>> {
+        let mountinfo = std::fs::read_to_string("/proc/self/mountinfo")?;
+        Ok(Self::parse(&mountinfo, &std::fs::read_to_string("/proc/self/cgroup")?))
+    }
+
+    fn parse(mountinfo: &str, own: &str) -> Option<Self> {
+        let (root, mount) = mountinfo.lines().find_map(|line| {
+            let (fields, kind) = line.split_once(" - ")?;
+            let mut fields = fields.split(' ').skip(3);
+            let (root, mount) = (fields.next()?, fields.next()?);
+            kind.starts_with("cgroup2 ").then_some((root, mount))
+        })?;
+        let own = own.lines().find_map(|line| line.strip_prefix("0::"))?;
+        let below = own.strip_prefix(root.trim_end_matches('/'))?.trim_start_matches('/');
+        Some(Self { mount: mount.into(), own: Path::new(mount).join(below) })
+    }
+}
+
+/// The controllers that a cgroup can give to its children.
+pub(crate) fn controllers(cgroup: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(cgroup.join("cgroup.controllers")).unwrap_or_default();
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+/// The command that gives an ordinary user a delegated cgroup.
+pub(crate) const DELEGATE: &str =
+    "run it as `systemd-run --user --scope -p Delegate=yes agentrc run …`, or as root";
+
+impl Cgroup {
+    /// Makes the cgroup and writes the limits. `None`: no limit needs one.
+    pub(crate) fn create(limits: &[CgroupLimit], name: &str) -> Result<Option<Self>, Refusal> {
+        let Some(first) = limits.first() else { return Ok(None) };
+        let refuse = |reason: String| Refusal::new(Step::Cgroup, reason).at(&first.origin);
+        run(Step::Cgroup, 0, || Ok(()))
+            .map_err(|failure| Refusal::kernel(failure.step, "", failure.errno))?;
+        let hierarchy = Hierarchy::find()
+            .map_err(|error| refuse(format!("could not read `/proc/self/mountinfo`: {error}")))?
+            .ok_or_else(|| refuse("this limit needs cgroup v2, and none is mounted here".to_owned()))?;
+        let base = if rustix::process::geteuid().is_root() { &hierarchy.mount } else { &hierarchy.own };
+        let offered = controllers(base);
+        for limit in limits {
+            if !offered.contains(&limit.controller) {
+                let refusal = Refusal::new(
+                    Step::Cgroup,
+                    format!(
+                        "`{}` needs the cgroup controller `{}`, and `{}` does not have it",
+                        limit.file,
+                        limit.controller,
+                        base.display()
+                    ),
+                );
+                return Err(refusal.at(&limit.origin).help(DELEGATE));
+            }
+        }
+        let mut wanted: Vec<_> = limits.iter().map(|limit| format!("+{}", limit.controller)).collect();
+        wanted.sort();
+        wanted.dedup();
+        let (parent, moved) = if rustix::process::geteuid().is_root() {
+            (Self::below_root(base, &wanted.join(" ")), None)
+        } else {
+            if rustix::fs::access(base.join("cgroup.subtree_control"), Access::WRITE_OK).is_err() {
+                return Err(refuse(format!("the cgroup `{}` is not delegated to this user", base.display()))
+                    .help(DELEGATE));
+            }
+            match Self::below_own(base, &wanted.join(" ")) {
+                Ok(leaf) => (Ok(base.clone()), Some((leaf, base.clone()))),
+                Err(error) => (Err(error), None),
+            }
+        };
+        let parent = parent.map_err(|error| {
+            refuse(format!("could not enable {} in `{}`: {error}", wanted.join(" "), base.display()))
+                .help(DELEGATE)
+        })?;
+        let path = parent.join(format!("agentrc-{name}"));
+        let open = || {
+            rustix::fs::mkdir(&path, Mode::from_raw_mode(0o755))?;
+            rustix::fs::open(&path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        };
+        let directory = run(Step::Cgroup, 1, open)
+            .map_err(|failure| Refusal::kernel(failure.step, &path.display().to_string(), failure.errno))?;
+        let cgroup = Self { path, directory, moved };
+        for limit in limits {
+            cgroup.limit(limit)?;
+        }
+        Ok(Some(cgroup))
+    }
+
+    /// The hierarchy's root may hold processes and children with controllers both; nothing has to be moved.
+    fn below_root(root: &Path, wanted: &str) -> std::io::Result<PathBuf> {
+        std::fs::write(root.join("cgroup.subtree_control"), wanted)?;
+        let parent = root.join("agentrc");
+        match std::fs::create_dir(&parent) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
+            _ => std::fs::write(parent.join("cgroup.subtree_control"), wanted)?,
+        }
+        Ok(parent)
+    }
+
+    /// A delegated cgroup must be empty to give controllers to children: the supervisor, alone in it, moves to a leaf.
+    fn below_own(own: &Path, wanted: &str) -> std::io::Result<PathBuf> {
+        let inside = std::fs::read_to_string(own.join("cgroup.procs"))?;
+        let alone = std::process::id().to_string();
+        if inside.lines().any(|pid| pid != alone) {
+            return Err(std::io::Error::other("other processes are in it"));
+        }
+        let leaf = own.join("agentrc-supervisor");
+        match std::fs::create_dir(&leaf) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
+            _ => std::fs::write(leaf.join("cgroup.procs"), &alone)?,
+        }
+        std::fs::write(own.join("cgroup.subtree_control"), wanted)?;
+        Ok(leaf)
+    }
+
+    fn limit(&self, limit: &CgroupLimit) -> Result<(), Refusal> {
+        let file = self.path.join(&limit.file);
+        let failed = |errno| {
+            let subject = format!("{} = {}", limit.file, limit.value);
+            Refusal::kernel(Step::CgroupLimit, &subject, errno).at(&limit.origin)
+        };
+        run(Step::CgroupLimit, 0, || {
+            std::fs::write(&file, &limit.value)
+                .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+        })
+        .or_else(|failure| {
+            // Without swap accounting there is no such file; without swap there is nothing that it would bound.
+            let no_swap =
+                std::fs::read_to_string("/proc/swaps").is_ok_and(|swaps| swaps.lines().count() <= 1);
+            let harmless = limit.file == "memory.swap.max" && failure.errno == Errno::NOENT && no_swap;
+            if harmless { Ok(()) } else { Err(failed(failure.errno)) }
+        })
+    }
+
+    /// For CLONE_INTO_CGROUP.
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
+    }
+
+    /// What the kernel holds the limits to be: for the evidence.
+    pub(crate) fn read_back(&self, limits: &[CgroupLimit]) -> BTreeMap<String, String> {
+        limits
+            .iter()
+            .map(|limit| {
+                let value = std::fs::read_to_string(self.path.join(&limit.file)).unwrap_or_default();
+                (limit.file.clone(), value.trim().to_owned())
+            })
+            .collect()
+    }
+
+    /// What has happened in it so far.
+    pub(crate) fn counts(&self) -> Counts {
+        let field = |file: &str, name: &str| {
+            let text = std::fs::read_to_string(self.path.join(file)).unwrap_or_default();
+            let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+            value.unwrap_or(0)
+        };
+        Counts { oom_kills: field("memory.events", "oom_kill "), forks_refused: field("pids.events", "max ") }
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        // Everything in it has died with its pid namespace; cgroup.kill (5.14) is for what has not been reaped yet.
+        drop(std::fs::write(self.path.join("cgroup.kill"), "1"));
+        let deadline = Instant::now() + Duration::from_secs(1);
+        while std::fs::remove_dir(&self.path).is_err_and(|error| error.raw_os_error() == Some(libc::EBUSY))
+            && Instant::now() < deadline
+        {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        if let Some((leaf, own)) = &self.moved {
+            let enabled = std::fs::read_to_string(own.join("cgroup.subtree_control")).unwrap_or_default();
+            let disable: Vec<_> =
+                enabled.split_whitespace().map(|controller| format!("-{controller}")).collect();
+            drop(std::fs::write(own.join("cgroup.subtree_control"), disable.join(" ")));
+            drop(std::fs::write(own.join("cgroup.procs"), std::process::id().to_string()));
+            drop(std::fs::remove_dir(leaf));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hierarchy_is_found_in_hybrid_pure_and_namespaced_layouts() {
+        let hybrid = "30 25 0:26 / /sys/fs/cgroup/unified rw - cgroup2 none rw\n31 25 0:27 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n";
+        let found = Hierarchy::parse(hybrid, "3:pids:/a\n0::/user.slice/x\n").unwrap();
+        assert_eq!(found.mount, Path::new("/sys/fs/cgroup/unified"));
+        assert_eq!(found.own, Path::new("/sys/fs/cgroup/unified/user.slice/x"));
+        let pure = "30 25 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw\n";
+        assert_eq!(Hierarchy::parse(pure, "0::/\n").unwrap().own, Path::new("/sys/fs/cgroup/"));
+        let below = "30 25 0:26 /docker/x /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
+        assert_eq!(Hierarchy::parse(below, "0::/docker/x/y\n").unwrap().own, Path::new("/sys/fs/cgroup/y"));
+        assert_eq!(Hierarchy::parse(below, "0::/elsewhere\n"), None);
+        assert_eq!(Hierarchy::parse("1 0 8:1 / / rw - ext4 /dev/vda rw\n", "0::/\n"), None);
+    }
+}

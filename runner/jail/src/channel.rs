@@ -1,0 +1,163 @@
+//! The channel between the supervisor and the sandbox during a launch: a seqpacket socket pair and fixed-size messages,
+//! because the sending side may not allocate. Whatever does not decode, and an end of file, is a refusal.
+
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+};
+
+use crate::prove::{NAMESPACES, PROBES};
+use crate::step::{Failure, Step};
+
+/// Most descriptors in one message.
+const DESCRIPTORS: usize = 3;
+/// Kind, step, item, errno; then the numbers of the evidence.
+const SIZE: usize = 16 + 8 * NAMESPACES + 4 * PROBES;
+
+/// What the sandbox says.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// A step failed; the sender exits next.
+    Failed(Failure),
+    /// The master side of the sandbox's terminal.
+    Pty(OwnedFd),
+    /// Everything is armed: `/proc/self/{status,mountinfo,limits}` of the agent, the inode numbers of its
+    /// namespaces, and what each probe was answered (0: it succeeded).
+    Evidence {
+        /// An open `/proc/self/status`.
+        status: OwnedFd,
+        /// An open `/proc/self/mountinfo`.
+        mountinfo: OwnedFd,
+        /// An open `/proc/self/limits`.
+        limits: OwnedFd,
+        /// Inode numbers, in the order of [`crate::prove::NAMESPACE_FILES`].
+        namespaces: [u64; NAMESPACES],
+        /// errno of each probe, in the order of [`crate::prove::Act`].
+        answers: [i32; PROBES],
+    },
+    /// The command could not be executed.
+    ExecFailed(Errno),
+    /// The command ended with this wait(2) status.
+    Exited(i32),
+}
+
+/// A connected pair: the supervisor's end, the sandbox's end.
+pub(crate) fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
+    socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+}
+
+/// Sends from inside. No allocation.
+pub(crate) fn send(socket: BorrowedFd<'_>, message: &Message) -> Result<(), Errno> {
+    let mut bytes = [0_u8; SIZE];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let attached: [BorrowedFd<'_>; DESCRIPTORS];
+    match message {
+        Message::Failed(failure) => {
+            put(&mut bytes, 1, failure.step as u16, failure.item, failure.errno.raw_os_error());
+        }
+        Message::Pty(master) => {
+            put(&mut bytes, 2, 0, 0, 0);
+            attached = [master.as_fd(), master.as_fd(), master.as_fd()];
+            ancillary.push(SendAncillaryMessage::ScmRights(attached.get(..1).unwrap_or_default()));
+        }
+        Message::Evidence { status, mountinfo, limits, namespaces, answers } => {
+            put(&mut bytes, 3, 0, 0, 0);
+            let numbers = namespaces.iter().flat_map(|number| number.to_ne_bytes());
+            let answers = answers.iter().flat_map(|answer| answer.to_ne_bytes());
+            for (to, from) in bytes.iter_mut().skip(16).zip(numbers.chain(answers)) {
+                *to = from;
+            }
+            attached = [status.as_fd(), mountinfo.as_fd(), limits.as_fd()];
+            ancillary.push(SendAncillaryMessage::ScmRights(&attached));
+        }
+        Message::ExecFailed(errno) => put(&mut bytes, 4, 0, 0, errno.raw_os_error()),
+        Message::Exited(status) => put(&mut bytes, 5, 0, 0, *status),
+    }
+    let sent = sendmsg(socket, &[IoSlice::new(&bytes)], &mut ancillary, SendFlags::NOSIGNAL)?;
+    if sent == SIZE { Ok(()) } else { Err(Errno::IO) }
+}
+
+fn put(bytes: &mut [u8; SIZE], kind: u16, step: u16, item: u16, number: i32) {
+    let head = [kind.to_ne_bytes(), step.to_ne_bytes(), item.to_ne_bytes(), [0, 0]];
+    let tail = number.to_ne_bytes();
+    for (to, from) in bytes.iter_mut().zip(head.iter().flatten().chain(&tail)) {
+        *to = *from;
+    }
+}
+
+/// Receives in the supervisor. `None`: the other side is gone.
+pub(crate) fn receive(socket: BorrowedFd<'_>) -> Result<Option<Message>, Errno> {
+    let mut bytes = [0_u8; SIZE];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let received =
+        recvmsg(socket, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+    if received.bytes == 0 {
+        return Ok(None);
+    }
+    let mut attached = Vec::new();
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+            attached.extend(descriptors);
+        }
+    }
+    decode(&bytes, received.bytes, attached).map(Some).ok_or(Errno::BADMSG)
+}
+
+fn decode(bytes: &[u8; SIZE], length: usize, attached: Vec<OwnedFd>) -> Option<Message> {
+    if length != SIZE {
+        return None;
+    }
+    let short = |at: usize| bytes.get(at..at + 2)?.first_chunk().map(|chunk| u16::from_ne_bytes(*chunk));
+    let number = bytes.get(8..12)?.first_chunk().map(|chunk| i32::from_ne_bytes(*chunk))?;
+    let errno = || (1..4096).contains(&number).then(|| Errno::from_raw_os_error(number));
+    let mut attached = attached.into_iter();
+    let message = match short(0)? {
+        1 => {
+            Message::Failed(Failure { step: Step::from_number(short(2)?)?, item: short(4)?, errno: errno()? })
+        }
+        2 => Message::Pty(attached.next()?),
+        3 => {
+            let mut namespaces = [0; NAMESPACES];
+            let mut answers = [0; PROBES];
+            let (first, second) = bytes.get(16..)?.split_at_checked(8 * NAMESPACES)?;
+            for (to, from) in namespaces.iter_mut().zip(first.as_chunks::<8>().0) {
+                *to = u64::from_ne_bytes(*from);
+            }
+            for (to, from) in answers.iter_mut().zip(second.as_chunks::<4>().0) {
+                *to = i32::from_ne_bytes(*from);
+            }
+            Message::Evidence {
+                status: attached.next()?,
+                mountinfo: attached.next()?,
+                limits: attached.next()?,
+                namespaces,
+                answers,
+            }
+        }
+        4 => Message::ExecFailed(errno()?),
+        5 => Message::Exited(number),
+        _ => return None,
+    };
+    attached.next().is_none().then_some(message)
+}
+
+/// The supervisor's answer to the evidence: one byte.
+pub(crate) fn go(socket: BorrowedFd<'_>) -> Result<(), Errno> {
+    rustix::net::send(socket, b"g", SendFlags::NOSIGNAL).map(drop)
+}
+
+/// Waits inside for the answer. Anything but the one byte is a refusal.
+pub(crate) fn await_go(socket: BorrowedFd<'_>) -> Result<(), Errno> {
+    let mut byte = [0_u8; 2];
+    match rustix::net::recv(socket, &mut byte, RecvFlags::empty())? {
+        (_, 1) if byte == *b"g\0" => Ok(()),
+        _ => Err(Errno::PIPE),
+    }
+}

@@ -1,0 +1,365 @@
+//! Stage 5, the supervisor's side of a launch: admit, prepare every layer, clone, judge the evidence, record it, say go. Any
+//! error on the way ends the sandbox before the command is executed.
+
+use std::ffi::{CString, OsString};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use agentrc_audit::event::{Event, Evidence, LayerEvidence};
+use rustix::fs::FileType;
+use rustix::io::Errno;
+
+use crate::cgroup::Cgroup;
+use crate::channel::{self, Message};
+use crate::init::{Agent, Init, not_executed};
+use crate::layer::{Layer, capabilities, landlock, limits, mounts, namespaces, seccomp};
+use crate::protect::Placeholders;
+use crate::prove::{Readings, Targets, judge};
+use crate::pty::Relay;
+use crate::refusal::Refusal;
+use crate::resolve::{Places, c_string};
+use crate::step::{Failure, Step, run};
+use crate::supervise::{Sandbox, Watched, Woken, supervise};
+use crate::sys::process::{Cloned, Strings, clone_into};
+use crate::sys::signal;
+use crate::{Ended, Recorder, Request};
+
+/// How long arming may take before it counts as hung: a bind on a dead network file system must not hang the caller.
+const ARMING: Duration = Duration::from_secs(30);
+
+/// Signals that the supervisor hands on to the agent.
+const FORWARDED: &[i32] = &[
+    libc::SIGTERM,
+    libc::SIGINT,
+    libc::SIGHUP,
+    libc::SIGQUIT,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGCONT,
+    libc::SIGALRM,
+    libc::SIGWINCH,
+];
+
+/// Arms the plan, proves it, executes the command, and stays until its end.
+///
+/// # Errors
+/// A [`Refusal`]: the command was not executed, and nothing is left behind.
+pub fn launch(request: &Request<'_>, recorder: &mut dyn Recorder) -> Result<Ended, Refusal> {
+    let started = Instant::now();
+    check(Step::SingleThread, single_thread)?;
+    check(Step::StandardStreams, standard_streams)?;
+    let plan = request.plan;
+    let places = places(request)?;
+    let terminal =
+        rustix::termios::isatty(rustix::stdio::stdin()) && rustix::termios::isatty(rustix::stdio::stdout());
+
+    let mut placeholders = Placeholders::default();
+    let inputs = mounts::Inputs { plan, places: &places, run: request.run, placeholders: &mut placeholders };
+    let mounts = mounts::prepare(inputs)?;
+    let namespaces = namespaces::Namespaces::prepare(&plan.namespaces, &plan.agent)?;
+    let limits = limits::Limits::prepare(&plan.limits)?;
+    let capabilities = capabilities::Capabilities::prepare(&plan.capabilities)?;
+    let landlock = landlock::Landlock::prepare(&plan.landlock, |path| mounts.shows(path))?;
+    let seccomp = seccomp::Seccomp::prepare(&plan.seccomp)?;
+    let layers: [&dyn Layer; 6] = [&namespaces, &mounts, &limits, &capabilities, &landlock, &seccomp];
+    let targets = Targets::prepare()?;
+    let agent = agent(request, terminal)?;
+
+    check(Step::SupplementaryGroups, drop_groups)?;
+    let name = request.run.file_name().unwrap_or_default().to_string_lossy();
+    let cgroup = Cgroup::create(&plan.limits.cgroup, &name)?;
+    let (ours, theirs) = run(Step::Channel, 0, channel::pair).map_err(|failure| plain(&failure))?;
+    let signals = Signals::take()?;
+
+    let cloned =
+        run(Step::Clone, 0, || clone_into(namespaces.flags(), cgroup.as_ref().map(Cgroup::descriptor)))
+            .map_err(|failure| plain(&failure))?;
+    let (pid, pidfd) = match cloned {
+        Cloned::Child => {
+            crate::child::enter();
+            Init {
+                outer: [&namespaces, &mounts, &limits],
+                privilege: &capabilities,
+                locks: [&landlock, &seccomp],
+                terminal,
+                targets: &targets,
+                agent: &agent,
+                channel: theirs,
+            }
+            .run()
+        }
+        Cloned::Parent { pid, pidfd } => (pid, pidfd),
+    };
+    drop(theirs);
+    let sandbox = Sandbox { pid, pidfd, channel: ours, signals: signals.descriptor()?, started };
+    let armed = arm(&sandbox, &layers);
+    drop(targets);
+    let armed = armed.and_then(|(mut evidence, master)| {
+        if let Some(cgroup) = &cgroup {
+            evidence.layers.push(LayerEvidence {
+                layer: "cgroup".to_owned(),
+                read_back: cgroup.read_back(&plan.limits.cgroup),
+                probes: Vec::new(),
+            });
+        }
+        record(request, recorder, evidence)?;
+        let relay = master.map(Relay::start).transpose();
+        let relay = relay.map_err(|errno| Refusal::kernel(Step::Terminal, "standard input", errno))?;
+        run(Step::Go, 0, || channel::go(sandbox.channel.as_fd())).map_err(|failure| plain(&failure))?;
+        Ok(relay)
+    });
+    let relay = match armed {
+        Ok(relay) => relay,
+        Err(refusal) => {
+            sandbox.signal(libc::SIGKILL);
+            sandbox.reap();
+            return Err(refusal);
+        }
+    };
+    let watched = Watched {
+        wall: plan.limits.wall_seconds.as_ref(),
+        cgroup: cgroup.as_ref(),
+        limits: &plan.limits.cgroup,
+    };
+    let end = supervise(&sandbox, relay, &watched, recorder);
+    let reaped = sandbox.reap();
+    if let Some(failure) = end.failed {
+        return Err(blame(&failure, &layers));
+    }
+
+    let status = end.status.or(reaped.map(|reaped| reaped.status)).unwrap_or(libc::SIGKILL);
+    let signal = libc::WIFSIGNALED(status).then(|| libc::WTERMSIG(status));
+    let exit_code = match (&end.killed, end.exec_failed, signal) {
+        (Some(_), ..) => 128 + libc::SIGKILL,
+        (_, Some(errno), _) => not_executed(errno),
+        (_, _, Some(signal)) => 128 + signal,
+        _ => libc::WEXITSTATUS(status),
+    };
+    let mut ended = Ended {
+        exit_code,
+        signal: if end.killed.is_some() { Some(libc::SIGKILL) } else { signal },
+        killed: end.killed,
+        exec_failed: end.exec_failed.map(crate::refusal::describe),
+        wall: started.elapsed(),
+        cpu: reaped.map(|reaped| reaped.cpu).unwrap_or_default(),
+        peak_rss_kib: reaped.map(|reaped| reaped.peak_rss_kib).unwrap_or_default(),
+    };
+    if let Err(reason) = record_end(&ended, recorder) {
+        ended.killed.get_or_insert(format!("the audit log cannot be written: {reason}"));
+        ended.exit_code = 128 + libc::SIGKILL;
+    }
+    Ok(ended)
+}
+
+fn record_end(ended: &Ended, recorder: &mut dyn Recorder) -> Result<(), String> {
+    if let Some(reason) = &ended.killed {
+        recorder.record(&Event::Killed { reason: reason.clone() })?;
+    }
+    recorder.record(&Event::Ended {
+        exit_code: ended.exit_code,
+        signal: ended.signal,
+        wall_ms: u64::try_from(ended.wall.as_millis()).unwrap_or(u64::MAX),
+        cpu_ms: u64::try_from(ended.cpu.as_millis()).unwrap_or(u64::MAX),
+        peak_rss_kib: ended.peak_rss_kib,
+    })
+}
+
+/// Waits for the evidence of an armed sandbox, and judges it.
+fn arm(
+    sandbox: &Sandbox,
+    layers: &[&dyn Layer],
+) -> Result<(Evidence, Option<std::os::fd::OwnedFd>), Refusal> {
+    let mut master = None;
+    loop {
+        let left = ARMING.saturating_sub(sandbox.started.elapsed());
+        if left.is_zero() {
+            return Err(Refusal::new(Step::Evidence, "the sandbox did not come up within 30 s")
+                .help("a bind on a network file system that does not answer can do that"));
+        }
+        match sandbox.next(None, left) {
+            Ok(Woken::Message(Some(Message::Pty(descriptor)))) => master = Some(descriptor),
+            Ok(Woken::Message(Some(Message::Failed(failure)))) => return Err(blame(&failure, layers)),
+            Ok(Woken::Message(Some(Message::Evidence {
+                status,
+                mountinfo,
+                limits,
+                namespaces,
+                answers,
+            }))) => {
+                let readings = Readings::read(status, mountinfo, limits, namespaces, answers)?;
+                return Ok((judge(layers, &readings)?, master));
+            }
+            Ok(Woken::Signal(libc::SIGWINCH | libc::SIGCONT) | Woken::Tick) => {}
+            Ok(Woken::Signal(signal)) => {
+                return Err(Refusal::new(
+                    Step::Evidence,
+                    format!("signal {signal} arrived before the command started"),
+                ));
+            }
+            Ok(Woken::Message(_) | Woken::Dead) => {
+                return Err(Refusal::new(Step::Evidence, "the sandbox ended before it could prove itself"));
+            }
+            Err(errno) => return Err(Refusal::kernel(Step::Evidence, "", errno)),
+        }
+    }
+}
+
+fn record(request: &Request<'_>, recorder: &mut dyn Recorder, evidence: Evidence) -> Result<(), Refusal> {
+    let event = Event::Armed {
+        agentrc: request.version.to_owned(),
+        plan_sha256: request.plan_sha256.to_owned(),
+        agent: request.plan.agent.clone(),
+        agentfile: request.agentfile.display().to_string(),
+        argv: argv(request).map(|word| word.to_string_lossy().into_owned()).collect(),
+        uid: rustix::process::getuid().as_raw(),
+        evidence,
+    };
+    check(Step::Record, || Ok(()))?;
+    recorder.record(&event).map_err(|reason| {
+        Refusal::new(Step::Record, format!("could not record that the run is armed: {reason}"))
+    })
+}
+
+/// A supervisor-side step whose failure has no subject.
+fn check(step: Step, operation: impl FnOnce() -> Result<(), Errno>) -> Result<(), Refusal> {
+    run(step, 0, operation).map_err(|failure| plain(&failure))
+}
+
+fn plain(failure: &Failure) -> Refusal {
+    Refusal::kernel(failure.step, "", failure.errno)
+}
+
+/// Names what the failed operation was about, and the line that asked for it.
+fn blame(failure: &Failure, layers: &[&dyn Layer]) -> Refusal {
+    match layers.iter().find_map(|layer| layer.blame(failure)) {
+        Some((subject, origin)) => Refusal::kernel(failure.step, &subject, failure.errno).at(&origin),
+        None => plain(failure),
+    }
+}
+
+/// A clone of one thread of several could wait forever for a lock that another held.
+fn single_thread() -> Result<(), Errno> {
+    let links = rustix::fs::stat("/proc/self/task")?.st_nlink;
+    // `.`, `..` and one folder per thread.
+    if links == 3 { Ok(()) } else { Err(Errno::BUSY) }
+}
+
+/// The three descriptors that the agent inherits: a folder among them would be a way around the mounts.
+fn standard_streams() -> Result<(), Errno> {
+    for stream in [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()] {
+        if FileType::from_raw_mode(rustix::fs::fstat(stream)?.st_mode) == FileType::Directory {
+            return Err(Errno::ISDIR);
+        }
+    }
+    Ok(())
+}
+
+/// Root can leave its supplementary groups; nobody else can (setgroups(2)), and keeps what the host gave.
+fn drop_groups() -> Result<(), Errno> {
+    if rustix::process::geteuid().is_root() { rustix::thread::set_thread_groups(&[]) } else { Ok(()) }
+}
+
+fn places(request: &Request<'_>) -> Result<Places, Refusal> {
+    let canonical = |path: &Path| -> Result<PathBuf, Refusal> {
+        run(Step::ResolveSource, 1, || {
+            path.canonicalize().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+        })
+        .map_err(|failure| Refusal::kernel(failure.step, &path.display().to_string(), failure.errno))
+    };
+    Ok(Places {
+        folder: canonical(request.folder)?,
+        home: request.home.map(Path::to_owned),
+        state: canonical(request.state)?,
+    })
+}
+
+/// The command of the plan, with the caller's extra arguments.
+fn argv<'a>(request: &'a Request<'_>) -> impl Iterator<Item = std::borrow::Cow<'a, std::ffi::OsStr>> {
+    let planned = request.plan.command.iter().flat_map(|command| &command.argv);
+    let planned = planned.map(|word| std::borrow::Cow::Owned(OsString::from(word)));
+    planned.chain(request.arguments.iter().map(|word| std::borrow::Cow::Borrowed(word.as_os_str())))
+}
+
+fn agent(request: &Request<'_>, terminal: bool) -> Result<Agent, Refusal> {
+    let plan = request.plan;
+    let argv = argv(request).map(|word| c_string(word.as_bytes())).collect::<Result<Vec<_>, _>>()?;
+    let Some(program) = argv.first() else {
+        return Err(Refusal::new(Step::PrepareMounts, "there is no command: the Agentfile has no `CMD`")
+            .help("add a line such as `CMD python3 ./agent.py`, or give a command after `--`"));
+    };
+    let mut environment: Vec<_> =
+        plan.environment.iter().map(|variable| format!("{}={}", variable.name, variable.value)).collect();
+    if terminal && let Some(term) = std::env::var("TERM").ok().filter(|term| harmless(term)) {
+        environment.push(format!("TERM={term}"));
+    }
+    let path = plan.environment.iter().find(|variable| variable.name == "PATH");
+    let candidates = if program.as_bytes().contains(&b'/') {
+        vec![program.clone()]
+    } else {
+        let folders = path
+            .map_or("", |variable| variable.value.as_str())
+            .split(':')
+            .filter(|folder| !folder.is_empty());
+        folders
+            .map(|folder| {
+                let mut path = folder.as_bytes().to_vec();
+                path.push(b'/');
+                path.extend(program.as_bytes());
+                c_string(&path)
+            })
+            .collect::<Result<_, _>>()?
+    };
+    // The caller's umask, and never a looser one than 022.
+    let umask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    rustix::process::umask(umask);
+    Ok(Agent {
+        candidates,
+        argv: Strings::new(argv),
+        environment: Strings::new(
+            environment
+                .iter()
+                .map(|variable| c_string(variable.as_bytes()))
+                .collect::<Result<Vec<CString>, _>>()?,
+        ),
+        directory: c_string(plan.workdir.as_bytes())?,
+        umask: umask.as_raw_mode() | 0o022,
+    })
+}
+
+/// A terminal type as terminfo(5) names them; the one thing of the caller's environment that goes in.
+fn harmless(term: &str) -> bool {
+    !term.is_empty()
+        && term.len() < 64
+        && term.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-+._".contains(&byte))
+}
+
+/// The signals that this process now reads from a descriptor; dropping it restores the mask.
+struct Signals {
+    before: signal::Set,
+}
+
+impl Signals {
+    fn take() -> Result<Self, Refusal> {
+        // Everything: init is born with this mask, and waits for signals instead of being interrupted.
+        let before =
+            run(Step::Signals, 0, || signal::Set::full().block()).map_err(|failure| plain(&failure))?;
+        Ok(Self { before })
+    }
+
+    fn descriptor(&self) -> Result<std::os::fd::OwnedFd, Refusal> {
+        run(Step::Signals, 1, || {
+            // Init has the full mask by now; here, what is not forwarded does what it did before (SIGTSTP stops).
+            self.before.and(FORWARDED).block()?;
+            signal::Set::of(FORWARDED).descriptor()
+        })
+        .map_err(|failure| plain(&failure))
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        let _ = self.before.block();
+    }
+}

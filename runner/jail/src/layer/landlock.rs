@@ -1,0 +1,224 @@
+//! Layer 5: Landlock (landlock(7)), the second lock on files, TCP, abstract sockets and signals: the same paths as the
+//! mount table, held by another mechanism.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
+
+use agentfile::plan::{FileRights, Landlock as Planned, Origin};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
+
+use super::{Layer, entry};
+use crate::prove::{Act, Readings};
+use crate::refusal::Refusal;
+use crate::step::{Failure, Step, run};
+use crate::sys::kernel::{self, RulesetAttributes};
+
+/// The newest ABI whose rights are in the tables below. A newer kernel is used as if it had this one.
+const NEWEST: u32 = 7;
+
+// LANDLOCK_ACCESS_FS_* (linux/landlock.h), with the ABI that brought each.
+const EXECUTE: u64 = 1 << 0;
+const WRITE_FILE: u64 = 1 << 1;
+const READ_FILE: u64 = 1 << 2;
+const READ_DIR: u64 = 1 << 3;
+const REMOVE_DIR: u64 = 1 << 4;
+const REMOVE_FILE: u64 = 1 << 5;
+const MAKE_DIR: u64 = 1 << 7;
+const MAKE_REG: u64 = 1 << 8;
+const MAKE_SOCK: u64 = 1 << 9;
+const MAKE_FIFO: u64 = 1 << 10;
+const MAKE_SYM: u64 = 1 << 12;
+const ABI_1: u64 = (1 << 13) - 1;
+const REFER: u64 = 1 << 13; // ABI 2
+const TRUNCATE: u64 = 1 << 14; // ABI 3
+const IOCTL_DEV: u64 = 1 << 15; // ABI 5
+/// Rights that mean something for what is not a directory.
+const OF_FILES: u64 = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV;
+
+// LANDLOCK_ACCESS_NET_BIND_TCP and _CONNECT_TCP (ABI 4): handled, and granted to nobody.
+const NET: u64 = 0b11;
+// LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET and _SIGNAL (ABI 6).
+const SCOPES: u64 = 0b11;
+// LANDLOCK_RESTRICT_SELF_LOG_SAME_EXEC_OFF and _LOG_NEW_EXEC_ON (ABI 7): the kernel's audit log shows what the agent
+// is denied, not what our own probes are.
+const LOG_FLAGS: u32 = 0b011;
+
+/// The rights that the kernel can be asked to handle at `abi`.
+fn handled(abi: u32) -> RulesetAttributes {
+    let newer = [(2, REFER), (3, TRUNCATE), (5, IOCTL_DEV)];
+    RulesetAttributes {
+        access_fs: newer.iter().filter(|(since, _)| *since <= abi).fold(ABI_1, |all, (_, right)| all | right),
+        access_net: if abi >= 4 { NET } else { 0 },
+        scoped: if abi >= 6 { SCOPES } else { 0 },
+    }
+}
+
+/// How many bytes of the attributes the kernel knows at `abi`.
+fn attribute_size(abi: u32) -> usize {
+    match abi {
+        0..=3 => 8,
+        4 | 5 => 16,
+        _ => 24,
+    }
+}
+
+/// The bits of a named set of rights.
+fn bits(rights: FileRights) -> u64 {
+    let read = READ_FILE | READ_DIR;
+    match rights {
+        FileRights::List => READ_DIR,
+        FileRights::Read => read,
+        FileRights::ReadExecute => read | EXECUTE,
+        FileRights::ReadWrite => read | WRITE_FILE | TRUNCATE | IOCTL_DEV,
+        FileRights::Full => {
+            read | EXECUTE
+                | WRITE_FILE
+                | TRUNCATE
+                | REMOVE_DIR
+                | REMOVE_FILE
+                | MAKE_DIR
+                | MAKE_REG
+                | MAKE_SOCK
+                | MAKE_FIFO
+                | MAKE_SYM
+                | REFER
+        }
+    }
+}
+
+struct Rule {
+    path: CString,
+    access: u64,
+    origin: Origin,
+}
+
+/// The ruleset, made in the supervisor, and the rules that init adds once the paths exist.
+pub(crate) struct Landlock {
+    abi: u32,
+    ruleset: Cell<Option<OwnedFd>>,
+    rules: Vec<Rule>,
+}
+
+impl Landlock {
+    /// Refuses below the ABI that the plan needs. `present` says whether a path of an optional mount is there.
+    pub(crate) fn prepare(planned: &Planned, present: impl Fn(&str) -> bool) -> Result<Self, Refusal> {
+        let found = kernel::landlock_abi()
+            .map_err(|errno| Refusal::kernel(Step::PrepareLandlock, "landlock_create_ruleset", errno))?;
+        let abi = admit(found, planned.minimum_abi)?;
+        let attributes = handled(abi);
+        let ruleset =
+            run(Step::PrepareLandlock, 0, || kernel::landlock_create(&attributes, attribute_size(abi)))
+                .map_err(|failure| Refusal::kernel(failure.step, "landlock_create_ruleset", failure.errno))?;
+        let mut rules = Vec::with_capacity(planned.rules.len());
+        for rule in &planned.rules {
+            if rule.optional && !present(&rule.path) {
+                continue;
+            }
+            let path = CString::new(rule.path.as_str())
+                .map_err(|_| Refusal::new(Step::PrepareLandlock, "a path has a NUL byte").at(&rule.origin))?;
+            let access = bits(rule.rights) & attributes.access_fs;
+            rules.push(Rule { path, access, origin: rule.origin.clone() });
+        }
+        Ok(Self { abi, ruleset: Cell::new(Some(ruleset)), rules })
+    }
+}
+
+/// The ABI to use, given the kernel's and the plan's minimum.
+fn admit(found: u32, minimum: u32) -> Result<u32, Refusal> {
+    if found < minimum.max(1) {
+        return Err(Refusal::new(
+            Step::PrepareLandlock,
+            format!("this plan needs Landlock ABI {minimum}, and the kernel has {found}"),
+        ));
+    }
+    Ok(found.min(NEWEST))
+}
+
+impl Layer for Landlock {
+    fn name(&self) -> &'static str {
+        "landlock"
+    }
+
+    fn apply(&self) -> Result<(), Failure> {
+        let ruleset = self.ruleset.take();
+        let ruleset = run(Step::LandlockRestrict, 0, || ruleset.ok_or(rustix::io::Errno::BADF))?;
+        for (item, rule) in self.rules.iter().enumerate() {
+            let path = run(Step::LandlockPath, item, || {
+                let how = OFlags::PATH | OFlags::CLOEXEC;
+                rustix::fs::openat2(
+                    CWD,
+                    rule.path.as_c_str(),
+                    how,
+                    Mode::empty(),
+                    ResolveFlags::NO_MAGICLINKS,
+                )
+            })?;
+            run(Step::LandlockRule, item, || {
+                let stat = rustix::fs::fstat(&path)?;
+                let directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+                let access = if directory { rule.access } else { rule.access & OF_FILES };
+                kernel::landlock_allow(ruleset.as_fd(), path.as_fd(), access)
+            })?;
+        }
+        let flags = if self.abi >= 7 { LOG_FLAGS } else { 0 };
+        run(Step::LandlockRestrict, 1, || kernel::landlock_restrict(ruleset.as_fd(), flags))
+    }
+
+    fn blame(&self, failure: &Failure) -> Option<(String, Origin)> {
+        matches!(failure.step, Step::LandlockPath | Step::LandlockRule)
+            .then(|| self.rules.get(usize::from(failure.item)))
+            .flatten()
+            .map(|rule| (rule.path.to_string_lossy().into_owned(), rule.origin.clone()))
+    }
+
+    fn probes(&self) -> &'static [Act] {
+        &[Act::ReadUndeclared, Act::ExecuteUndeclared]
+    }
+
+    fn read_back(&self, _: &Readings) -> Result<BTreeMap<String, String>, Refusal> {
+        // The kernel has no way to ask a process for its Landlock domain: the probes are the proof.
+        Ok(BTreeMap::from([entry("abi", self.abi), entry("rules", self.rules.len())]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_abi_handles_exactly_what_it_knows() {
+        assert_eq!(handled(1), RulesetAttributes { access_fs: 0x1fff, access_net: 0, scoped: 0 });
+        assert_eq!(handled(2), RulesetAttributes { access_fs: 0x3fff, access_net: 0, scoped: 0 });
+        assert_eq!(handled(3), RulesetAttributes { access_fs: 0x7fff, access_net: 0, scoped: 0 });
+        assert_eq!(handled(4), RulesetAttributes { access_fs: 0x7fff, access_net: 3, scoped: 0 });
+        assert_eq!(handled(5), RulesetAttributes { access_fs: 0xffff, access_net: 3, scoped: 0 });
+        assert_eq!(handled(6), RulesetAttributes { access_fs: 0xffff, access_net: 3, scoped: 3 });
+        assert_eq!(handled(7), handled(6));
+        assert_eq!((1..=7).map(attribute_size).collect::<Vec<_>>(), [8, 8, 8, 16, 16, 24, 24]);
+    }
+
+    #[test]
+    fn a_kernel_below_the_plan_is_refused_and_a_newer_one_is_used_as_the_newest_known() {
+        assert!(admit(0, 1).is_err());
+        assert!(admit(3, 4).is_err());
+        assert!(admit(0, 0).is_err(), "no Landlock at all is never enough");
+        assert_eq!(admit(4, 4).ok(), Some(4));
+        assert_eq!(admit(9, 1).ok(), Some(NEWEST));
+    }
+
+    #[test]
+    fn device_nodes_can_never_be_made() {
+        for rights in [
+            FileRights::List,
+            FileRights::Read,
+            FileRights::ReadExecute,
+            FileRights::ReadWrite,
+            FileRights::Full,
+        ] {
+            assert_eq!(bits(rights) & (1 << 6 | 1 << 11), 0, "MAKE_CHAR and MAKE_BLOCK");
+        }
+        assert_eq!(handled(1).access_fs & (1 << 6 | 1 << 11), 1 << 6 | 1 << 11);
+    }
+}

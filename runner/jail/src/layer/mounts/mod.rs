@@ -1,0 +1,72 @@
+//! Layer 2: the new root, and the only thing of the host's files that is left: `layout.rs` lays it out as typed
+//! operations (`op.rs`), init interprets them, `table.rs` compares the kernel's mount table with the plan's.
+
+mod layout;
+mod op;
+mod table;
+
+use std::collections::BTreeMap;
+
+use agentfile::plan::Origin;
+
+pub(crate) use layout::{Inputs, prepare};
+use op::{Op, Slots, interpret};
+
+use super::Layer;
+use crate::prove::{Act, Readings};
+use crate::refusal::Refusal;
+use crate::step::{Failure, Step};
+
+/// The operations, each with what it is about and the line that asked for it.
+pub(crate) struct Mounts {
+    operations: Vec<Operation>,
+    slots: Slots,
+    expected: Vec<table::Expected>,
+    /// Targets that are there: optional mounts of what the host does not have are left out.
+    present: Vec<String>,
+}
+
+struct Operation {
+    op: Op,
+    subject: String,
+    origin: Origin,
+}
+
+impl Mounts {
+    /// Whether `path` lies on or beneath a mount that is there.
+    pub(crate) fn shows(&self, path: &str) -> bool {
+        self.present.iter().any(|target| {
+            path.strip_prefix(target.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+    }
+}
+
+impl Layer for Mounts {
+    fn name(&self) -> &'static str {
+        "mounts"
+    }
+
+    fn apply(&self) -> Result<(), Failure> {
+        // Permission bits are as written: the agent's own umask is set later.
+        rustix::process::umask(rustix::fs::Mode::empty());
+        for (item, operation) in self.operations.iter().enumerate() {
+            interpret(&operation.op, &self.slots, item)?;
+        }
+        Ok(())
+    }
+
+    fn blame(&self, failure: &Failure) -> Option<(String, Origin)> {
+        let ours = Step::OpenSource..=Step::DetachHost;
+        let operation =
+            self.operations.get(usize::from(failure.item)).filter(|_| ours.contains(&failure.step))?;
+        Some((operation.subject.clone(), operation.origin.clone()))
+    }
+
+    fn probes(&self) -> &'static [Act] {
+        &[Act::CreateInRoot, Act::WriteSysctl, Act::OpenInitRoot]
+    }
+
+    fn read_back(&self, readings: &Readings) -> Result<BTreeMap<String, String>, Refusal> {
+        table::compare(&self.expected, &readings.mountinfo)
+    }
+}

@@ -1,0 +1,79 @@
+//! Layer 6: the system call filter: `policies/seccomp.toml` as a table (`table.rs`), as BPF (`bpf.rs`), on init and all
+//! that comes from it.
+
+mod bpf;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use agentfile::plan::Seccomp as Planned;
+
+use super::{Layer, entry};
+use crate::prove::{Act, Readings};
+use crate::refusal::Refusal;
+use crate::step::{Failure, Step, run};
+use crate::sys::kernel::{self, Instruction};
+
+/// The filter, assembled.
+pub(crate) struct Seccomp {
+    program: Vec<Instruction>,
+}
+
+impl Seccomp {
+    /// Assembles the filter of the plan's profile.
+    pub(crate) fn prepare(planned: &Planned) -> Result<Self, Refusal> {
+        let refuse = |reason: String| Refusal::new(Step::PrepareSeccomp, reason).at(&planned.origin);
+        run(Step::PrepareSeccomp, 0, || Ok(()))
+            .map_err(|failure| Refusal::kernel(failure.step, "", failure.errno))?;
+        if planned.profile != table::PROFILE {
+            return Err(refuse(format!(
+                "the plan asks for the system call table `{}`, and this agentrc has `{}`",
+                planned.profile,
+                table::PROFILE
+            )));
+        }
+        let program = program().ok_or_else(|| refuse("the system call table is too large".to_owned()))?;
+        Ok(Self { program })
+    }
+}
+
+fn program() -> Option<Vec<Instruction>> {
+    let calls: BTreeMap<_, _> = table::CALLS.iter().map(|call| (call.number, call.decision)).collect();
+    bpf::assemble(&calls, table::DEFAULT, table::FOREIGN_ABI)
+}
+
+impl Layer for Seccomp {
+    fn name(&self) -> &'static str {
+        "seccomp"
+    }
+
+    fn apply(&self) -> Result<(), Failure> {
+        run(Step::Seccomp, 0, || kernel::seccomp(&self.program))
+    }
+
+    fn probes(&self) -> &'static [Act] {
+        &[
+            Act::Mount,
+            Act::NewNamespace,
+            Act::PacketSocket,
+            Act::VsockSocket,
+            Act::Trace,
+            Act::LoadBpf,
+            Act::Keyring,
+            Act::IoUring,
+        ]
+    }
+
+    fn read_back(&self, readings: &Readings) -> Result<BTreeMap<String, String>, Refusal> {
+        // 2 is SECCOMP_MODE_FILTER (proc_pid_status(5)).
+        match readings.status("Seccomp")? {
+            "2" => Ok(BTreeMap::from([entry("Seccomp", 2), entry("instructions", self.program.len())])),
+            other => Err(Refusal::new(
+                Step::ReadBack,
+                format!("no system call filter is on the agent: Seccomp {other}"),
+            )),
+        }
+    }
+}

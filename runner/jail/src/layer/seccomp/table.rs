@@ -1,0 +1,57 @@
+//! The system call table, as `build.rs` made it from `policies/seccomp.toml`.
+
+/// What a call gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    /// It is made.
+    Allow,
+    /// It fails with this errno.
+    Errno(u16),
+    /// The process is killed (SIGSYS).
+    Kill,
+}
+
+/// `argument & mask == value`, or its opposite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Comparison {
+    /// Index of the argument.
+    pub(super) argument: u8,
+    /// Whether all 64 bits are looked at, or the low 32.
+    pub(super) wide: bool,
+    /// Equal, or different.
+    pub(super) equal: bool,
+    /// What is looked at.
+    pub(super) mask: u64,
+    /// With what it is compared.
+    pub(super) value: u64,
+}
+
+/// How a call is decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// Whatever its arguments.
+    Always(Action),
+    /// Allowed when all comparisons of any rule hold.
+    Arguments {
+        /// Any of these.
+        rules: &'static [&'static [Comparison]],
+        /// What it gets when none does.
+        otherwise: Action,
+    },
+}
+
+/// One call.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(test), allow(dead_code))]
+pub(super) struct Call {
+    /// Number on this architecture.
+    pub(super) number: u32,
+    /// Name.
+    pub(super) name: &'static str,
+    /// Group or filter of the table.
+    pub(super) group: &'static str,
+    /// What it gets.
+    pub(super) decision: Decision,
+}
+
+include!(concat!(env!("OUT_DIR"), "/seccomp.rs"));

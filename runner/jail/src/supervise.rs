@@ -1,0 +1,219 @@
+//! Stage 6, while the agent runs: one loop over the channel, init's pidfd, the signals, the terminal and the clock. It never
+//! touches what the agent does; it waits, forwards, records, and kills.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use agentfile::plan::{Bound, CgroupLimit};
+use agentrc_audit::event::Event;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use crate::Recorder;
+use crate::cgroup::{Cgroup, Counts};
+use crate::channel::{self, Message};
+use crate::pty::Relay;
+use crate::step::Failure;
+use crate::sys::process::{Reaped, signal_pidfd, wait};
+use crate::sys::signal::{RECORD, number_in};
+
+/// How often the audit log and the cgroup's counters are looked at.
+const TICK: Duration = Duration::from_millis(250);
+
+/// A running sandbox.
+pub(crate) struct Sandbox {
+    /// Init's pid and pidfd.
+    pub(crate) pid: i32,
+    pub(crate) pidfd: OwnedFd,
+    /// The supervisor's end of the channel.
+    pub(crate) channel: OwnedFd,
+    /// Where the supervisor's own signals are read.
+    pub(crate) signals: OwnedFd,
+    /// When everything began.
+    pub(crate) started: Instant,
+}
+
+/// What the loop was woken by.
+pub(crate) enum Woken {
+    /// A message, or the end of the channel.
+    Message(Option<Message>),
+    /// A signal to the supervisor.
+    Signal(i32),
+    /// Init is gone.
+    Dead,
+    /// Nothing but time.
+    Tick,
+}
+
+impl Sandbox {
+    /// Waits for the next thing, and moves the terminal's bytes meanwhile.
+    pub(crate) fn next(&self, relay: Option<&mut Relay>, timeout: Duration) -> Result<Woken, Errno> {
+        let none = (self.channel.as_fd(), PollFlags::empty());
+        let interests = relay.as_ref().map_or([none; 3], |relay| relay.interests());
+        let mut watched = [
+            PollFd::from_borrowed_fd(self.channel.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(self.pidfd.as_fd(), PollFlags::IN),
+            interest(interests[0]),
+            interest(interests[1]),
+            interest(interests[2]),
+        ];
+        let wait = Timespec {
+            tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(timeout.subsec_nanos()),
+        };
+        match poll(&mut watched, Some(&wait)) {
+            Err(Errno::INTR) => return Ok(Woken::Tick),
+            other => other.map(drop)?,
+        }
+        let ready = watched.each_ref().map(PollFd::revents);
+        let [message, signal, dead, stdin, master, stdout] = ready;
+        if let Some(relay) = relay {
+            relay.move_bytes([stdin, master, stdout]);
+        }
+        if !message.is_empty() {
+            return channel::receive(self.channel.as_fd()).map(Woken::Message);
+        }
+        if !signal.is_empty() {
+            let mut record = [0; RECORD];
+            return match rustix::io::read(&self.signals, &mut record) {
+                Ok(_) => Ok(number_in(&record).map_or(Woken::Tick, Woken::Signal)),
+                Err(Errno::AGAIN | Errno::INTR) => Ok(Woken::Tick),
+                Err(errno) => Err(errno),
+            };
+        }
+        Ok(if dead.is_empty() { Woken::Tick } else { Woken::Dead })
+    }
+
+    /// Sends a signal to init, which forwards it to the agent; SIGKILL ends init and with it everything.
+    pub(crate) fn signal(&self, signal: i32) {
+        // A failure means that init is already gone, which the pidfd says too.
+        let _ = signal_pidfd(self.pidfd.as_fd(), signal);
+    }
+
+    /// Waits until init, and with it every process of the sandbox, is gone.
+    pub(crate) fn reap(&self) -> Option<Reaped> {
+        wait(self.pid, true).ok().flatten()
+    }
+}
+
+fn interest((fd, flags): (BorrowedFd<'_>, PollFlags)) -> PollFd<'_> {
+    PollFd::from_borrowed_fd(fd, flags)
+}
+
+/// How the agent ended, before it is reaped.
+#[derive(Debug, Default)]
+pub(crate) struct End {
+    /// wait(2) status of the agent, when init could still say.
+    pub(crate) status: Option<i32>,
+    /// Why the supervisor killed it.
+    pub(crate) killed: Option<String>,
+    /// Why the command could not be executed.
+    pub(crate) exec_failed: Option<Errno>,
+    /// A step that failed after the supervisor's go.
+    pub(crate) failed: Option<Failure>,
+}
+
+/// Limits that the loop watches.
+pub(crate) struct Watched<'a> {
+    /// Wall time.
+    pub(crate) wall: Option<&'a Bound>,
+    /// The run's cgroup.
+    pub(crate) cgroup: Option<&'a Cgroup>,
+    /// Its limits, for their origins.
+    pub(crate) limits: &'a [CgroupLimit],
+}
+
+impl Watched<'_> {
+    /// Records what the kernel has counted since `before`.
+    fn record(&self, before: &mut Counts, recorder: &mut dyn Recorder) -> Result<(), String> {
+        let Some(cgroup) = self.cgroup else { return Ok(()) };
+        let now = cgroup.counts();
+        let news = [
+            ("memory", "memory.max", "killed", now.oom_kills.saturating_sub(before.oom_kills)),
+            ("pids", "pids.max", "denied", now.forks_refused.saturating_sub(before.forks_refused)),
+        ];
+        *before = now;
+        for (limit, file, outcome, count) in news {
+            if count > 0 {
+                let origin = self.limits.iter().find(|limit| limit.file == file);
+                recorder.record(&Event::Limit {
+                    limit: limit.to_owned(),
+                    outcome: outcome.to_owned(),
+                    count,
+                    origin: origin.map(|limit| limit.origin.to_string()),
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The loop, until init is gone. Whatever goes wrong in it kills the sandbox.
+pub(crate) fn supervise(
+    sandbox: &Sandbox,
+    mut relay: Option<Relay>,
+    watched: &Watched<'_>,
+    recorder: &mut dyn Recorder,
+) -> End {
+    let mut end = End::default();
+    let mut counts = Counts::default();
+    let mut next_tick = Instant::now() + TICK;
+    let deadline = watched.wall.map(|bound| (sandbox.started + Duration::from_secs(bound.value), bound));
+    loop {
+        let now = Instant::now();
+        if let Some((deadline, bound)) =
+            deadline.filter(|(deadline, _)| now >= *deadline && end.killed.is_none())
+        {
+            let _ = deadline;
+            let reason = format!("it ran for {} s, the most that {} allows", bound.value, bound.origin);
+            let event = Event::Limit {
+                limit: "wall".to_owned(),
+                outcome: "killed".to_owned(),
+                count: 1,
+                origin: Some(bound.origin.to_string()),
+            };
+            // The kill follows either way.
+            drop(recorder.record(&event));
+            kill(sandbox, &mut end, reason);
+        }
+        if now >= next_tick {
+            next_tick = now + TICK;
+            if let Err(reason) = recorder.check().and_then(|()| watched.record(&mut counts, recorder)) {
+                kill(sandbox, &mut end, format!("the audit log cannot be written: {reason}"));
+            }
+        }
+        let wake = deadline.map_or(next_tick, |(deadline, _)| {
+            if end.killed.is_none() { deadline.min(next_tick) } else { next_tick }
+        });
+        match sandbox.next(relay.as_mut(), wake.saturating_duration_since(now)) {
+            Ok(Woken::Message(Some(Message::Exited(status)))) => end.status = Some(status),
+            Ok(Woken::Message(Some(Message::ExecFailed(errno)))) => end.exec_failed = Some(errno),
+            Ok(Woken::Message(Some(Message::Failed(failure)))) => end.failed = Some(failure),
+            Ok(Woken::Message(Some(_))) => kill(sandbox, &mut end, "it sent what it must not".to_owned()),
+            // The end of the channel: init ends now.
+            Ok(Woken::Message(None) | Woken::Dead) => break,
+            Ok(Woken::Signal(libc::SIGWINCH)) => {
+                if let Some(relay) = &relay {
+                    relay.resize();
+                }
+            }
+            Ok(Woken::Signal(signal)) => sandbox.signal(signal),
+            Ok(Woken::Tick) => {}
+            Err(errno) => kill(sandbox, &mut end, crate::refusal::describe(errno)),
+        }
+    }
+    sandbox.signal(libc::SIGKILL);
+    if let Some(relay) = &mut relay {
+        relay.finish();
+    }
+    if let Err(reason) = watched.record(&mut counts, recorder) {
+        end.killed.get_or_insert(format!("the audit log cannot be written: {reason}"));
+    }
+    end
+}
+
+fn kill(sandbox: &Sandbox, end: &mut End, reason: String) {
+    end.killed.get_or_insert(reason);
+    sandbox.signal(libc::SIGKILL);
+}
