@@ -8,15 +8,23 @@
 //! clock, no environment, no unsafe.
 #![forbid(unsafe_code)]
 
+mod base;
+pub mod boundary;
+mod check;
 pub mod code;
+pub mod compile;
 pub mod diag;
 pub mod directive;
 pub mod fix;
 pub mod fmt;
+mod idiom;
 pub mod lex;
+mod lower;
 pub mod parse;
+pub mod path;
 pub mod place;
 pub mod plan;
+pub mod policy;
 pub mod render;
 pub mod span;
 pub mod syntax;

@@ -71,14 +71,6 @@ pub enum Event {
         /// Peak resident set of the largest process, in KiB.
         peak_rss_kib: u64,
     },
-    /// What became of the copies of a run afterwards: `applied` or `discarded`.
-    #[serde(rename = "review")]
-    Review {
-        /// `applied`, `discarded`.
-        action: String,
-        /// Number of changed paths.
-        changes: u64,
-    },
 }
 
 /// A denied attempt.
@@ -127,4 +119,48 @@ pub struct Probe {
     pub act: String,
     /// What the kernel answered, such as `EROFS`.
     pub answer: String,
+}
+
+/// One event of each kind, every field filled in, for tests.
+#[cfg(test)]
+pub(crate) fn samples() -> Vec<Event> {
+    let text = str::to_owned;
+    let layer = LayerEvidence {
+        layer: text("landlock"),
+        read_back: BTreeMap::from([(text("abi"), text("7"))]),
+        probes: vec![Probe { act: text("open /etc/shadow"), answer: text("EACCES") }],
+    };
+    vec![
+        Event::Armed {
+            agentrc: text("0.1.0"),
+            plan_sha256: "ab".repeat(32),
+            agent: text("reviewer"),
+            agentfile: text("/home/a/Agentfile"),
+            argv: vec![text("/bin/sh"), text("-c"), text("echo \n")],
+            uid: 1000,
+            evidence: Evidence { kernel: text("6.18.0"), layers: vec![layer] },
+        },
+        Event::Refused {
+            step: text("landlock"),
+            reason: text("too old"),
+            origin: Some(text("Agentfile:3:1")),
+        },
+        Event::Denial(Denial {
+            layer: text("seccomp"),
+            act: text("ptrace"),
+            pid: Some(7),
+            program: Some(text("gdb")),
+            verdict: text("EPERM"),
+            rule: text("debug"),
+            count: 3,
+        }),
+        Event::Limit {
+            limit: text("pids.max"),
+            outcome: text("denied"),
+            count: 12,
+            origin: Some(text("Agentfile:4:1")),
+        },
+        Event::Killed { reason: text("the audit log cannot be written") },
+        Event::Ended { exit_code: 137, signal: Some(9), wall_ms: 12, cpu_ms: 3, peak_rss_kib: 4096 },
+    ]
 }

@@ -83,7 +83,14 @@ impl Init<'_> {
         })?;
         self.locks.iter().try_for_each(|layer| layer.apply())?;
         match run(Step::Fork, 0, fork)? {
-            Some(agent) => Ok(agent),
+            Some(agent) => {
+                // Init keeps the channel and nothing else: no file of the host, no part of the log, no terminal.
+                run(Step::CloseDescriptors, 1, || {
+                    rustix::stdio::dup2_stdin(&self.channel)?;
+                    kernel::close_from(1)
+                })?;
+                Ok(agent)
+            }
             None => self.become_agent(terminal.as_ref()),
         }
     }
@@ -102,7 +109,7 @@ impl Init<'_> {
         Ok(slave)
     }
 
-    /// Reaps whatever ends, forwards what the supervisor sends, and ends with the agent.
+    /// Reaps whatever ends, forwards what the supervisor sends, and ends with the agent. The channel is descriptor 0.
     fn serve(&self, agent: i32) -> ! {
         let all = signal::Set::full();
         loop {
@@ -110,7 +117,7 @@ impl Init<'_> {
                 Ok(libc::SIGCHLD) => {
                     while let Ok(Some(reaped)) = wait(-1, false) {
                         if reaped.pid == agent {
-                            let _ = channel::send(self.channel.as_fd(), &Message::Exited(reaped.status));
+                            let _ = channel::send(rustix::stdio::stdin(), &Message::Exited(reaped.status));
                             exit(0);
                         }
                     }

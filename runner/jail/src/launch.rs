@@ -94,7 +94,9 @@ pub fn launch(request: &Request<'_>, recorder: &mut dyn Recorder) -> Result<Ende
     };
     drop(theirs);
     let sandbox = Sandbox { pid, pidfd, channel: ours, signals: signals.descriptor()?, started };
-    let armed = arm(&sandbox, &layers).and_then(|(mut evidence, master)| {
+    let armed = arm(&sandbox, &layers);
+    drop(targets);
+    let armed = armed.and_then(|(mut evidence, master)| {
         if let Some(cgroup) = &cgroup {
             evidence.layers.push(LayerEvidence {
                 layer: "cgroup".to_owned(),
@@ -347,7 +349,12 @@ impl Signals {
     }
 
     fn descriptor(&self) -> Result<std::os::fd::OwnedFd, Refusal> {
-        run(Step::Signals, 1, || signal::Set::of(FORWARDED).descriptor()).map_err(|failure| plain(&failure))
+        run(Step::Signals, 1, || {
+            // Init has the full mask by now; here, what is not forwarded does what it did before (SIGTSTP stops).
+            self.before.and(FORWARDED).block()?;
+            signal::Set::of(FORWARDED).descriptor()
+        })
+        .map_err(|failure| plain(&failure))
     }
 }
 

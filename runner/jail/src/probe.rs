@@ -75,25 +75,36 @@ fn inside(flags: libc::c_int, act: impl FnOnce() -> Result<(), Errno>) -> Result
     }
 }
 
-fn map_user(uid: u32) -> Result<(), Errno> {
+/// The caller's own ids.
+fn ids() -> (u32, u32) {
+    (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
+}
+
+/// Maps the user and the group to themselves, as a launch does: without the group, nothing that belongs to it can be
+/// written, and an overlay cannot be made.
+fn map_user(uid: u32, gid: u32) -> Result<(), Errno> {
     let write = |path: &std::ffi::CStr, text: &[u8]| {
         let file = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
         rustix::io::write(&file, text).map(drop)
     };
+    let map = |path: &std::ffi::CStr, id: u32| {
+        let mut text = [0_u8; 32];
+        let number = rustix::path::DecInt::new(id);
+        let map = number.as_bytes().iter().chain(b" ").chain(number.as_bytes()).chain(b" 1\n");
+        let mut length = 0;
+        for (to, from) in text.iter_mut().zip(map) {
+            *to = *from;
+            length += 1;
+        }
+        write(path, text.get(..length).unwrap_or_default())
+    };
     write(c"/proc/self/setgroups", b"deny")?;
-    let mut text = [0_u8; 32];
-    let number = rustix::path::DecInt::new(uid);
-    let map = number.as_bytes().iter().chain(b" ").chain(number.as_bytes()).chain(b" 1\n");
-    let mut length = 0;
-    for (to, from) in text.iter_mut().zip(map) {
-        *to = *from;
-        length += 1;
-    }
-    write(c"/proc/self/uid_map", text.get(..length).unwrap_or_default())
+    map(c"/proc/self/uid_map", uid)?;
+    map(c"/proc/self/gid_map", gid)
 }
 
 fn user_namespaces() -> Feature {
-    let uid = rustix::process::geteuid().as_raw();
+    let (uid, gid) = ids();
     let all = libc::CLONE_NEWUSER
         | libc::CLONE_NEWNS
         | libc::CLONE_NEWPID
@@ -104,15 +115,15 @@ fn user_namespaces() -> Feature {
     feature(
         "user-namespaces",
         Need::Required,
-        inside(all, || map_user(uid)).map(|()| "all seven namespaces".to_owned()),
+        inside(all, || map_user(uid, gid)).map(|()| "all seven namespaces".to_owned()),
     )
 }
 
 /// AppArmor's restriction (Ubuntu 24.04) lets the namespace be made, and takes its capabilities away.
 fn namespaced_mounts() -> Feature {
-    let uid = rustix::process::geteuid().as_raw();
+    let (uid, gid) = ids();
     let result = inside(libc::CLONE_NEWUSER | libc::CLONE_NEWNS, || {
-        map_user(uid)?;
+        map_user(uid, gid)?;
         tmpfs().map(drop)
     });
     feature("namespaced-mounts", Need::Required, result.map(|()| "tmpfs in a user namespace".to_owned()))
@@ -126,9 +137,9 @@ fn tmpfs() -> Result<std::os::fd::OwnedFd, Errno> {
 
 fn mount_attributes() -> Feature {
     use std::os::fd::AsFd;
-    let uid = rustix::process::geteuid().as_raw();
+    let (uid, gid) = ids();
     let result = inside(libc::CLONE_NEWUSER | libc::CLONE_NEWNS, || {
-        map_user(uid)?;
+        map_user(uid, gid)?;
         mount::set_attributes(tmpfs()?.as_fd(), mount::READ_ONLY, true)
     });
     feature("mount-attributes", Need::Required, result.map(|()| "mount_setattr(2)".to_owned()))
@@ -171,14 +182,14 @@ fn pidfd() -> Feature {
 /// Makes a real overlay in a user namespace, with its upper layer in `scratch` (the state directory).
 fn overlay(scratch: &Path) -> Feature {
     use rustix::mount::{fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen};
-    let uid = rustix::process::geteuid().as_raw();
+    let (uid, gid) = ids();
     let folder = scratch.join(format!("probe-{}", std::process::id()));
     let made =
         ["", "lower", "upper", "work"].iter().try_for_each(|part| std::fs::create_dir(folder.join(part)));
     let result = match made {
         Err(error) => Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
         Ok(()) => inside(libc::CLONE_NEWUSER | libc::CLONE_NEWNS, || {
-            map_user(uid)?;
+            map_user(uid, gid)?;
             rustix::process::chdir(&folder)?;
             let context = fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
             fsconfig_set_flag(&context, c"userxattr")?;

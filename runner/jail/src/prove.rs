@@ -52,7 +52,7 @@ acts! {
     ExecuteUndeclared "execute a file that no rule names" [ACCESS]
     CreateInRoot "create a file in /" [ROFS]
     WriteSysctl "write /proc/sys/kernel/core_pattern" [ROFS, ACCESS]
-    OpenInitRoot "open the root directory of init" [NOENT, ACCESS, PERM]
+    OpenInitRoot "open the root directory of init" [NOENT]
     Mount "mount a file system" [PERM]
     NewNamespace "make a user namespace" [PERM]
     PacketSocket "open a packet socket" [AFNOSUPPORT]
@@ -84,23 +84,19 @@ impl Targets {
     pub(crate) fn prepare() -> Result<Self, Refusal> {
         use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
         let supervisor = rustix::process::getpid().as_raw_nonzero().get();
-        let failed = |errno| Refusal::kernel(Step::Channel, "abstract socket", errno);
-        let name = format!("agentrc-probe-{supervisor}");
-        let address = SocketAddrUnix::new_abstract_name(name.as_bytes()).map_err(failed)?;
-        let listener = run(Step::Channel, 1, || {
-            let socket = rustix::net::socket_with(
-                AddressFamily::UNIX,
-                SocketType::STREAM,
-                SocketFlags::CLOEXEC,
-                None,
-            )?;
-            rustix::net::bind(&socket, &address)?;
+        let (listener, name) = run(Step::Channel, 1, || {
+            let kind = SocketType::STREAM;
+            let socket = rustix::net::socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
+            // An unnamed address: the kernel picks an abstract name that nobody has (unix(7), autobind).
+            rustix::net::bind(&socket, &SocketAddrUnix::new_unnamed())?;
             rustix::net::listen(&socket, 1)?;
-            Ok(socket)
+            let address = SocketAddrUnix::try_from(rustix::net::getsockname(&socket)?)?;
+            let name = address.abstract_name().ok_or(Errno::INVAL)?.to_vec();
+            Ok((socket, name))
         })
-        .map_err(|failure| failed(failure.errno))?;
+        .map_err(|failure| Refusal::kernel(failure.step, "abstract socket", failure.errno))?;
         let mut raw = libc::sockaddr_un { sun_family: libc::AF_UNIX as u16, sun_path: [0; 108] };
-        for (to, from) in raw.sun_path.iter_mut().skip(1).zip(name.bytes()) {
+        for (to, from) in raw.sun_path.iter_mut().skip(1).zip(&name) {
             *to = from.cast_signed();
         }
         // A pid that is ours outside and in use inside (1 and 2) would prove nothing; the largest pid never is.

@@ -142,6 +142,13 @@ pub(crate) fn clear_capabilities() -> Result<(), Errno> {
     check(unsafe { libc::syscall(libc::SYS_capset, &raw const header, none.as_ptr()) }).map(drop)
 }
 
+/// close_range(2): closes every descriptor from `first`.
+pub(crate) fn close_from(first: u32) -> Result<(), Errno> {
+    // SAFETY: called by init, which afterwards uses none of them: it never returns, so no value that owns one is
+    // dropped, and it opens nothing more.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) }).map(drop)
+}
+
 /// Marks every descriptor from `first` close-on-exec.
 pub(crate) fn close_on_exec_from(first: u32) -> Result<(), Errno> {
     const CLOEXEC: u32 = 1 << 2; // CLOSE_RANGE_CLOEXEC

@@ -34,7 +34,12 @@ impl Set {
 
     /// These signals.
     pub(crate) fn of(signals: &[i32]) -> Self {
-        let mut set = Self::empty();
+        Self::empty().and(signals)
+    }
+
+    /// This set, and these signals.
+    pub(crate) fn and(self, signals: &[i32]) -> Self {
+        let mut set = self;
         for signal in signals {
             // SAFETY: a pointer to a live set; an invalid number is an error return, not undefined.
             unsafe { libc::sigaddset(&raw mut set.0, *signal) };

@@ -183,7 +183,8 @@ pub(crate) fn interpret(op: &Op, slots: &Slots, item: usize) -> Result<(), Failu
             slots.put(*slot, mount)
         }),
         Op::Proc { slot, attributes } => run(Step::MakeProc, item, || {
-            let mount = make(c"proc", *attributes, |context| fsconfig_set_string(context, c"hidepid", c"2"))?;
+            // 4 is "ptraceable" (5.8): unlike 2 it makes no exception for the group of root.
+            let mount = make(c"proc", *attributes, |context| fsconfig_set_string(context, c"hidepid", c"4"))?;
             slots.put(*slot, mount)
         }),
         Op::Pts { slot } => run(Step::MakePts, item, || {

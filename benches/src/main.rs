@@ -1,0 +1,54 @@
+//! `just bench`: what a sandbox costs, agentrc beside the tools that people use today, side by side in one run.
+//!
+//! ```text
+//! peers (who, and the closest comparable sandbox) ─▶ measure (one run: wall, CPU, memory) ─▶ statistics ─▶ report
+//!                                                 └▶ inside (loops that run in each sandbox) ─┘
+//! ```
+//!
+//! Runs are interleaved: one of each peer, then the next round, so that a slow moment of the machine hits all of them.
+
+mod inside;
+mod measure;
+mod options;
+mod peers;
+mod report;
+mod rounds;
+mod statistics;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let result = match arguments.split_first() {
+        Some((first, rest)) if first == "inside" => inside::run(rest),
+        _ => options::Options::parse(&arguments).and_then(|options| bench(&options)),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Everything, for each caller in turn.
+fn bench(options: &options::Options) -> Result<(), String> {
+    let mut tables = Vec::new();
+    for caller in &options.callers {
+        let stage = peers::Stage::prepare(options, caller)?;
+        let startup = rounds::startup(&stage, options.rounds);
+        let steady = rounds::steady(&stage, options.steady_rounds);
+        let compile = rounds::compile(&stage, options.rounds.min(20));
+        tables.push(report::Table { caller: caller.name.clone(), startup, steady, compile });
+    }
+    if options.json {
+        report::json(&tables);
+    } else {
+        report::markdown(&tables);
+    }
+    match report::failures(&tables) {
+        0 => Ok(()),
+        count => Err(format!("{count} rows that the comparison rests on could not be measured")),
+    }
+}

@@ -1,0 +1,29 @@
+# Short names for what CONTRIBUTING.md describes. Every recipe calls cargo or a script that works without `just`.
+
+# The list of recipes.
+default:
+    @just --list
+
+# All tests: the language, the sandbox, the attacks, the examples (as root also as an ordinary user).
+test:
+    cargo test --workspace
+
+# Formatting and lints, as CI demands them.
+lint:
+    .ci/run lint
+
+# What the compiler cannot say: crate budget, layering, unsafe, length of files.
+check:
+    .ci/checks
+
+# Start-up and steady state beside every peer that this machine has: a Markdown table.
+bench *options:
+    benches/run {{options}}
+
+# Boot Debian's 6.1 and 6.12, and run the cases there.
+vm-test *options:
+    vm-tests/run {{options}}
+
+# Everything that must hold before a change lands.
+ci *steps:
+    .ci/run {{steps}}

@@ -1,0 +1,45 @@
+//! Which events each `AUDIT` level records.
+
+pub use agentfile::plan::AuditLevel;
+
+use crate::event::Event;
+
+/// The lowest level at which an event of this kind is recorded. This is the whole table: start and end always, what the
+/// agent was denied from `basic` on.
+#[must_use]
+pub fn lowest(event: &Event) -> AuditLevel {
+    match event {
+        Event::Armed { .. } | Event::Refused { .. } | Event::Killed { .. } | Event::Ended { .. } => {
+            AuditLevel::Off
+        }
+        Event::Limit { .. } | Event::Denial(_) => AuditLevel::Basic,
+    }
+}
+
+/// Whether `level` records `event`.
+#[must_use]
+pub fn wanted(level: AuditLevel, event: &Event) -> bool {
+    level >= lowest(event)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Denial, samples};
+
+    #[test]
+    fn off_records_start_and_end_only() {
+        let kept: Vec<_> = samples().into_iter().filter(|event| wanted(AuditLevel::Off, event)).collect();
+        assert_eq!(kept.len(), 4);
+        assert!(
+            !kept.iter().any(|event| matches!(event, Event::Denial(Denial { .. }) | Event::Limit { .. }))
+        );
+    }
+
+    #[test]
+    fn basic_and_above_record_everything_that_exists() {
+        for level in [AuditLevel::Basic, AuditLevel::All, AuditLevel::Compliance] {
+            assert!(samples().iter().all(|event| wanted(level, event)), "{level:?}");
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! What agentrc keeps on the host: the state directory, its runs, the grants, and the review of what a run did to its copies.
+//!
+//! ```text
+//! $XDG_STATE_HOME/agentrc/           state      (root: /var/lib/agentrc), 0700
+//!   key.pkcs8  audit-key.pub         agentrc-audit: the host's key pair
+//!   ledger.jsonl                     agentrc-audit: every run, review and consent, signed
+//!   grants/HASH.json                 grants     consents, one file per folder that holds Agentfiles
+//!   runs/RUN/                        runs       flock(2)ed by the supervisor as long as it lives
+//!     run.json                       record     what was run, from where, what was copied
+//!     audit.jsonl                    agentrc-audit: the log
+//!     copy-N/{upper,work}            layer      overlayfs; review: changes, diff, apply, discard
+//! ```
+//!
+//! Everything is opened beneath descriptors, through no symbolic link, and checked to be this user's alone. The agent has no
+//! path to any of it ([`state::StateDir::relation`] is what admission asks about each bind).
+#![forbid(unsafe_code)]
+
+pub mod error;
+pub mod grants;
+pub mod hostpath;
+pub mod layer;
+pub mod record;
+pub mod review;
+pub mod runs;
+pub mod state;
+pub mod tree;
+pub mod verify;
+
+pub use error::Error;
+pub use state::StateDir;

@@ -1,0 +1,4 @@
+# A case that says nothing.
+# as: root
+# expect: FAIL exit code 1
+true

@@ -1,0 +1,6 @@
+# A case that does not end.
+# as: root
+# timeout: 2
+# expect: FAIL timed out
+ok "so far"
+sleep 1000
