@@ -1,0 +1,254 @@
+//! Every step of a launch is made to fail, one after the other. For each: the command is not executed, the exit code is 125,
+//! the message and the record name the step, and nothing is left.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use agentrc_test_support::leftovers::{self, Before, snapshot};
+use agentrc_test_support::{Lab, Terminal, as_each, audit, identity};
+
+const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
+
+/// An Agentfile that has every kind of thing a plan can hold and this version enforces.
+const EVERYTHING: &str = "\
+AGENT everything
+BIND ./rw /work rw
+BIND ./ro /ro ro
+BIND ./copied /copied copy
+BIND ../outside/granted /granted ro
+BIND ./one-file /one-file ro
+MOUNT /scratch rw
+DENY read /work/hidden
+DENY write /work/frozen
+LIMIT open_files 64
+TIMEOUT 60
+AUDIT all
+CMD /bin/sh ./go.sh
+";
+
+/// Steps that a run passes only where the kernel or the operator has what they are about. Each says when; the tests in
+/// `vm-tests/` run where it is.
+fn conditional(step: &str, who: &identity::Identity) -> Option<&'static str> {
+    match step {
+        "cgroup" | "cgroup-limit" if !has_controllers() => Some("no cgroup v2 controller is delegated here"),
+        "supplementary-groups" if !who.is_root() => Some("only root can drop them"),
+        _ => None,
+    }
+}
+
+fn has_controllers() -> bool {
+    std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers")
+        .is_ok_and(|controllers| controllers.contains("pids"))
+}
+
+/// Builds `agentrc-fault` beside the binary under test, the same way.
+fn fault_binary() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        if let Some(given) = std::env::var_os("AGENTRC_TEST_FAULT_BINARY") {
+            return given.into();
+        }
+        let beside = Path::new(AGENTRC).parent().expect("a folder");
+        let target = beside.parent().expect("the target folder");
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo
+            .args([
+                "build",
+                "--quiet",
+                "-p",
+                "agentrc",
+                "--bin",
+                "agentrc-fault",
+                "--features",
+                "fault-injection",
+                "--target-dir",
+            ])
+            .arg(target);
+        if beside.file_name().is_some_and(|name| name == "release") {
+            cargo.arg("--release");
+        }
+        let status = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo");
+        assert!(status.success(), "`agentrc-fault` does not build");
+        beside.join("agentrc-fault")
+    })
+}
+
+fn steps() -> Vec<String> {
+    let output = Command::new(fault_binary()).arg("fault-steps").output().expect("agentrc-fault");
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).expect("text").lines().map(str::to_owned).collect()
+}
+
+fn prepare(lab: &Lab) {
+    for folder in ["rw/frozen", "rw/hidden", "rw/.git", "ro", "copied"] {
+        lab.directory(lab.project(folder));
+    }
+    lab.file(lab.project("one-file"), "one\n");
+    lab.file(lab.outside("granted/file"), "granted\n");
+    lab.script(lab.project("go.sh"), "echo ran > /work/ran\necho ran\n");
+    lab.agentfile(EVERYTHING);
+    let allowed = lab.finish_command(lab.agentrc([
+        "allow".as_ref(),
+        "--yes".as_ref(),
+        lab.project("Agentfile").as_os_str(),
+    ]));
+    allowed.expect_code(0);
+}
+
+/// What one run with a fault did.
+struct Walked {
+    code: i32,
+    said: String,
+}
+
+fn run(lab: &Lab, fault: Option<&str>, on_terminal: bool) -> Walked {
+    let agentfile = lab.project("Agentfile");
+    let binary = lab.binary();
+    if on_terminal {
+        // The variable reaches agentrc through the helper that opens the terminal.
+        let wrapper = lab.path("run-with-fault");
+        lab.script(
+            &wrapper,
+            &format!(
+                "#!/bin/sh\n{}exec {} run {}\n",
+                fault.map(|step| format!("export AGENTRC_FAULT={step}\n")).unwrap_or_default(),
+                binary.display(),
+                agentfile.display()
+            ),
+        );
+        let (outcome, screen) = Terminal::run(lab, &wrapper, &[]).finish();
+        return Walked { code: outcome.code(), said: screen };
+    }
+    let mut command = lab.agentrc(["run".as_ref(), agentfile.as_os_str()]);
+    if let Some(step) = fault {
+        command.env("AGENTRC_FAULT", step);
+    }
+    let outcome = lab.finish_command(command);
+    Walked { code: outcome.code(), said: outcome.out() + &outcome.stderr }
+}
+
+/// What a person keeps in the folder: placeholders and times may come and go, names and texts may not.
+fn kept(lab: &Lab) -> BTreeSet<(PathBuf, String)> {
+    snapshot(&lab.project(""))
+        .into_iter()
+        .map(|(path, line)| {
+            let text = line
+                .split_once(" changed ")
+                .and_then(|(_, rest)| rest.split_once(' '))
+                .map(|(_, text)| text.to_owned());
+            (path, text.unwrap_or_default())
+        })
+        .collect()
+}
+
+#[test]
+fn every_step_that_fails_is_a_refusal_that_names_it_and_leaves_nothing() {
+    let steps = steps();
+    assert!(steps.len() > 40, "the list of steps: {steps:?}");
+    let binary = fault_binary().display().to_string();
+    as_each(&binary, |lab| {
+        prepare(lab);
+        let ran = lab.project("rw/ran");
+        // Positive control: without a fault it runs, on pipes and on a terminal.
+        for on_terminal in [false, true] {
+            let walked = run(lab, None, on_terminal);
+            assert!(walked.code == 0 && ran.exists(), "without a fault: {} {}", walked.code, walked.said);
+            std::fs::remove_file(&ran).expect("the canary");
+        }
+        let before = kept(lab);
+        let mut failures = Vec::new();
+        for step in &steps {
+            let mut reached = false;
+            for on_terminal in [false, true] {
+                let (runs, host) = (lab.runs().len(), Before::now(lab));
+                let walked = run(lab, Some(step), on_terminal);
+                if walked.code == 0 && ran.exists() {
+                    // Not a step of this kind of run.
+                    std::fs::remove_file(&ran).expect("the canary");
+                    continue;
+                }
+                reached = true;
+                let mut wrong = |what: String| {
+                    failures
+                        .push(format!("{step}{}: {what}", if on_terminal { ", on a terminal" } else { "" }))
+                };
+                if ran.exists() {
+                    wrong("the command was executed".into());
+                    std::fs::remove_file(&ran).expect("the canary");
+                }
+                if walked.code != 125 {
+                    wrong(format!("exit code {}: {}", walked.code, walked.said));
+                }
+                if !walked.said.contains(step.as_str()) {
+                    wrong(format!("the message does not name it: {}", walked.said));
+                }
+                if kept(lab) != before {
+                    wrong(format!(
+                        "files of the project: {:?}",
+                        kept(lab).symmetric_difference(&before).collect::<Vec<_>>()
+                    ));
+                }
+                for run in &lab.runs()[runs.min(lab.runs().len())..] {
+                    let events = audit::events(run);
+                    let named: Vec<_> =
+                        events.iter().map(audit::name).filter(|name| !name.is_empty()).collect();
+                    let refused = named.last() == Some(&"run.refused") && !named.contains(&"run.ended");
+                    if !refused && step != "audit-append" {
+                        wrong(format!("the record says {named:?}"));
+                    }
+                    let files: Vec<_> = snapshot(run).into_keys().collect();
+                    let layers = files
+                        .iter()
+                        .filter(|file| file.components().count() > 2 && !file.starts_with("audit.jsonl"))
+                        .count();
+                    if layers > 0 {
+                        wrong(format!("the run's folder holds {files:?}"));
+                    }
+                }
+                if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| host.check(lab))).is_err() {
+                    wrong("something is left on the host (above)".into());
+                    leftovers::kill_all(lab);
+                }
+                break;
+            }
+            match (reached, conditional(step, &lab.who)) {
+                (false, None) => {
+                    failures.push(format!("{step}: no run passes this step, so its failure shows nothing"))
+                }
+                (false, Some(why)) => eprintln!("note: `{step}` is not passed here: {why}"),
+                (true, _) => {}
+            }
+        }
+        assert!(failures.is_empty(), "as {}:\n  {}", lab.who.name, failures.join("\n  "));
+    });
+}
+
+#[test]
+fn a_step_that_does_not_exist_is_not_taken_for_one() {
+    as_each(&fault_binary().display().to_string(), |lab| {
+        prepare(lab);
+        let walked = run(lab, Some("no-such-step"), false);
+        assert_eq!(walked.code, 2, "{}", walked.said);
+        assert!(!lab.project("rw/ran").exists());
+    });
+}
+
+#[test]
+fn the_ordinary_binary_knows_nothing_of_faults() {
+    let bytes = std::fs::read(AGENTRC).expect("the binary");
+    for text in ["AGENTRC_FAULT", "fault-steps", "fault injected"] {
+        assert!(!bytes.windows(text.len()).any(|window| window == text.as_bytes()), "`{text}` is in it");
+        let fault = std::fs::read(fault_binary()).expect("agentrc-fault");
+        assert!(
+            fault.windows(text.len()).any(|window| window == text.as_bytes()),
+            "control: `{text}` is in `agentrc-fault`"
+        );
+    }
+    as_each(AGENTRC, |lab| {
+        prepare(lab);
+        let walked = run(lab, Some("seccomp"), false);
+        assert_eq!(walked.code, 0, "the variable means nothing to it: {}", walked.said);
+    });
+}

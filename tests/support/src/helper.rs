@@ -1,0 +1,56 @@
+//! A program of the attacker's that runs outside, beside the sandbox: a victim, a keeper of shared memory.
+
+use std::cell::RefCell;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::time::Duration;
+
+use crate::lab::Lab;
+use crate::outcome::within;
+
+/// A helper, ended when dropped.
+pub struct Helper {
+    process: Child,
+    input: RefCell<Option<ChildStdin>>,
+    output: RefCell<BufReader<ChildStdout>>,
+}
+
+impl Helper {
+    /// Starts one, as the lab's identity.
+    pub fn start(lab: &Lab, words: &[&str]) -> Self {
+        let mut command = lab.command(lab.attacker(lab.path("helper")));
+        let mut process = command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("helper");
+        let input = RefCell::new(process.stdin.take());
+        let output = RefCell::new(BufReader::new(process.stdout.take().expect("stdout")));
+        Self { process, input, output }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// The next line that it writes.
+    pub fn line(&self) -> String {
+        let mut line = String::new();
+        self.output.borrow_mut().read_line(&mut line).expect("a line of the helper");
+        line.trim().to_owned()
+    }
+
+    /// Asks for its state.
+    pub fn ask(&self) -> String {
+        self.input.borrow_mut().as_mut().expect("its input").write_all(b"\n").expect("ask the helper");
+        self.line()
+    }
+}
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        // The keeper removes what it made when its input ends; the victim waits for ever.
+        self.input.take();
+        if !within(Duration::from_millis(200), || self.process.try_wait().is_ok_and(|ended| ended.is_some())) {
+            let _ = self.process.kill();
+            let _ = self.process.wait();
+        }
+    }
+}

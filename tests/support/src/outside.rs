@@ -1,0 +1,99 @@
+//! Processes of a sandbox as the host's `/proc` shows them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::PathBuf;
+
+/// All process ids of the host.
+pub fn all() -> Vec<u32> {
+    let entries = fs::read_dir("/proc").expect("/proc");
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// A process and everything that descends from it, parents first.
+pub fn tree(root: u32) -> Vec<u32> {
+    let parents: BTreeMap<u32, u32> = all().into_iter().filter_map(|pid| Some((pid, parent(pid)?))).collect();
+    let mut found = vec![root];
+    let mut next = 0;
+    while let Some(&above) = found.get(next) {
+        found.extend(parents.iter().filter(|(_, parent)| **parent == above).map(|(pid, _)| *pid));
+        next += 1;
+    }
+    found
+}
+
+fn parent(pid: u32) -> Option<u32> {
+    status(pid).get("PPid")?.parse().ok()
+}
+
+/// `/proc/PID/status` by field.
+pub fn status(pid: u32) -> BTreeMap<String, String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    text.lines().filter_map(|line| line.split_once(':')).map(|(k, v)| (k.to_owned(), v.trim().to_owned())).collect()
+}
+
+/// The process ids that a process has, one per namespace, outermost first.
+pub fn pids_in_namespaces(pid: u32) -> Vec<u32> {
+    status(pid).get("NSpid").map(String::as_str).unwrap_or_default().split_whitespace().filter_map(|n| n.parse().ok()).collect()
+}
+
+/// What a process has at a moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Holding {
+    /// Descriptors: number and what they are.
+    pub descriptors: BTreeMap<u32, String>,
+    /// Namespaces, of the process and of the children it will have.
+    pub namespaces: BTreeMap<String, String>,
+    /// `/proc/PID/mountinfo`.
+    pub mounts: String,
+    /// `/proc/PID/status`.
+    pub status: BTreeMap<String, String>,
+    /// `/proc/PID/personality`.
+    pub personality: String,
+    /// `/proc/PID/limits`.
+    pub limits: String,
+    /// `/proc/PID/{root,cwd}`.
+    pub places: (Option<PathBuf>, Option<PathBuf>),
+    /// Nice value, as in `/proc/PID/stat`.
+    pub nice: Option<i32>,
+}
+
+impl Holding {
+    /// What a process has now.
+    pub fn of(pid: u32) -> Self {
+        let text = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
+        Self {
+            descriptors: links(&format!("/proc/{pid}/fd")).into_iter().filter_map(|(k, v)| Some((k.parse().ok()?, v))).collect(),
+            namespaces: links(&format!("/proc/{pid}/ns")),
+            mounts: text("mountinfo"),
+            status: status(pid),
+            personality: text("personality"),
+            limits: text("limits"),
+            places: (fs::read_link(format!("/proc/{pid}/root")).ok(), fs::read_link(format!("/proc/{pid}/cwd")).ok()),
+            nice: nice(pid),
+        }
+    }
+
+    /// Namespaces that `self` is in and `other` is not.
+    pub fn namespaces_beyond(&self, other: &Self) -> BTreeSet<String> {
+        self.namespaces.values().filter(|ns| !other.namespaces.values().any(|o| o == *ns)).cloned().collect()
+    }
+}
+
+/// The nice value of a process.
+pub fn nice(pid: u32) -> Option<i32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // After the program's name in parentheses: field 3 is the state, 19 the nice value.
+    stat.rsplit_once(')')?.1.split_whitespace().nth(16)?.parse().ok()
+}
+
+fn links(folder: &str) -> BTreeMap<String, String> {
+    let Ok(entries) = fs::read_dir(folder) else { return BTreeMap::new() };
+    entries
+        .filter_map(Result::ok)
+        .filter_map(|entry| {
+            let to = fs::read_link(entry.path()).ok()?;
+            Some((entry.file_name().to_string_lossy().into_owned(), to.to_string_lossy().into_owned()))
+        })
+        .collect()
+}
