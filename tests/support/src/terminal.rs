@@ -37,9 +37,12 @@ impl Terminal {
     }
 
     fn start(lab: &Lab, tool: &str, program: &Path, words: &[&str]) -> Self {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a pseudo-terminal");
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)
+            .expect("a pseudo-terminal");
         grantpt(&master).and_then(|()| unlockpt(&master)).expect("unlock the pseudo-terminal");
-        let slave = PathBuf::from(ptsname(&master, Vec::new()).expect("its name").into_string().expect("an ASCII name"));
+        let slave = PathBuf::from(
+            ptsname(&master, Vec::new()).expect("its name").into_string().expect("an ASCII name"),
+        );
         std::os::unix::fs::chown(&slave, Some(lab.who.uid), Some(lab.who.gid)).expect("chown the terminal");
         tcsetwinsize(&master, size(24, 80)).expect("window size");
         let mut command = lab.command(lab.attacker(lab.path("attack")));
@@ -56,7 +59,8 @@ impl Terminal {
             while !stop.load(Ordering::SeqCst) {
                 let mut ready = [PollFd::new(&screen, PollFlags::IN)];
                 let patience = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
-                if rustix::event::poll(&mut ready, Some(&patience)).is_err() || ready[0].revents().is_empty() {
+                if rustix::event::poll(&mut ready, Some(&patience)).is_err() || ready[0].revents().is_empty()
+                {
                     continue;
                 }
                 match screen.read(&mut buffer) {
