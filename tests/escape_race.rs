@@ -57,10 +57,17 @@ fn race(lab: &Lab, agentfile: &str, swapped: &Path, file: &str, verdict: impl Fn
     lab.agentfile(agentfile);
     let link = swapped.with_extension("link");
     let swapper = Swapper::new(swapped.to_owned(), link);
-    assert!(careless_loses(swapped, file, &lab.secret), "positive control: the swap never fell between check and use");
+    assert!(
+        careless_loses(swapped, file, &lab.secret),
+        "positive control: the swap never fell between check and use"
+    );
     let (mut started, mut refused) = (0, 0);
     for _ in 0..RUNS {
-        let outcome = lab.finish_command(lab.agentrc(["run".as_ref(), "--grant".as_ref(), lab.project("Agentfile").as_os_str()]));
+        let outcome = lab.finish_command(lab.agentrc([
+            "run".as_ref(),
+            "--grant".as_ref(),
+            lab.project("Agentfile").as_os_str(),
+        ]));
         assert!(!lab.leaked(&outcome), "as {}: the secret was read", lab.who.name);
         if let Some(wrong) = verdict() {
             panic!("as {}: {wrong}", lab.who.name);
@@ -81,9 +88,13 @@ fn a_symlink_swapped_during_setup_is_refused() {
         lab.symlink(lab.outside(""), lab.project("data.link"));
         lab.script(lab.project("go.sh"), "cat /work/secret; echo hit > /work/hit; exit 0\n");
         let hit = lab.outside("hit");
-        race(lab, "AGENT race\nBIND ./data /work rw\nCMD /bin/sh ./go.sh\n", &lab.project("data"), "secret", || {
-            hit.exists().then(|| "a file was written outside".to_owned())
-        });
+        race(
+            lab,
+            "AGENT race\nBIND ./data /work rw\nCMD /bin/sh ./go.sh\n",
+            &lab.project("data"),
+            "secret",
+            || hit.exists().then(|| "a file was written outside".to_owned()),
+        );
     });
 }
 
@@ -95,9 +106,13 @@ fn a_folder_above_a_source_swapped_during_setup_is_refused() {
         lab.symlink(lab.outside(""), lab.project("above.link"));
         lab.script(lab.project("go.sh"), "cat /work/secret; echo hit > /work/hit; exit 0\n");
         let hit = lab.outside("data/hit");
-        race(lab, "AGENT race\nBIND ./above/data /work rw\nCMD /bin/sh ./go.sh\n", &lab.project("above"), "data/secret", || {
-            hit.exists().then(|| "a file was written outside".to_owned())
-        });
+        race(
+            lab,
+            "AGENT race\nBIND ./above/data /work rw\nCMD /bin/sh ./go.sh\n",
+            &lab.project("above"),
+            "data/secret",
+            || hit.exists().then(|| "a file was written outside".to_owned()),
+        );
     });
 }
 
@@ -107,7 +122,13 @@ fn a_copied_folder_swapped_during_setup_is_refused() {
         lab.directory(lab.project("data"));
         lab.symlink(lab.outside(""), lab.project("data.link"));
         lab.script(lab.project("go.sh"), "cat /work/secret; exit 0\n");
-        race(lab, "AGENT race\nBIND ./data /work copy\nCMD /bin/sh ./go.sh\n", &lab.project("data"), "secret", || None);
+        race(
+            lab,
+            "AGENT race\nBIND ./data /work copy\nCMD /bin/sh ./go.sh\n",
+            &lab.project("data"),
+            "secret",
+            || None,
+        );
     });
 }
 
@@ -129,12 +150,24 @@ fn a_repository_swapped_during_setup_gets_no_placeholder_outside() {
         lab.symlink(lab.outside("git"), lab.project("data/.link"));
         fs::rename(lab.project("data/.link"), lab.project("data/.git.link")).expect("rename");
         lab.script(lab.project("go.sh"), "cat /work/.git/secret; exit 0\n");
-        let names = |folder: &Path| fs::read_dir(folder).expect("folder").filter_map(Result::ok).map(|e| e.file_name()).collect::<Vec<_>>();
+        let names = |folder: &Path| {
+            fs::read_dir(folder)
+                .expect("folder")
+                .filter_map(Result::ok)
+                .map(|e| e.file_name())
+                .collect::<Vec<_>>()
+        };
         let before = names(&lab.outside("git"));
-        race(lab, "AGENT race\nBIND ./data /work rw\nCMD /bin/sh ./go.sh\n", &lab.project("data/.git"), "secret", || {
-            let now = names(&lab.outside("git"));
-            (now != before).then(|| format!("placeholders were made outside: {now:?}"))
-        });
+        race(
+            lab,
+            "AGENT race\nBIND ./data /work rw\nCMD /bin/sh ./go.sh\n",
+            &lab.project("data/.git"),
+            "secret",
+            || {
+                let now = names(&lab.outside("git"));
+                (now != before).then(|| format!("placeholders were made outside: {now:?}"))
+            },
+        );
     });
 }
 
@@ -144,7 +177,9 @@ fn a_source_that_is_a_symlink_to_the_outside_is_refused() {
         lab.symlink(lab.outside(""), lab.project("data"));
         lab.symlink(lab.outside("secret"), lab.project("file"));
         lab.script(lab.project("go.sh"), "cat /work/secret /file; exit 0\n");
-        for lines in ["BIND ./data /work rw", "BIND ./data /work ro", "BIND ./data /work copy", "BIND ./file /file ro"] {
+        for lines in
+            ["BIND ./data /work rw", "BIND ./data /work ro", "BIND ./data /work copy", "BIND ./file /file ro"]
+        {
             let outcome = lab.run(&format!("AGENT link\n{lines}\nCMD /bin/sh ./go.sh\n"));
             assert!(!lab.leaked(&outcome), "as {}: `{lines}` followed the link", lab.who.name);
             outcome.expect_refusal(&["Agentfile:2:"]);

@@ -39,7 +39,8 @@ fn conditional(step: &str, who: &identity::Identity) -> Option<&'static str> {
 }
 
 fn has_controllers() -> bool {
-    std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").is_ok_and(|controllers| controllers.contains("pids"))
+    std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers")
+        .is_ok_and(|controllers| controllers.contains("pids"))
 }
 
 /// Builds `agentrc-fault` beside the binary under test, the same way.
@@ -52,7 +53,19 @@ fn fault_binary() -> &'static Path {
         let beside = Path::new(AGENTRC).parent().expect("a folder");
         let target = beside.parent().expect("the target folder");
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["build", "--quiet", "-p", "agentrc", "--bin", "agentrc-fault", "--features", "fault-injection", "--target-dir"]).arg(target);
+        cargo
+            .args([
+                "build",
+                "--quiet",
+                "-p",
+                "agentrc",
+                "--bin",
+                "agentrc-fault",
+                "--features",
+                "fault-injection",
+                "--target-dir",
+            ])
+            .arg(target);
         if beside.file_name().is_some_and(|name| name == "release") {
             cargo.arg("--release");
         }
@@ -76,7 +89,11 @@ fn prepare(lab: &Lab) {
     lab.file(lab.outside("granted/file"), "granted\n");
     lab.script(lab.project("go.sh"), "echo ran > /work/ran\necho ran\n");
     lab.agentfile(EVERYTHING);
-    let allowed = lab.finish_command(lab.agentrc(["allow".as_ref(), "--yes".as_ref(), lab.project("Agentfile").as_os_str()]));
+    let allowed = lab.finish_command(lab.agentrc([
+        "allow".as_ref(),
+        "--yes".as_ref(),
+        lab.project("Agentfile").as_os_str(),
+    ]));
     allowed.expect_code(0);
 }
 
@@ -92,7 +109,15 @@ fn run(lab: &Lab, fault: Option<&str>, on_terminal: bool) -> Walked {
     if on_terminal {
         // The variable reaches agentrc through the helper that opens the terminal.
         let wrapper = lab.path("run-with-fault");
-        lab.script(&wrapper, &format!("#!/bin/sh\n{}exec {} run {}\n", fault.map(|step| format!("export AGENTRC_FAULT={step}\n")).unwrap_or_default(), binary.display(), agentfile.display()));
+        lab.script(
+            &wrapper,
+            &format!(
+                "#!/bin/sh\n{}exec {} run {}\n",
+                fault.map(|step| format!("export AGENTRC_FAULT={step}\n")).unwrap_or_default(),
+                binary.display(),
+                agentfile.display()
+            ),
+        );
         let (outcome, screen) = Terminal::run(lab, &wrapper, &[]).finish();
         return Walked { code: outcome.code(), said: screen };
     }
@@ -109,7 +134,10 @@ fn kept(lab: &Lab) -> BTreeSet<(PathBuf, String)> {
     snapshot(&lab.project(""))
         .into_iter()
         .map(|(path, line)| {
-            let text = line.split_once(" changed ").and_then(|(_, rest)| rest.split_once(' ')).map(|(_, text)| text.to_owned());
+            let text = line
+                .split_once(" changed ")
+                .and_then(|(_, rest)| rest.split_once(' '))
+                .map(|(_, text)| text.to_owned());
             (path, text.unwrap_or_default())
         })
         .collect()
@@ -142,7 +170,10 @@ fn every_step_that_fails_is_a_refusal_that_names_it_and_leaves_nothing() {
                     continue;
                 }
                 reached = true;
-                let mut wrong = |what: String| failures.push(format!("{step}{}: {what}", if on_terminal { ", on a terminal" } else { "" }));
+                let mut wrong = |what: String| {
+                    failures
+                        .push(format!("{step}{}: {what}", if on_terminal { ", on a terminal" } else { "" }))
+                };
                 if ran.exists() {
                     wrong("the command was executed".into());
                     std::fs::remove_file(&ran).expect("the canary");
@@ -154,17 +185,24 @@ fn every_step_that_fails_is_a_refusal_that_names_it_and_leaves_nothing() {
                     wrong(format!("the message does not name it: {}", walked.said));
                 }
                 if kept(lab) != before {
-                    wrong(format!("files of the project: {:?}", kept(lab).symmetric_difference(&before).collect::<Vec<_>>()));
+                    wrong(format!(
+                        "files of the project: {:?}",
+                        kept(lab).symmetric_difference(&before).collect::<Vec<_>>()
+                    ));
                 }
                 for run in &lab.runs()[runs.min(lab.runs().len())..] {
                     let events = audit::events(run);
-                    let named: Vec<_> = events.iter().map(audit::name).filter(|name| !name.is_empty()).collect();
+                    let named: Vec<_> =
+                        events.iter().map(audit::name).filter(|name| !name.is_empty()).collect();
                     let refused = named.last() == Some(&"run.refused") && !named.contains(&"run.ended");
                     if !refused && step != "audit-append" {
                         wrong(format!("the record says {named:?}"));
                     }
                     let files: Vec<_> = snapshot(run).into_keys().collect();
-                    let layers = files.iter().filter(|file| file.components().count() > 2 && !file.starts_with("audit.jsonl")).count();
+                    let layers = files
+                        .iter()
+                        .filter(|file| file.components().count() > 2 && !file.starts_with("audit.jsonl"))
+                        .count();
                     if layers > 0 {
                         wrong(format!("the run's folder holds {files:?}"));
                     }
@@ -176,7 +214,9 @@ fn every_step_that_fails_is_a_refusal_that_names_it_and_leaves_nothing() {
                 break;
             }
             match (reached, conditional(step, &lab.who)) {
-                (false, None) => failures.push(format!("{step}: no run passes this step, so its failure shows nothing")),
+                (false, None) => {
+                    failures.push(format!("{step}: no run passes this step, so its failure shows nothing"))
+                }
                 (false, Some(why)) => eprintln!("note: `{step}` is not passed here: {why}"),
                 (true, _) => {}
             }
@@ -201,7 +241,10 @@ fn the_ordinary_binary_knows_nothing_of_faults() {
     for text in ["AGENTRC_FAULT", "fault-steps", "fault injected"] {
         assert!(!bytes.windows(text.len()).any(|window| window == text.as_bytes()), "`{text}` is in it");
         let fault = std::fs::read(fault_binary()).expect("agentrc-fault");
-        assert!(fault.windows(text.len()).any(|window| window == text.as_bytes()), "control: `{text}` is in `agentrc-fault`");
+        assert!(
+            fault.windows(text.len()).any(|window| window == text.as_bytes()),
+            "control: `{text}` is in `agentrc-fault`"
+        );
     }
     as_each(AGENTRC, |lab| {
         prepare(lab);

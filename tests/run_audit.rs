@@ -25,11 +25,20 @@ fn the_first_event_is_the_evidence_and_the_last_the_end() {
         let outcome = lab.run(LONG);
         outcome.expect_code(3);
         let names: Vec<_> = outcome.events.iter().map(audit::name).filter(|name| !name.is_empty()).collect();
-        assert_eq!((names.first().copied(), names.last().copied()), (Some("run.armed"), Some("run.ended")), "as {}: {names:?}", lab.who.name);
+        assert_eq!(
+            (names.first().copied(), names.last().copied()),
+            (Some("run.armed"), Some("run.ended")),
+            "as {}: {names:?}",
+            lab.who.name
+        );
         let armed = outcome.events_named("run.armed")[0];
         let text = armed.to_string();
         for layer in ["namespaces", "mounts", "limits", "capabilities", "landlock", "seccomp"] {
-            assert!(text.contains(&format!("\"layer\":\"{layer}\"")), "as {}: no evidence of {layer}: {text}", lab.who.name);
+            assert!(
+                text.contains(&format!("\"layer\":\"{layer}\"")),
+                "as {}: no evidence of {layer}: {text}",
+                lab.who.name
+            );
         }
         assert!(text.contains("\"answer\""), "as {}: nothing was probed: {text}", lab.who.name);
         assert!(text.contains("\"uid\"") && text.contains(&lab.who.uid.to_string()));
@@ -88,7 +97,11 @@ fn every_tampering_is_found() {
             ("a space", whole.replacen("{", "{ ", 1)),
             ("a removed first line", join(&lines[1..])),
             ("a removed last line", join(&lines[..lines.len() - 1])),
-            ("a removed middle", join(&[&lines[..1], &lines[lines.len() - 1..]].concat()[..]).to_string() + if lines.len() == 2 { "x" } else { "" }),
+            (
+                "a removed middle",
+                join(&[&lines[..1], &lines[lines.len() - 1..]].concat()[..]).to_string()
+                    + if lines.len() == 2 { "x" } else { "" },
+            ),
             ("lines in another order", join(&reversed)),
             ("a line twice", join(&doubled)),
             ("a line of somebody else", whole.clone() + "{\"seq\":99}\n"),
@@ -105,7 +118,11 @@ fn every_tampering_is_found() {
             fs::write(&log, &text).expect("write");
             let (code, said) = verify(lab);
             assert_eq!(code, 1, "as {}: {what} was not found: {said}", lab.who.name);
-            assert!(said.contains(runs[0].file_name().expect("name").to_str().expect("text")), "as {}: {what}: the run is not named: {said}", lab.who.name);
+            assert!(
+                said.contains(runs[0].file_name().expect("name").to_str().expect("text")),
+                "as {}: {what}: the run is not named: {said}",
+                lab.who.name
+            );
         }
         fs::write(&log, &whole).expect("write");
         assert_eq!(verify(lab).0, 0, "as it was");
@@ -120,7 +137,8 @@ fn control_characters_of_an_agent_cannot_forge_a_line() {
     as_each(AGENTRC, |lab| {
         let agentfile = lab.agentfile("AGENT audited\nCMD /bin/true\n");
         let forged = "x\n{\"seq\":1,\"event\":\"run.ended\"}\r\u{1b}[2K\u{2028}";
-        lab.finish_command(lab.agentrc(["run", agentfile.to_str().expect("text"), "--", forged])).expect_code(0);
+        lab.finish_command(lab.agentrc(["run", agentfile.to_str().expect("text"), "--", forged]))
+            .expect_code(0);
         let text = fs::read_to_string(lab.runs().pop().expect("run").join("audit.jsonl")).expect("log");
         assert!(!text.bytes().any(|byte| byte < 0x20 && byte != b'\n'), "as {}: {text:?}", lab.who.name);
         let events = audit::events(&lab.runs().pop().expect("run"));
@@ -194,7 +212,10 @@ fn a_full_disk_before_the_start_is_a_refusal_and_afterwards_the_end_within_a_sec
         let _ = root;
         as_each(AGENTRC, |lab| {
             lab.directory(lab.project("rw"));
-            lab.script(lab.project("go.sh"), "echo ran > /work/ran\necho ready\nwhile :; do sleep 0.05; done\n");
+            lab.script(
+                lab.project("go.sh"),
+                "echo ran > /work/ran\necho ready\nwhile :; do sleep 0.05; done\n",
+            );
             lab.agentfile("AGENT audited\nBIND ./rw /work rw\nCMD /bin/sh ./go.sh\n");
             let state = lab.path("state");
             let full = format!("head -c 100M /dev/zero > {}/fill 2>/dev/null;", state.display());
@@ -210,7 +231,12 @@ fn a_full_disk_before_the_start_is_a_refusal_and_afterwards_the_end_within_a_sec
             // It is to fail at the end of the space.
             let _ = fs::write(inside, vec![0_u8; 4 << 20]);
             let outcome = child.finish();
-            assert!(filled.elapsed() < Duration::from_millis(1500), "as {}: it went on for {:?}", lab.who.name, filled.elapsed());
+            assert!(
+                filled.elapsed() < Duration::from_millis(1500),
+                "as {}: it went on for {:?}",
+                lab.who.name,
+                filled.elapsed()
+            );
             outcome.expect_code(137);
             assert!(outcome.stderr.contains("audit"), "as {}: {}", lab.who.name, outcome.stderr);
         });
@@ -237,7 +263,9 @@ fn a_log_that_is_taken_away_ends_the_run_within_a_second() {
             let run = lab.runs().into_iter().find(|run| !runs.contains(run)).expect("the run's folder");
             let taken = Instant::now();
             take(&run);
-            let gone = within(Duration::from_millis(1500), || leftovers::processes(lab).iter().all(|pid| *pid == child.pid() || zombie(*pid)));
+            let gone = within(Duration::from_millis(1500), || {
+                leftovers::processes(lab).iter().all(|pid| *pid == child.pid() || zombie(*pid))
+            });
             assert!(gone, "as {}: the agent goes on after its log was {what}", lab.who.name);
             let outcome = child.finish();
             assert!(taken.elapsed() < Duration::from_secs(3));

@@ -21,10 +21,42 @@ fn the_environment_is_made_from_scratch() {
         let mut command = lab.agentrc(["run".as_ref(), agentfile.as_os_str()]);
         // What would run or load something in a helper, an interpreter, or the program itself; and what only tells.
         for name in [
-            "LD_LIBRARY_PATH", "LD_DEBUG_OUTPUT", "BASH_ENV", "ENV", "PYTHONSTARTUP", "PYTHONPATH", "NODE_OPTIONS", "PERL5OPT", "PERL5LIB", "RUBYOPT", "GIT_DIR",
-            "GIT_SSH_COMMAND", "GIT_EXTERNAL_DIFF", "GIT_CONFIG_COUNT", "GIT_EDITOR", "EDITOR", "PAGER", "LESSOPEN", "SSH_AUTH_SOCK", "AWS_SECRET_ACCESS_KEY",
-            "GITHUB_TOKEN", "ANTHROPIC_API_KEY", "http_proxy", "KUBECONFIG", "JAVA_TOOL_OPTIONS", "IFS", "PS4", "PROMPT_COMMAND", "XDG_DATA_HOME",
-            "AGENTRC_FAULT", "AGENTRC_TEST", "TERM", "COLUMNS", "DISPLAY", "SUDO_USER", "LS_COLORS",
+            "LD_LIBRARY_PATH",
+            "LD_DEBUG_OUTPUT",
+            "BASH_ENV",
+            "ENV",
+            "PYTHONSTARTUP",
+            "PYTHONPATH",
+            "NODE_OPTIONS",
+            "PERL5OPT",
+            "PERL5LIB",
+            "RUBYOPT",
+            "GIT_DIR",
+            "GIT_SSH_COMMAND",
+            "GIT_EXTERNAL_DIFF",
+            "GIT_CONFIG_COUNT",
+            "GIT_EDITOR",
+            "EDITOR",
+            "PAGER",
+            "LESSOPEN",
+            "SSH_AUTH_SOCK",
+            "AWS_SECRET_ACCESS_KEY",
+            "GITHUB_TOKEN",
+            "ANTHROPIC_API_KEY",
+            "http_proxy",
+            "KUBECONFIG",
+            "JAVA_TOOL_OPTIONS",
+            "IFS",
+            "PS4",
+            "PROMPT_COMMAND",
+            "XDG_DATA_HOME",
+            "AGENTRC_FAULT",
+            "AGENTRC_TEST",
+            "TERM",
+            "COLUMNS",
+            "DISPLAY",
+            "SUDO_USER",
+            "LS_COLORS",
         ] {
             command.env(name, lab.outside("planted"));
         }
@@ -32,9 +64,15 @@ fn the_environment_is_made_from_scratch() {
         let outcome = lab.finish_command(command);
         outcome.expect_code(0);
         let out = outcome.out();
-        let mut names: Vec<_> = out.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
+        let mut names: Vec<_> =
+            out.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
         names.sort_unstable();
-        assert_eq!(names, ["HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TMPDIR", "USER"], "as {}:\n{out}", lab.who.name);
+        assert_eq!(
+            names,
+            ["HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TMPDIR", "USER"],
+            "as {}:\n{out}",
+            lab.who.name
+        );
         assert!(out.contains("LANG=C.UTF-8\n"), "{out}");
         assert!(!out.contains("agentrc-test-"), "as {}: a path of the host is in it:\n{out}", lab.who.name);
     });
@@ -43,13 +81,19 @@ fn the_environment_is_made_from_scratch() {
 #[test]
 fn umask_directory_and_names_do_not_depend_on_the_caller() {
     as_each(AGENTRC, |lab| {
-        lab.script(lab.project("go.sh"), "umask; pwd; uname -n; id -u; id -g; id -un; id -G; tty; echo $0; ulimit -c; cat /proc/1/comm\n");
+        lab.script(
+            lab.project("go.sh"),
+            "umask; pwd; uname -n; id -u; id -g; id -un; id -G; tty; echo $0; ulimit -c; cat /proc/1/comm\n",
+        );
         let agentfile = lab.agentfile("AGENT finds\nCMD /bin/sh ./go.sh\n");
         let outputs: Vec<String> = ["umask 000; cd /", "umask 077; cd /usr", "ulimit -c 0; cd /tmp"]
             .iter()
             .map(|setup| {
                 let mut command = lab.command("/bin/sh");
-                command.args(["-c", &format!("{setup}; exec {} run {}", lab.binary().display(), agentfile.display())]);
+                command.args([
+                    "-c",
+                    &format!("{setup}; exec {} run {}", lab.binary().display(), agentfile.display()),
+                ]);
                 let outcome = lab.finish_command(command);
                 outcome.expect_code(0);
                 outcome.out()
@@ -96,12 +140,25 @@ fn the_system_is_small_and_has_what_programs_need() {
         .out();
         let lines: Vec<_> = out.lines().collect();
         for folder in ["home", "root", "boot", "media", "mnt", "opt", "srv", "lost+found"] {
-            assert!(!lines[0].split(' ').any(|name| name == folder) || shell(lab, "", &format!("ls -A /{folder} | wc -l\n")).out().trim() == "0", "as {}: /{folder} of the host", lab.who.name);
+            assert!(
+                !lines[0].split(' ').any(|name| name == folder)
+                    || shell(lab, "", &format!("ls -A /{folder} | wc -l\n")).out().trim() == "0",
+                "as {}: /{folder} of the host",
+                lab.who.name
+            );
         }
-        for node in ["null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm", "fd", "stdin", "stdout", "stderr"] {
+        for node in [
+            "null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm", "fd", "stdin",
+            "stdout", "stderr",
+        ] {
             assert!(lines[1].split(' ').any(|name| name == node), "/dev/{node} is missing: {}", lines[1]);
         }
-        assert!(lines[1].split_whitespace().count() <= 16, "as {}: /dev has more than it should: {}", lab.who.name, lines[1]);
+        assert!(
+            lines[1].split_whitespace().count() <= 16,
+            "as {}: /dev has more than it should: {}",
+            lab.who.name,
+            lines[1]
+        );
         let users: Vec<_> = out.lines().take_while(|line| *line != "--").skip(2).collect();
         assert!(users.len() <= 3, "as {}: the host's users are listed: {users:?}", lab.who.name);
         for expected in ["\nx\n1777\n4\nz\n"] {
@@ -134,9 +191,19 @@ fn ordinary_programs_work() {
 #[test]
 fn terminal_escapes_in_names_do_not_reach_the_terminal() {
     as_each(AGENTRC, |lab| {
-        for line in ["BIND ./\u{1b}[31mevil /work rw", "BIND ./no\u{7}bell /work rw", "\u{1b}]0;title\u{7} x", "CMD \u{1b}[2J", "BIND /etc/\u{1b}[8m /x ro"] {
+        for line in [
+            "BIND ./\u{1b}[31mevil /work rw",
+            "BIND ./no\u{7}bell /work rw",
+            "\u{1b}]0;title\u{7} x",
+            "CMD \u{1b}[2J",
+            "BIND /etc/\u{1b}[8m /x ro",
+        ] {
             let outcome = lab.run(&format!("AGENT escapes\n{line}\nCMD /bin/true\n"));
-            let raw = outcome.stderr.bytes().chain(outcome.stdout.iter().copied()).any(|byte| byte == 0x1b || byte == 7);
+            let raw = outcome
+                .stderr
+                .bytes()
+                .chain(outcome.stdout.iter().copied())
+                .any(|byte| byte == 0x1b || byte == 7);
             assert!(!raw, "as {}: {line:?}: {:?}", lab.who.name, outcome.stderr);
         }
     });

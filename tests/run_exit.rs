@@ -29,7 +29,16 @@ fn the_exit_code_is_the_programs_own() {
 #[test]
 fn a_signal_that_ends_the_program_is_128_and_its_number() {
     as_each(AGENTRC, |lab| {
-        for (name, number) in [("TERM", 15), ("KILL", 9), ("ABRT", 6), ("SEGV", 11), ("HUP", 1), ("INT", 2), ("PIPE", 13), ("USR1", 10)] {
+        for (name, number) in [
+            ("TERM", 15),
+            ("KILL", 9),
+            ("ABRT", 6),
+            ("SEGV", 11),
+            ("HUP", 1),
+            ("INT", 2),
+            ("PIPE", 13),
+            ("USR1", 10),
+        ] {
             shell(lab, &format!("kill -{name} $$\nsleep 10\n")).expect_code(128 + number);
         }
     });
@@ -66,9 +75,18 @@ fn a_named_file_that_is_missing_is_refused_before_anything_runs() {
 #[test]
 fn signals_to_agentrc_reach_the_program() {
     as_each(AGENTRC, |lab| {
-        for (signal, name, number) in [(Signal::TERM, "TERM", 15), (Signal::INT, "INT", 2), (Signal::HUP, "HUP", 1), (Signal::QUIT, "QUIT", 3), (Signal::USR1, "USR1", 10)] {
+        for (signal, name, number) in [
+            (Signal::TERM, "TERM", 15),
+            (Signal::INT, "INT", 2),
+            (Signal::HUP, "HUP", 1),
+            (Signal::QUIT, "QUIT", 3),
+            (Signal::USR1, "USR1", 10),
+        ] {
             // One that handles it, and goes on to its own end.
-            lab.script(lab.project("go.sh"), &format!("trap 'echo got {name}; exit 7' {name}\necho ready\nwhile :; do sleep 0.05; done\n"));
+            lab.script(
+                lab.project("go.sh"),
+                &format!("trap 'echo got {name}; exit 7' {name}\necho ready\nwhile :; do sleep 0.05; done\n"),
+            );
             let child = lab.start("AGENT signals\nCMD /bin/sh ./go.sh\n");
             child.wait_for("ready");
             child.signal(signal);
@@ -88,11 +106,15 @@ fn signals_to_agentrc_reach_the_program() {
 #[test]
 fn standard_input_and_output_are_the_programs_byte_for_byte() {
     as_each(AGENTRC, |lab| {
-        let bytes: Vec<u8> = (0..3_000_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        let bytes: Vec<u8> =
+            (0..3_000_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
         lab.file(lab.path("input"), &bytes);
         let agentfile = lab.agentfile("AGENT pipes\nCMD /bin/cat\n");
         let mut command = lab.agentrc(["run".as_ref(), agentfile.as_os_str()]);
-        command.stdin(fs::File::open(lab.path("input")).expect("input")).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .stdin(fs::File::open(lab.path("input")).expect("input"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let outcome = Child::start_with(lab, command).finish();
         outcome.expect_code(0);
         assert!(outcome.stdout == bytes, "as {}: {} bytes came out", lab.who.name, outcome.stdout.len());
@@ -117,7 +139,14 @@ fn a_reader_that_goes_away_does_not_hang_the_run() {
     as_each(AGENTRC, |lab| {
         let agentfile = lab.agentfile("AGENT yes\nCMD /usr/bin/yes\n");
         let mut command = lab.command("/bin/bash");
-        command.args(["-c", &format!("{} run {} | head -1; echo ${{PIPESTATUS[0]}}", lab.binary().display(), agentfile.display())]);
+        command.args([
+            "-c",
+            &format!(
+                "{} run {} | head -1; echo ${{PIPESTATUS[0]}}",
+                lab.binary().display(),
+                agentfile.display()
+            ),
+        ]);
         let outcome = lab.finish_command(command);
         assert_eq!(outcome.out(), "y\n141\n", "as {}: {}", lab.who.name, outcome.stderr);
     });
@@ -138,7 +167,12 @@ fn closed_standard_streams_do_not_become_something_else() {
             let fds = fs::read_to_string(lab.project("rw/fds")).unwrap_or_default();
             for line in fds.lines().filter(|line| line.contains("-> ")) {
                 let fd: u32 = line.split_whitespace().rev().nth(2).and_then(|n| n.parse().ok()).unwrap_or(99);
-                assert!(fd > 2 || ["pipe:", "/dev/null", "/work/fds", "/dev/pts"].iter().any(|ok| line.contains(ok)), "as {}: `{close}`: {line}", lab.who.name);
+                assert!(
+                    fd > 2
+                        || ["pipe:", "/dev/null", "/work/fds", "/dev/pts"].iter().any(|ok| line.contains(ok)),
+                    "as {}: `{close}`: {line}",
+                    lab.who.name
+                );
             }
         }
     });
@@ -148,7 +182,17 @@ fn closed_standard_streams_do_not_become_something_else() {
 fn arguments_after_two_dashes_are_appended() {
     as_each(AGENTRC, |lab| {
         let agentfile = lab.agentfile("AGENT words\nCMD /usr/bin/printf [%s]\n");
-        let outcome = lab.finish_command(lab.agentrc(["run", agentfile.to_str().expect("text"), "--", "a b", "", "--grant", "ü", "$HOME", "-n"]));
+        let outcome = lab.finish_command(lab.agentrc([
+            "run",
+            agentfile.to_str().expect("text"),
+            "--",
+            "a b",
+            "",
+            "--grant",
+            "ü",
+            "$HOME",
+            "-n",
+        ]));
         outcome.expect_code(0);
         assert_eq!(outcome.out(), "[a b][][--grant][ü][$HOME][-n]");
     });
@@ -160,8 +204,18 @@ fn orphans_are_reaped() {
         lab.script(lab.project("go.sh"), "for i in 1 2 3 4 5 6 7 8 9 10; do ( ( sleep 0.01 & ) & ); done\nsleep 0.3\necho ready\nread line\n");
         let mut child = lab.start("AGENT orphans\nCMD /bin/sh ./go.sh\n");
         child.wait_for("ready");
-        let zombies = || outside::tree(child.pid()).into_iter().filter(|pid| outside::status(*pid).get("State").is_some_and(|state| state.starts_with('Z'))).count();
-        assert!(within(Duration::from_secs(2), || zombies() == 0), "as {}: {} zombies", lab.who.name, zombies());
+        let zombies = || {
+            outside::tree(child.pid())
+                .into_iter()
+                .filter(|pid| outside::status(*pid).get("State").is_some_and(|state| state.starts_with('Z')))
+                .count()
+        };
+        assert!(
+            within(Duration::from_secs(2), || zombies() == 0),
+            "as {}: {} zombies",
+            lab.who.name,
+            zombies()
+        );
         child.send("\n");
         child.finish().expect_code(0);
     });
@@ -205,13 +259,27 @@ fn when_any_long_lived_part_is_killed_everything_dies_within_a_second() {
             let tree = outside::tree(child.pid());
             let victim = tree[part];
             let name = fs::read_to_string(format!("/proc/{victim}/comm")).unwrap_or_default();
-            rustix::process::kill_process(rustix::process::Pid::from_raw(victim as i32).expect("pid"), Signal::KILL).expect("kill");
+            rustix::process::kill_process(
+                rustix::process::Pid::from_raw(victim as i32).expect("pid"),
+                Signal::KILL,
+            )
+            .expect("kill");
             // The daemon itself is no part of ours: its death ends nothing.
             if name.trim() == "attack" && victim != tree[0] {
                 child.signal(Signal::TERM);
             }
-            let gone = within(Duration::from_secs(1), || agentrc_test_support::leftovers::processes(lab).iter().all(|pid| outside::status(*pid).get("State").is_none_or(|s| s.starts_with('Z'))));
-            assert!(gone, "as {}: a second after `{}` was killed, there are {:?}", lab.who.name, name.trim(), agentrc_test_support::leftovers::processes(lab));
+            let gone = within(Duration::from_secs(1), || {
+                agentrc_test_support::leftovers::processes(lab)
+                    .iter()
+                    .all(|pid| outside::status(*pid).get("State").is_none_or(|s| s.starts_with('Z')))
+            });
+            assert!(
+                gone,
+                "as {}: a second after `{}` was killed, there are {:?}",
+                lab.who.name,
+                name.trim(),
+                agentrc_test_support::leftovers::processes(lab)
+            );
             let outcome = child.finish();
             assert_ne!(outcome.code(), 0, "as {}: `{}` was killed", lab.who.name, name.trim());
         }
@@ -232,7 +300,8 @@ fn a_program_that_ignores_sigterm_is_still_the_programs_affair_but_sigkill_to_ag
         std::thread::sleep(Duration::from_millis(150));
         assert!(!child.has_ended(), "as {}: SIGTERM is the program's to handle", lab.who.name);
         child.signal(Signal::KILL);
-        let gone = within(Duration::from_secs(1), || agentrc_test_support::leftovers::processes(lab).is_empty());
+        let gone =
+            within(Duration::from_secs(1), || agentrc_test_support::leftovers::processes(lab).is_empty());
         child.finish();
         assert!(gone || agentrc_test_support::leftovers::processes(lab).is_empty(), "as {}", lab.who.name);
     });
@@ -245,7 +314,12 @@ fn a_script_keeps_its_mode_and_the_folder_beside_it_stays_private() {
         lab.file(lab.project("other"), "not named\n");
         let outcome = lab.run("AGENT script\nCMD ./tool.sh\n");
         outcome.expect_code(0);
-        assert_eq!(outcome.out(), "ran from /agentrc/src/tool.sh in /agentrc/src\ntool.sh\n", "as {}", lab.who.name);
+        assert_eq!(
+            outcome.out(),
+            "ran from /agentrc/src/tool.sh in /agentrc/src\ntool.sh\n",
+            "as {}",
+            lab.who.name
+        );
         assert_eq!(fs::metadata(lab.project("tool.sh")).expect("tool").permissions().mode() & 0o777, 0o755);
     });
 }

@@ -25,7 +25,11 @@ fn a_read_only_bind_can_be_read_and_not_written() {
     as_each(AGENTRC, |lab| {
         lab.file(lab.project("data/file"), "text\n");
         let before = snapshot(&lab.project("data"));
-        let outcome = shell(lab, "BIND ./data /data ro", "cat /data/file; echo x > /data/file; echo x > /data/new; rm -f /data/file; mv /data /gone; touch /data; exit 0\n");
+        let outcome = shell(
+            lab,
+            "BIND ./data /data ro",
+            "cat /data/file; echo x > /data/file; echo x > /data/new; rm -f /data/file; mv /data /gone; touch /data; exit 0\n",
+        );
         assert_eq!(outcome.out(), "text\n", "{}", outcome.stderr);
         assert_eq!(before, snapshot(&lab.project("data")), "as {}", lab.who.name);
     });
@@ -43,7 +47,12 @@ fn a_writable_bind_is_the_hosts_own_folder() {
             assert!(!lab.project("data/remove").exists());
             use std::os::unix::fs::MetadataExt;
             let made = fs::metadata(lab.project("data/moved/new")).expect("new");
-            assert_eq!((made.uid(), made.gid()), (lab.who.uid, lab.who.gid), "as {}: what it makes is the caller's", lab.who.name);
+            assert_eq!(
+                (made.uid(), made.gid()),
+                (lab.who.uid, lab.who.gid),
+                "as {}: what it makes is the caller's",
+                lab.who.name
+            );
             fs::remove_dir_all(lab.project("data")).expect("clean");
         }
     });
@@ -54,7 +63,11 @@ fn a_single_file_can_be_bound() {
     as_each(AGENTRC, |lab| {
         lab.file(lab.project("one"), "one\n");
         lab.file(lab.project("two"), "two\n");
-        let outcome = shell(lab, "BIND ./one /data/one ro\nBIND ./two /data/deep/two rw", "cat /data/one /data/deep/two; ls /data; echo x >> /data/deep/two; echo x >> /data/one; exit 0\n");
+        let outcome = shell(
+            lab,
+            "BIND ./one /data/one ro\nBIND ./two /data/deep/two rw",
+            "cat /data/one /data/deep/two; ls /data; echo x >> /data/deep/two; echo x >> /data/one; exit 0\n",
+        );
         assert_eq!(outcome.out(), "one\ntwo\ndeep\none\n", "{}", outcome.stderr);
         assert_eq!(fs::read_to_string(lab.project("one")).expect("one"), "one\n");
         assert_eq!(fs::read_to_string(lab.project("two")).expect("two"), "two\nx\n");
@@ -76,17 +89,31 @@ fn a_copy_is_private_until_it_is_applied() {
             let outcome = shell(lab, &format!("BIND ./data /data {mode}"), script);
             outcome.expect_code(0);
             assert_eq!(outcome.out(), "text\nchanged\n");
-            assert_eq!(before, snapshot(&lab.project("data")), "as {}: the host's files were touched", lab.who.name);
+            assert_eq!(
+                before,
+                snapshot(&lab.project("data")),
+                "as {}: the host's files were touched",
+                lab.who.name
+            );
             let changes = last_changes(lab);
             for name in ["file", "remove", "new", "moved"] {
-                assert!(changes.contains(name), "as {}: `diff` does not show {name}:\n{changes}", lab.who.name);
+                assert!(
+                    changes.contains(name),
+                    "as {}: `diff` does not show {name}:\n{changes}",
+                    lab.who.name
+                );
             }
             lab.finish_command(lab.agentrc(["discard", "last", "--yes"])).expect_code(0);
             assert_eq!(before, snapshot(&lab.project("data")), "as {}: discard", lab.who.name);
             shell(lab, &format!("BIND ./data /data {mode}"), script).expect_code(0);
             lab.finish_command(lab.agentrc(["apply", "last", "--yes"])).expect_code(0);
             let names: Vec<PathBuf> = snapshot(&lab.project("data")).into_keys().collect();
-            assert_eq!(names, ["", "file", "moved", "moved/deep", "new"].map(PathBuf::from), "as {}: apply", lab.who.name);
+            assert_eq!(
+                names,
+                ["", "file", "moved", "moved/deep", "new"].map(PathBuf::from),
+                "as {}: apply",
+                lab.who.name
+            );
             assert_eq!(fs::read_to_string(lab.project("data/file")).expect("file"), "changed\n");
             fs::remove_dir_all(lab.project("data")).expect("clean");
         }
@@ -96,7 +123,11 @@ fn a_copy_is_private_until_it_is_applied() {
 #[test]
 fn a_mount_is_private_and_gone_afterwards() {
     as_each(AGENTRC, |lab| {
-        let outcome = shell(lab, "MOUNT /scratch rw\nMOUNT /fixed ro", "set -e; ls -A /scratch /fixed; echo kept > /scratch/x; cat /scratch/x; if echo x > /fixed/x; then exit 9; fi 2>/dev/null; exit 0\n");
+        let outcome = shell(
+            lab,
+            "MOUNT /scratch rw\nMOUNT /fixed ro",
+            "set -e; ls -A /scratch /fixed; echo kept > /scratch/x; cat /scratch/x; if echo x > /fixed/x; then exit 9; fi 2>/dev/null; exit 0\n",
+        );
         outcome.expect_code(0);
         assert_eq!(outcome.out(), "/fixed:\n\n/scratch:\nkept\n", "as {}", lab.who.name);
         let outcome = shell(lab, "MOUNT /scratch rw", "ls -A /scratch\n");
@@ -112,8 +143,14 @@ fn binds_nest() {
         lab.file(lab.project("inner/file"), "inner\n");
         let before = snapshot(&lab.project("inner"));
         // Written in either order: the deeper one lies on top.
-        for lines in ["BIND ./outer /w rw\nBIND ./inner /w/inner ro", "BIND ./inner /w/inner ro\nBIND ./outer /w rw"] {
-            let outcome = shell(lab, lines, "cat /w/file /w/inner/file; echo x > /w/inner/new; echo x > /w/new && echo wrote; rm /w/new; mv /w/inner /w/gone; exit 0\n");
+        for lines in
+            ["BIND ./outer /w rw\nBIND ./inner /w/inner ro", "BIND ./inner /w/inner ro\nBIND ./outer /w rw"]
+        {
+            let outcome = shell(
+                lab,
+                lines,
+                "cat /w/file /w/inner/file; echo x > /w/inner/new; echo x > /w/new && echo wrote; rm /w/new; mv /w/inner /w/gone; exit 0\n",
+            );
             assert_eq!(outcome.out(), "outer\ninner\nwrote\n", "as {}: {}", lab.who.name, outcome.stderr);
             assert_eq!(before, snapshot(&lab.project("inner")), "as {}", lab.who.name);
             assert_eq!(fs::read_to_string(lab.project("outer/inner/file")).expect("below"), "hidden\n");
@@ -128,11 +165,19 @@ fn names_of_any_bytes_work_in_a_bind() {
         for name in names {
             lab.file(lab.project("data").join(std::ffi::OsStr::from_bytes(name)), "x");
         }
-        let outcome = shell(lab, "BIND ./data /data rw", "cat /data/*; cd /data; for f in *; do echo y >> \"./$f\"; done\n");
+        let outcome = shell(
+            lab,
+            "BIND ./data /data rw",
+            "cat /data/*; cd /data; for f in *; do echo y >> \"./$f\"; done\n",
+        );
         outcome.expect_code(0);
         assert_eq!(outcome.out(), "xxxxx");
         for name in names {
-            assert_eq!(fs::read(lab.project("data").join(std::ffi::OsStr::from_bytes(name))).expect("file"), b"xy\n", "{name:?}");
+            assert_eq!(
+                fs::read(lab.project("data").join(std::ffi::OsStr::from_bytes(name))).expect("file"),
+                b"xy\n",
+                "{name:?}"
+            );
         }
     });
 }
@@ -141,7 +186,9 @@ fn names_of_any_bytes_work_in_a_bind() {
 fn a_source_that_is_missing_or_odd_is_refused_with_its_line() {
     as_each(AGENTRC, |lab| {
         lab.directory(lab.project("empty"));
-        assert!(std::process::Command::new("mkfifo").arg(lab.project("pipe")).status().expect("mkfifo").success());
+        assert!(
+            std::process::Command::new("mkfifo").arg(lab.project("pipe")).status().expect("mkfifo").success()
+        );
         let _socket = std::os::unix::net::UnixListener::bind(lab.project("socket")).expect("socket");
         for source in ["./missing", "./empty/missing", "./missing/x", "./pipe", "./socket"] {
             let outcome = shell(lab, &format!("BIND {source} /work rw"), "echo ran\n");
@@ -191,9 +238,15 @@ fn a_policy_about_files_is_lowered_or_refused() {
         lab.file(lab.project("data/public"), "public\n");
         lab.file(lab.project("data/secret/key"), "hidden\n");
         let policy = |condition: &str| {
-            format!("BIND ./data /data rw\nPOLICY\nforbid(principal, action == AgentRC::Action::\"filesystem.read\", resource) when {{ {condition} }};\nEND")
+            format!(
+                "BIND ./data /data rw\nPOLICY\nforbid(principal, action == AgentRC::Action::\"filesystem.read\", resource) when {{ {condition} }};\nEND"
+            )
         };
-        let outcome = shell(lab, &policy("context.path like \"/data/secret/*\""), "cat /data/public; cat /data/secret/key 2>/dev/null; exit 0\n");
+        let outcome = shell(
+            lab,
+            &policy("context.path like \"/data/secret/*\""),
+            "cat /data/public; cat /data/secret/key 2>/dev/null; exit 0\n",
+        );
         assert_eq!(outcome.out(), "public\n", "as {}: {}", lab.who.name, outcome.stderr);
         // No kernel layer can hold this one.
         let outcome = shell(lab, &policy("context.path like \"*.key\""), "echo ran\n");
@@ -206,8 +259,14 @@ fn a_policy_about_files_is_lowered_or_refused() {
 fn an_empty_root_has_only_what_is_declared() {
     as_each(AGENTRC, |lab| {
         lab.attacker(lab.project("attack"));
-        let linked = std::process::Command::new("sh").args(["-c", &format!("ldd {} 2>&1", lab.project("attack").display())]).output().expect("ldd");
-        assert!(String::from_utf8_lossy(&linked.stdout).contains("not a dynamic"), "this test needs a static C library (libc6-dev, glibc-static)");
+        let linked = std::process::Command::new("sh")
+            .args(["-c", &format!("ldd {} 2>&1", lab.project("attack").display())])
+            .output()
+            .expect("ldd");
+        assert!(
+            String::from_utf8_lossy(&linked.stdout).contains("not a dynamic"),
+            "this test needs a static C library (libc6-dev, glibc-static)"
+        );
         let outcome = lab.run("AGENT nothing\nFROM scratch\nCMD ./attack list /\n");
         outcome.expect_code(0);
         let names = lab.leaks(&outcome.stdout);

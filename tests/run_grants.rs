@@ -24,10 +24,17 @@ fn what_is_outside_the_folder_is_refused_without_consent() {
     as_each(AGENTRC, |lab| {
         lab.file(lab.path("home/notes/secret"), &lab.secret);
         lab.file(lab.path("shared/secret"), &lab.secret);
-        for source in [lab.outside("").display().to_string(), "~/notes".into(), "../shared".into(), "/etc".into(), "./../outside".into()] {
+        for source in [
+            lab.outside("").display().to_string(),
+            "~/notes".into(),
+            "../shared".into(),
+            "/etc".into(),
+            "./../outside".into(),
+        ] {
             lab.script(lab.project("go.sh"), "cat /out/*; exit 0\n");
             for mode in ["ro", "rw", "copy"] {
-                let outcome = lab.run(&format!("AGENT asks\nBIND {source} /out {mode}\nCMD /bin/sh ./go.sh\n"));
+                let outcome =
+                    lab.run(&format!("AGENT asks\nBIND {source} /out {mode}\nCMD /bin/sh ./go.sh\n"));
                 outcome.expect_refusal(&["Agentfile:2:", "agentrc allow"]);
                 assert!(!lab.leaked(&outcome), "as {}: {source}", lab.who.name);
             }
@@ -42,7 +49,13 @@ fn what_is_inside_the_folder_needs_none() {
         lab.script(lab.project("go.sh"), "cat /d/x\n");
         for source in ["./data/sub", "./data/../data/sub"] {
             let outcome = lab.run(&format!("AGENT asks\nBIND {source} /d ro\nCMD /bin/sh ./go.sh\n"));
-            assert_eq!((outcome.code(), outcome.out().as_str()), (0, "inside\n"), "as {}: {source}: {}", lab.who.name, outcome.stderr);
+            assert_eq!(
+                (outcome.code(), outcome.out().as_str()),
+                (0, "inside\n"),
+                "as {}: {source}: {}",
+                lab.who.name,
+                outcome.stderr
+            );
         }
     });
 }
@@ -65,7 +78,12 @@ fn consent_is_for_exactly_this_plan_in_exactly_this_folder() {
         lab.agentfile(&text);
         let allowed = agentrc(lab, &["allow", "--yes", &path(lab)]);
         allowed.expect_code(0);
-        assert!((allowed.out() + &allowed.stderr).contains(&lab.outside("").display().to_string().trim_end_matches('/').to_owned()), "as {}: it shows what is asked", lab.who.name);
+        assert!(
+            (allowed.out() + &allowed.stderr)
+                .contains(&lab.outside("").display().to_string().trim_end_matches('/').to_owned()),
+            "as {}: it shows what is asked",
+            lab.who.name
+        );
         agentrc(lab, &["run", &path(lab)]).expect_code(0);
         assert!(agentrc(lab, &["grants"]).out().contains("project"), "it is listed");
         // A comment changes nothing that is enforced.
@@ -73,7 +91,12 @@ fn consent_is_for_exactly_this_plan_in_exactly_this_folder() {
         let commented = agentrc(lab, &["run", &path(lab)]);
         assert!([0, 125].contains(&commented.code()));
         // A change of the plan ends it: a wider mode, another path, one more bind.
-        for changed in [text.replace(" ro\n", " rw\n"), text.replace("/out ro", "/other ro"), text.replace("CMD", "MOUNT /m rw\nCMD"), text.replace("CMD", "BIND /etc /e ro\nCMD")] {
+        for changed in [
+            text.replace(" ro\n", " rw\n"),
+            text.replace("/out ro", "/other ro"),
+            text.replace("CMD", "MOUNT /m rw\nCMD"),
+            text.replace("CMD", "BIND /etc /e ro\nCMD"),
+        ] {
             lab.agentfile(&changed);
             let outcome = agentrc(lab, &["run", &path(lab)]);
             outcome.expect_refusal(&["agentrc allow"]);
@@ -82,7 +105,8 @@ fn consent_is_for_exactly_this_plan_in_exactly_this_folder() {
         // The same text in another folder.
         lab.file(lab.path("elsewhere/Agentfile"), &text);
         lab.script(lab.path("elsewhere/go.sh"), "cat /out/secret; exit 0\n");
-        agentrc(lab, &["run", lab.path("elsewhere/Agentfile").to_str().expect("text")]).expect_refusal(&["agentrc allow"]);
+        agentrc(lab, &["run", lab.path("elsewhere/Agentfile").to_str().expect("text")])
+            .expect_refusal(&["agentrc allow"]);
         // And back, and withdrawn.
         lab.agentfile(&text);
         agentrc(lab, &["run", &path(lab)]).expect_code(0);
@@ -104,7 +128,10 @@ fn a_consent_that_was_tampered_with_is_none() {
                 if entry.path().is_dir() { folders.push(entry.path()) } else { files.push(entry.path()) }
             }
         }
-        let grants: Vec<_> = files.into_iter().filter(|file| fs::read_to_string(file).is_ok_and(|text| text.contains("project"))).collect();
+        let grants: Vec<_> = files
+            .into_iter()
+            .filter(|file| fs::read_to_string(file).is_ok_and(|text| text.contains("project")))
+            .collect();
         assert!(!grants.is_empty(), "a file keeps the consent");
         // Half of it, nothing of it, nonsense: none of them is a consent, and none is a crash.
         for broken in ["", "{", "null", "[]", "\u{0}\u{0}", "yes\n"] {

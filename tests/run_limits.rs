@@ -48,7 +48,13 @@ fn a_limit_without_a_controller_is_a_refusal_with_its_line() {
 #[test]
 fn limits_that_only_a_broker_can_count_are_refused() {
     as_each(AGENTRC, |lab| {
-        for line in ["LIMIT tool_calls 10", "LIMIT network_requests 10", "LIMIT egress_bytes 1MiB", "LIMIT max_output 1MiB", "RATELIMIT utcp:x 5/min"] {
+        for line in [
+            "LIMIT tool_calls 10",
+            "LIMIT network_requests 10",
+            "LIMIT egress_bytes 1MiB",
+            "LIMIT max_output 1MiB",
+            "RATELIMIT utcp:x 5/min",
+        ] {
             let outcome = lab.run(&format!("AGENT limits\n{line}\nCMD /bin/echo ran\n"));
             outcome.expect_code(125);
             assert!(outcome.stderr.contains("Agentfile:2:"), "as {}: {}", lab.who.name, outcome.stderr);
@@ -67,9 +73,18 @@ fn a_timeout_ends_the_whole_run() {
             let outcome = lab.run(&format!("AGENT slow\n{line}\nCMD /bin/sh ./go.sh ./attack\n"));
             let took = started.elapsed();
             assert!(outcome.out().contains("ready"), "{}", outcome.stderr);
-            assert!(took > Duration::from_millis(900) && took < Duration::from_secs(4), "as {}: {line}: {took:?}", lab.who.name);
+            assert!(
+                took > Duration::from_millis(900) && took < Duration::from_secs(4),
+                "as {}: {line}: {took:?}",
+                lab.who.name
+            );
             outcome.expect_code(137);
-            assert!(outcome.stderr.contains("Agentfile:2:") || outcome.stderr.contains("time"), "as {}: it says why: {}", lab.who.name, outcome.stderr);
+            assert!(
+                outcome.stderr.contains("Agentfile:2:") || outcome.stderr.contains("time"),
+                "as {}: it says why: {}",
+                lab.who.name,
+                outcome.stderr
+            );
             assert!(leftovers::processes(lab).is_empty(), "as {}", lab.who.name);
             let limits = outcome.events_named("limit").len() + outcome.events_named("run.killed").len();
             assert!(limits > 0, "as {}: it is recorded", lab.who.name);
@@ -89,7 +104,11 @@ fn bombs_stop_at_their_bound() {
         for place in ["/scratch/x", "/tmp/x", "/dev/shm/x", "/home/agent/x", "/var/tmp/x", "/run/x"] {
             written += value(sandbox.act(&format!("bomb-file {place} 256")).answer);
         }
-        assert!((1..=64).contains(&written), "as {}: {written} MiB in private folders under `LIMIT disk 64MiB`", lab.who.name);
+        assert!(
+            (1..=64).contains(&written),
+            "as {}: {written} MiB in private folders under `LIMIT disk 64MiB`",
+            lab.who.name
+        );
         for place in ["/scratch", "/tmp"] {
             sandbox.act(&format!("unlink {place}/x"));
             let inodes = value(sandbox.act(&format!("bomb-inodes {place} 200000")).answer);
@@ -106,14 +125,23 @@ fn bombs_stop_at_the_bounds_that_hold_without_a_limit_line() {
         let most = 6000;
         let processes = value(sandbox.attempt(&format!("bomb-fork {most}")).answer);
         // The machine is as it was: another user's, and our own, processes still start.
-        assert!(lab.finish_command(lab.command("/bin/true")).code() == 0, "as {}: the host has no process left", lab.who.name);
+        assert!(
+            lab.finish_command(lab.command("/bin/true")).code() == 0,
+            "as {}: the host has no process left",
+            lab.who.name
+        );
         sandbox.release();
         assert!((100..4200).contains(&processes), "as {}: {processes} processes", lab.who.name);
         let shared = value(sandbox.act("bomb-file /dev/shm/x 512").answer);
         assert!(shared <= 256, "as {}: {shared} MiB in /dev/shm", lab.who.name);
         sandbox.act("unlink /dev/shm/x");
         sandbox.end().expect_code(0);
-        assert!(agentrc_test_support::outcome::within(Duration::from_secs(2), || leftovers::processes(lab).is_empty()), "as {}", lab.who.name);
+        assert!(
+            agentrc_test_support::outcome::within(Duration::from_secs(2), || leftovers::processes(lab)
+                .is_empty()),
+            "as {}",
+            lab.who.name
+        );
     });
 }
 
@@ -122,7 +150,14 @@ fn a_resource_limit_is_what_the_line_says() {
     as_each(AGENTRC, |lab| {
         let outcome = lab.run("AGENT limits\nLIMIT open_files 99\nCMD /bin/cat /proc/self/limits\n");
         outcome.expect_code(0);
-        let line = |name: &str| outcome.out().lines().find(|line| line.starts_with(name)).map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).unwrap_or_default();
+        let line = |name: &str| {
+            outcome
+                .out()
+                .lines()
+                .find(|line| line.starts_with(name))
+                .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+                .unwrap_or_default()
+        };
         assert_eq!(line("Max open files"), "Max open files 99 99 files", "as {}", lab.who.name);
         assert_eq!(line("Max core file size"), "Max core file size 0 0 bytes", "as {}", lab.who.name);
     });
@@ -133,7 +168,10 @@ fn a_limit_above_what_the_caller_has_is_refused_or_not_exceeded() {
     as_each(AGENTRC, |lab: &Lab| {
         let agentfile = lab.agentfile("AGENT limits\nLIMIT open_files 5000\nCMD /bin/sh -c true\n");
         let mut command = lab.command("/bin/sh");
-        command.args(["-c", &format!("ulimit -n 100; exec {} run {}", lab.binary().display(), agentfile.display())]);
+        command.args([
+            "-c",
+            &format!("ulimit -n 100; exec {} run {}", lab.binary().display(), agentfile.display()),
+        ]);
         let outcome = lab.finish_command(command);
         // (Root with CAP_SYS_RESOURCE may raise its own.)
         assert!([0, 125].contains(&outcome.code()));

@@ -25,20 +25,34 @@ fn job(lab: &Lab, agentfile: &Path) -> Terminal {
 #[test]
 fn the_program_has_a_terminal_of_its_own() {
     as_each(AGENTRC, |lab| {
-        let agentfile = shell(lab, "tty; test -t 0 && test -t 1 && test -t 2 && echo interactive; echo $TERM; ls /dev/pts; ps -o tty= 2>/dev/null; exit 6\n");
+        let agentfile = shell(
+            lab,
+            "tty; test -t 0 && test -t 1 && test -t 2 && echo interactive; echo $TERM; ls /dev/pts; ps -o tty= 2>/dev/null; exit 6\n",
+        );
         let terminal = run(lab, &agentfile);
         let slave = terminal.slave.display().to_string();
         let (outcome, screen) = terminal.finish();
         outcome.expect_code(6);
-        assert!(screen.contains("interactive\r\n") && screen.contains("xterm\r\n"), "as {}:\n{screen}", lab.who.name);
-        assert!(screen.starts_with("/dev/pts/0\r\n") || !screen.contains(&slave), "as {}: it is the caller's {slave}:\n{screen}", lab.who.name);
+        assert!(
+            screen.contains("interactive\r\n") && screen.contains("xterm\r\n"),
+            "as {}:\n{screen}",
+            lab.who.name
+        );
+        assert!(
+            screen.starts_with("/dev/pts/0\r\n") || !screen.contains(&slave),
+            "as {}: it is the caller's {slave}:\n{screen}",
+            lab.who.name
+        );
     });
 }
 
 #[test]
 fn the_window_has_its_size_and_changes_it() {
     as_each(AGENTRC, |lab| {
-        let agentfile = shell(lab, "trap 'echo resized $(stty size)' WINCH\nstty size\necho ready\nwhile :; do sleep 0.05; done\n");
+        let agentfile = shell(
+            lab,
+            "trap 'echo resized $(stty size)' WINCH\nstty size\necho ready\nwhile :; do sleep 0.05; done\n",
+        );
         let mut terminal = run(lab, &agentfile);
         terminal.wait_for("ready");
         assert!(terminal.screen().contains("24 80"), "as {}: {}", lab.who.name, terminal.screen());
@@ -52,7 +66,10 @@ fn the_window_has_its_size_and_changes_it() {
 #[test]
 fn typed_lines_reach_the_program_and_are_echoed_once() {
     as_each(AGENTRC, |lab| {
-        let agentfile = shell(lab, "echo name?\nread name\necho hello $name\nstty -echo; echo password?; read word; stty echo; echo ${#word}\ncat\necho end\n");
+        let agentfile = shell(
+            lab,
+            "echo name?\nread name\necho hello $name\nstty -echo; echo password?; read word; stty echo; echo ${#word}\ncat\necho end\n",
+        );
         let mut terminal = run(lab, &agentfile);
         terminal.wait_for("name?");
         terminal.type_in("agent\n");
@@ -64,7 +81,12 @@ fn typed_lines_reach_the_program_and_are_echoed_once() {
         let (outcome, screen) = terminal.finish();
         outcome.expect_code(0);
         assert!(screen.contains("hello agent\r\n") && screen.contains("end\r\n"), "{screen}");
-        assert_eq!(screen.matches("agent\r\n").count(), 2, "as {}: typed once, answered once:\n{screen}", lab.who.name);
+        assert_eq!(
+            screen.matches("agent\r\n").count(),
+            2,
+            "as {}: typed once, answered once:\n{screen}",
+            lab.who.name
+        );
         assert!(!screen.contains("sesame"), "as {}: what is typed blind is shown:\n{screen}", lab.who.name);
         assert_eq!(screen.matches("line\r\n").count(), 2, "{screen}");
     });
@@ -73,7 +95,8 @@ fn typed_lines_reach_the_program_and_are_echoed_once() {
 #[test]
 fn control_c_interrupts_the_program_and_not_agentrc() {
     as_each(AGENTRC, |lab| {
-        let agentfile = shell(lab, "trap 'echo caught; exit 9' INT\necho ready\nwhile :; do sleep 0.05; done\n");
+        let agentfile =
+            shell(lab, "trap 'echo caught; exit 9' INT\necho ready\nwhile :; do sleep 0.05; done\n");
         let mut terminal = job(lab, &agentfile);
         terminal.wait_for("ready");
         terminal.type_in("\u{3}");
@@ -93,7 +116,10 @@ fn control_c_interrupts_the_program_and_not_agentrc() {
 #[test]
 fn a_run_can_be_stopped_and_continued() {
     as_each(AGENTRC, |lab| {
-        let agentfile = shell(lab, "i=0\necho ready\nwhile [ $i -lt 400 ]; do i=$((i+1)); echo $i > /tmp/count; sleep 0.05; read -t 0 x; done 2>/dev/null\n");
+        let agentfile = shell(
+            lab,
+            "i=0\necho ready\nwhile [ $i -lt 400 ]; do i=$((i+1)); echo $i > /tmp/count; sleep 0.05; read -t 0 x; done 2>/dev/null\n",
+        );
         // An interactive program is stopped through its own terminal's line discipline; the shell outside must see it.
         let mut terminal = job(lab, &agentfile);
         terminal.wait_for("ready");
@@ -110,7 +136,11 @@ fn a_run_can_be_stopped_and_continued() {
 #[test]
 fn the_terminal_is_as_it_was_afterwards() {
     as_each(AGENTRC, |lab| {
-        for script in ["stty raw -echo -isig; exit 0\n", "stty raw -echo; kill -9 $$\n", "printf '\\033[?25l'; exit 0\n"] {
+        for script in [
+            "stty raw -echo -isig; exit 0\n",
+            "stty raw -echo; kill -9 $$\n",
+            "printf '\\033[?25l'; exit 0\n",
+        ] {
             let agentfile = shell(lab, script);
             let terminal = job(lab, &agentfile);
             terminal.wait_for("[done]");
@@ -122,7 +152,11 @@ fn the_terminal_is_as_it_was_afterwards() {
         let terminal = job(lab, &agentfile);
         terminal.wait_for("[done]");
         let (_, screen) = terminal.finish();
-        assert!(screen.contains("[exit 125]") && screen.contains("[mode icanon echo isig]"), "as {}: {screen}", lab.who.name);
+        assert!(
+            screen.contains("[exit 125]") && screen.contains("[mode icanon echo isig]"),
+            "as {}: {screen}",
+            lab.who.name
+        );
     });
 }
 
@@ -134,7 +168,11 @@ fn a_terminal_that_goes_away_ends_the_run() {
         terminal.wait_for("ready");
         let pid = terminal.pid();
         terminal.hang_up();
-        let gone = within(Duration::from_secs(2), || leftovers::processes(lab).iter().all(|other| outside::status(*other).get("State").is_none_or(|s| s.starts_with('Z'))));
+        let gone = within(Duration::from_secs(2), || {
+            leftovers::processes(lab)
+                .iter()
+                .all(|other| outside::status(*other).get("State").is_none_or(|s| s.starts_with('Z')))
+        });
         assert!(gone, "as {}: {pid} goes on: {:?}", lab.who.name, leftovers::processes(lab));
     });
 }
@@ -142,15 +180,24 @@ fn a_terminal_that_goes_away_ends_the_run() {
 #[test]
 fn a_big_paste_and_a_big_output_are_whole() {
     as_each(AGENTRC, |lab| {
-        let agentfile = shell(lab, "stty raw -echo\necho ready\nhead -c 60000 | cksum\nseq 1 20000 | tr '\\n' ' '\n");
+        let agentfile =
+            shell(lab, "stty raw -echo\necho ready\nhead -c 60000 | cksum\nseq 1 20000 | tr '\\n' ' '\n");
         let mut terminal = run(lab, &agentfile);
         terminal.wait_for("ready");
         let paste: String = (0..6000).map(|i| format!("{i:09}\n")).collect();
         terminal.type_in(&paste);
         let (outcome, screen) = terminal.finish();
         outcome.expect_code(0);
-        let sum = std::process::Command::new("sh").args(["-c", "seq -f %09g 0 5999 | cksum"]).output().expect("cksum");
-        assert!(screen.contains(String::from_utf8_lossy(&sum.stdout).trim()), "as {}: the paste is not whole: {}", lab.who.name, &screen[..200.min(screen.len())]);
+        let sum = std::process::Command::new("sh")
+            .args(["-c", "seq -f %09g 0 5999 | cksum"])
+            .output()
+            .expect("cksum");
+        assert!(
+            screen.contains(String::from_utf8_lossy(&sum.stdout).trim()),
+            "as {}: the paste is not whole: {}",
+            lab.who.name,
+            &screen[..200.min(screen.len())]
+        );
         assert!(screen.contains("19998 19999 20000"), "as {}: the output is not whole", lab.who.name);
     });
 }
@@ -167,14 +214,25 @@ fn nothing_can_be_typed_into_the_callers_terminal() {
     as_each(AGENTRC, |lab| {
         lab.attacker(lab.project("attack"));
         let slave_acts = |slave: &str| {
-            ["tiocsti 0 x", "tiocsti 1 x", "tiocsti 2 x", "tiocsti-high-bits 0 x", "tiocsti-path /dev/tty x", "tiocsti-path /proc/self/fd/0 x", "tioclinux 0", "tiocsetd 0", "tioccons 0",
-                "tiocsctty 0", "tcsetpgrp 0 1"]
-                .iter()
-                .map(|act| act.to_string())
-                .chain([format!("tiocsti-path {slave} x"), "tiocsti-path /dev/pts/1 x".into()])
-                .map(|act| format!("/agentrc/src/attack {act} 2>/dev/null"))
-                .collect::<Vec<_>>()
-                .join("\n")
+            [
+                "tiocsti 0 x",
+                "tiocsti 1 x",
+                "tiocsti 2 x",
+                "tiocsti-high-bits 0 x",
+                "tiocsti-path /dev/tty x",
+                "tiocsti-path /proc/self/fd/0 x",
+                "tioclinux 0",
+                "tiocsetd 0",
+                "tioccons 0",
+                "tiocsctty 0",
+                "tcsetpgrp 0 1",
+            ]
+            .iter()
+            .map(|act| act.to_string())
+            .chain([format!("tiocsti-path {slave} x"), "tiocsti-path /dev/pts/1 x".into()])
+            .map(|act| format!("/agentrc/src/attack {act} 2>/dev/null"))
+            .collect::<Vec<_>>()
+            .join("\n")
         };
         // With the program's own terminal, and with only some of the streams on the caller's.
         for redirect in ["", "</dev/null", ">/dev/null", "2>/dev/null", "</dev/null 2>/dev/null"] {
@@ -182,11 +240,22 @@ fn nothing_can_be_typed_into_the_callers_terminal() {
             fs::write(&agentfile, "AGENT terminal\nCMD /bin/sh ./go.sh ./attack\n").expect("Agentfile");
             lab.script(lab.project("go.sh"), &(slave_acts("/dev/pts/0") + "\nexit 0\n"));
             let wrapper = lab.path("wrapper");
-            lab.script(&wrapper, &format!("#!/bin/sh\nexec {} run {} {redirect}\n", lab.binary().display(), agentfile.display()));
+            lab.script(
+                &wrapper,
+                &format!(
+                    "#!/bin/sh\nexec {} run {} {redirect}\n",
+                    lab.binary().display(),
+                    agentfile.display()
+                ),
+            );
             let terminal = Terminal::run_as_job(lab, &wrapper, &[]);
             terminal.wait_for("[done]");
             let (_, screen) = terminal.finish();
-            assert!(!screen.contains("[typed"), "as {}: with `{redirect}` the agent typed into the caller's terminal: {screen}", lab.who.name);
+            assert!(
+                !screen.contains("[typed"),
+                "as {}: with `{redirect}` the agent typed into the caller's terminal: {screen}",
+                lab.who.name
+            );
             assert!(screen.contains("[exit 0]"), "as {}: `{redirect}`: {screen}", lab.who.name);
         }
     });

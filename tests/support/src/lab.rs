@@ -28,7 +28,8 @@ impl Lab {
     /// A fresh one, with a copy of `binary` that any user can reach.
     pub fn new(binary: &Path, who: Identity) -> Self {
         // Not below the caller's TMPDIR: another user has to reach it.
-        let folder = tempfile::Builder::new().prefix("agentrc-test-").tempdir_in("/tmp").expect("a folder in /tmp");
+        let folder =
+            tempfile::Builder::new().prefix("agentrc-test-").tempdir_in("/tmp").expect("a folder in /tmp");
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
         let secret = format!("secret-of-{}", folder.path().file_name().expect("a name").to_string_lossy());
         let lab = Self { folder, who, secret, before: RefCell::new(None), group: Cell::new(0) };

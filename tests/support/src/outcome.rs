@@ -127,7 +127,12 @@ impl Child {
     #[track_caller]
     pub fn wait_for(&self, text: &str) {
         let found = within(PATIENCE / 2, || self.out().contains(text));
-        assert!(found, "no `{text}` on standard output\n--- stdout\n{}\n--- stderr\n{}", self.out(), self.err());
+        assert!(
+            found,
+            "no `{text}` on standard output\n--- stdout\n{}\n--- stderr\n{}",
+            self.out(),
+            self.err()
+        );
     }
 
     /// Sends it a signal.
@@ -156,9 +161,18 @@ impl Child {
             stdout: self.stdout.lock().expect("lock").clone(),
             stderr: self.err(),
             took,
-            events: audit::runs(&self.state).get(self.runs_before..).and_then(<[_]>::last).map(|run| audit::events(run)).unwrap_or_default(),
+            events: audit::runs(&self.state)
+                .get(self.runs_before..)
+                .and_then(<[_]>::last)
+                .map(|run| audit::events(run))
+                .unwrap_or_default(),
         };
-        assert!(ended, "it did not end within {PATIENCE:?}\n--- stdout\n{}\n--- stderr\n{}", outcome.out(), outcome.stderr);
+        assert!(
+            ended,
+            "it did not end within {PATIENCE:?}\n--- stdout\n{}\n--- stderr\n{}",
+            outcome.out(),
+            outcome.stderr
+        );
         assert!(done, "somebody still holds its standard output after its end");
         outcome
     }

@@ -29,12 +29,21 @@ fn parent(pid: u32) -> Option<u32> {
 /// `/proc/PID/status` by field.
 pub fn status(pid: u32) -> BTreeMap<String, String> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    text.lines().filter_map(|line| line.split_once(':')).map(|(k, v)| (k.to_owned(), v.trim().to_owned())).collect()
+    text.lines()
+        .filter_map(|line| line.split_once(':'))
+        .map(|(k, v)| (k.to_owned(), v.trim().to_owned()))
+        .collect()
 }
 
 /// The process ids that a process has, one per namespace, outermost first.
 pub fn pids_in_namespaces(pid: u32) -> Vec<u32> {
-    status(pid).get("NSpid").map(String::as_str).unwrap_or_default().split_whitespace().filter_map(|n| n.parse().ok()).collect()
+    status(pid)
+        .get("NSpid")
+        .map(String::as_str)
+        .unwrap_or_default()
+        .split_whitespace()
+        .filter_map(|n| n.parse().ok())
+        .collect()
 }
 
 /// What a process has at a moment.
@@ -63,13 +72,19 @@ impl Holding {
     pub fn of(pid: u32) -> Self {
         let text = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
         Self {
-            descriptors: links(&format!("/proc/{pid}/fd")).into_iter().filter_map(|(k, v)| Some((k.parse().ok()?, v))).collect(),
+            descriptors: links(&format!("/proc/{pid}/fd"))
+                .into_iter()
+                .filter_map(|(k, v)| Some((k.parse().ok()?, v)))
+                .collect(),
             namespaces: links(&format!("/proc/{pid}/ns")),
             mounts: text("mountinfo"),
             status: status(pid),
             personality: text("personality"),
             limits: text("limits"),
-            places: (fs::read_link(format!("/proc/{pid}/root")).ok(), fs::read_link(format!("/proc/{pid}/cwd")).ok()),
+            places: (
+                fs::read_link(format!("/proc/{pid}/root")).ok(),
+                fs::read_link(format!("/proc/{pid}/cwd")).ok(),
+            ),
             nice: nice(pid),
         }
     }

@@ -68,10 +68,15 @@ impl Session {
     /// Starts one: the command must lead to `attack serve` on its standard streams.
     #[track_caller]
     pub fn start(lab: &Lab, command: Command) -> Self {
-        let mut session = Self { child: Child::start(lab, command), seen: 0, server: 0, at_start: Holding::default() };
+        let mut session =
+            Self { child: Child::start(lab, command), seen: 0, server: 0, at_start: Holding::default() };
         let line = session.line();
-        let inside: u32 = line.strip_prefix("ready ").and_then(|n| n.parse().ok()).unwrap_or_else(|| panic!("not ready: {line}"));
-        session.server = session.find(inside, None).expect("the attacker among the descendants of the command");
+        let inside: u32 = line
+            .strip_prefix("ready ")
+            .and_then(|n| n.parse().ok())
+            .unwrap_or_else(|| panic!("not ready: {line}"));
+        session.server =
+            session.find(inside, None).expect("the attacker among the descendants of the command");
         session.at_start = Holding::of(session.server);
         session
     }
@@ -90,7 +95,8 @@ impl Session {
     fn find(&self, inside: u32, parent: Option<u32>) -> Option<u32> {
         outside::tree(parent.unwrap_or(self.child.pid())).into_iter().rev().find(|pid| {
             outside::pids_in_namespaces(*pid).last() == Some(&inside)
-                && std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| parent.is_some() || comm.trim() == "attack")
+                && std::fs::read_to_string(format!("/proc/{pid}/comm"))
+                    .is_ok_and(|comm| parent.is_some() || comm.trim() == "attack")
         })
     }
 
@@ -198,5 +204,9 @@ pub(crate) fn unhex(text: &str) -> Vec<u8> {
 /// Writes bytes as one word of a line of the attacker.
 pub fn word(bytes: impl AsRef<[u8]>) -> String {
     let plain = |b: u8| b.is_ascii_graphic() && b != b'%';
-    bytes.as_ref().iter().map(|b| if plain(*b) { char::from(*b).to_string() } else { format!("%{b:02x}") }).collect()
+    bytes
+        .as_ref()
+        .iter()
+        .map(|b| if plain(*b) { char::from(*b).to_string() } else { format!("%{b:02x}") })
+        .collect()
 }
