@@ -8,13 +8,21 @@
 //! clock, no environment, no unsafe.
 #![forbid(unsafe_code)]
 
+mod base;
+pub mod boundary;
+mod check;
 pub mod code;
+pub mod compile;
 pub mod diag;
 pub mod directive;
+mod idiom;
 pub mod lex;
+mod lower;
 pub mod parse;
+pub mod path;
 pub mod place;
 pub mod plan;
+pub mod policy;
 pub mod render;
 pub mod span;
 pub mod syntax;

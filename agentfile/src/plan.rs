@@ -2,6 +2,11 @@
 //! It is plain data, serialisable, and the same for the same inputs: it holds no time, no user, no host name, and
 //! host paths only as they were written (`./src`, `~/x`, `/abs`). Its digest is what a person consents to.
 
+pub mod describe;
+pub mod difference;
+pub mod digest;
+pub mod words;
+
 use serde::{Deserialize, Serialize};
 
 pub use crate::span::Origin;

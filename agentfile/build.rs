@@ -1,0 +1,237 @@
+//! Turns `policies/base.toml` and `policies/protected.toml` into constant tables (`base.rs` includes them), so that
+//! no TOML is parsed at launch and a mistake in the data stops the build.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde::Deserialize;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Base {
+    mount: Vec<Mount>,
+    landlock: Landlock,
+    dev: Dev,
+    proc: Proc,
+    disk: Disk,
+    environment: Vec<Variable>,
+    rlimit: Vec<Rlimit>,
+    targets: Targets,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Mount {
+    target: String,
+    bind: Option<String>,
+    private: Option<Private>,
+    #[serde(default)]
+    directory: bool,
+    #[serde(default)]
+    proc: bool,
+    #[serde(default)]
+    dev: bool,
+    file: Option<String>,
+    generated: Option<String>,
+    #[serde(default)]
+    optional: bool,
+    #[serde(default)]
+    scratch: bool,
+    landlock: Option<String>,
+    reason: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Private {
+    mode: u32,
+    size: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Landlock {
+    minimum_abi: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Dev {
+    nodes: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Proc {
+    masked: Vec<String>,
+    read_only: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Disk {
+    mount_size: u64,
+    mount_mode: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Variable {
+    name: String,
+    value: String,
+    reason: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rlimit {
+    resource: String,
+    value: u64,
+    reason: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Targets {
+    always: Vec<String>,
+    with_host_base: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProtectedFile {
+    path: Vec<Protected>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Protected {
+    path: String,
+    directory: bool,
+    #[serde(default)]
+    home: bool,
+    reason: String,
+}
+
+fn main() -> Result<()> {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=../policies/base.toml");
+    println!("cargo::rerun-if-changed=../policies/protected.toml");
+    let base: Base = toml::from_str(&std::fs::read_to_string("../policies/base.toml")?)?;
+    let protected: ProtectedFile = toml::from_str(&std::fs::read_to_string("../policies/protected.toml")?)?;
+
+    let mut out = String::new();
+    mounts(&mut out, &base.mount)?;
+    writeln!(out, "pub(crate) const MINIMUM_ABI: u32 = {};", base.landlock.minimum_abi)?;
+    strings(&mut out, "DEV_NODES", &base.dev.nodes)?;
+    strings(&mut out, "PROC_MASKED", &base.proc.masked)?;
+    strings(&mut out, "PROC_READ_ONLY", &base.proc.read_only)?;
+    writeln!(out, "pub(crate) const MOUNT_SIZE: u64 = {};", base.disk.mount_size)?;
+    writeln!(out, "pub(crate) const MOUNT_MODE: u32 = {:#o};", base.disk.mount_mode)?;
+    strings(&mut out, "REFUSED_ALWAYS", &base.targets.always)?;
+    strings(&mut out, "REFUSED_WITH_HOST_BASE", &base.targets.with_host_base)?;
+
+    writeln!(out, "pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[")?;
+    for variable in &base.environment {
+        reason(&variable.name, &variable.reason)?;
+        writeln!(out, "({:?}, {:?}),", variable.name, variable.value)?;
+    }
+    writeln!(out, "];\npub(crate) const RLIMITS: &[(&str, u64)] = &[")?;
+    for rlimit in &base.rlimit {
+        reason(&rlimit.resource, &rlimit.reason)?;
+        writeln!(out, "({:?}, {}),", rlimit.resource, rlimit.value)?;
+    }
+    writeln!(out, "];\npub(crate) const PROTECTED: &[ProtectedPath] = &[")?;
+    for entry in &protected.path {
+        reason(&entry.path, &entry.reason)?;
+        relative(&entry.path)?;
+        writeln!(
+            out,
+            "ProtectedPath {{ path: {:?}, directory: {}, home: {}, reason: {:?} }},",
+            entry.path, entry.directory, entry.home, entry.reason
+        )?;
+    }
+    writeln!(out, "];")?;
+
+    let directory = std::env::var("OUT_DIR")?;
+    std::fs::write(Path::new(&directory).join("base_tables.rs"), out)?;
+    Ok(())
+}
+
+fn mounts(out: &mut String, mounts: &[Mount]) -> Result<()> {
+    writeln!(out, "pub(crate) const MOUNTS: &[BaseMount] = &[")?;
+    for mount in mounts {
+        reason(&mount.target, &mount.reason)?;
+        absolute(&mount.target)?;
+        let mut sources = Vec::new();
+        if let Some(path) = &mount.bind {
+            absolute(path)?;
+            sources.push(format!("BaseSource::Bind({path:?})"));
+        }
+        if let Some(private) = &mount.private {
+            sources.push(format!("BaseSource::Private({:#o}, {})", private.mode, private.size));
+        }
+        if mount.directory {
+            sources.push("BaseSource::Directory".to_owned());
+        }
+        if mount.proc {
+            sources.push("BaseSource::Proc".to_owned());
+        }
+        if mount.dev {
+            sources.push("BaseSource::Dev".to_owned());
+        }
+        if let Some(text) = &mount.file {
+            sources.push(format!("BaseSource::File({text:?})"));
+        }
+        match mount.generated.as_deref() {
+            Some("passwd") => sources.push("BaseSource::Generated(Generated::Passwd)".to_owned()),
+            Some("group") => sources.push("BaseSource::Generated(Generated::Group)".to_owned()),
+            Some(other) => return Err(format!("{}: unknown generated file `{other}`", mount.target).into()),
+            None => {}
+        }
+        let [source] = sources.as_slice() else {
+            return Err(format!("{}: exactly one kind of source is needed", mount.target).into());
+        };
+        let landlock = match mount.landlock.as_deref() {
+            None => "None",
+            Some("read") => "Some(FileRights::Read)",
+            Some("read-execute") => "Some(FileRights::ReadExecute)",
+            Some("read-write") => "Some(FileRights::ReadWrite)",
+            Some("full") => "Some(FileRights::Full)",
+            Some(other) => return Err(format!("{}: unknown rights `{other}`", mount.target).into()),
+        };
+        writeln!(
+            out,
+            "BaseMount {{ target: {:?}, source: {source}, optional: {}, scratch: {}, landlock: {landlock} }},",
+            mount.target, mount.optional, mount.scratch
+        )?;
+    }
+    writeln!(out, "];")?;
+    Ok(())
+}
+
+fn strings(out: &mut String, name: &str, values: &[String]) -> Result<()> {
+    writeln!(out, "pub(crate) const {name}: &[&str] = &{values:?};")?;
+    Ok(())
+}
+
+fn reason(of: &str, text: &str) -> Result<()> {
+    if text.trim().is_empty() { Err(format!("{of}: a reason is needed").into()) } else { Ok(()) }
+}
+
+fn absolute(path: &str) -> Result<()> {
+    match path.strip_prefix('/') {
+        Some(rest) => relative(rest),
+        None => Err(format!("`{path}` is not absolute").into()),
+    }
+}
+
+fn relative(path: &str) -> Result<()> {
+    if path.split('/').any(|part| part.is_empty() || part == "." || part == "..") {
+        return Err(format!("`{path}` is not normalised").into());
+    }
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! What every sandbox has before the Agentfile adds anything: the tables of `policies/base.toml` and
+//! `policies/protected.toml`, as `build.rs` reads them. Data only; `lower` turns it into parts of the plan.
+
+use crate::plan::{FileRights, Generated};
+
+/// Where the base system's rules come from, as an origin names it.
+pub(crate) const BASE_FILE: &str = "policies/base.toml";
+/// Where the protected paths come from.
+pub(crate) const PROTECTED_FILE: &str = "policies/protected.toml";
+/// Where the system call table comes from.
+pub(crate) const SECCOMP_FILE: &str = "policies/seccomp.toml";
+/// The system call table itself; `runner/jail` compiles it.
+pub(crate) const SECCOMP_TABLE: &str = include_str!("../../policies/seccomp.toml");
+/// The vocabulary of all policies.
+pub(crate) const CEDAR_SCHEMA: &str = include_str!("../../policies/agentrc.cedarschema");
+
+/// HOME inside.
+pub(crate) const HOME: &str = "/home/agent";
+/// Where the files that an Agentfile names are shown.
+pub(crate) const PROJECTION: &str = "/agentrc/src";
+
+/// One mount of the base.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BaseMount {
+    pub(crate) target: &'static str,
+    pub(crate) source: BaseSource,
+    pub(crate) optional: bool,
+    /// Whether it is also part of `FROM scratch`.
+    pub(crate) scratch: bool,
+    pub(crate) landlock: Option<FileRights>,
+}
+
+/// What a mount of the base shows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum BaseSource {
+    /// The host's file or folder, read-only.
+    Bind(&'static str),
+    /// Mode and default size in bytes.
+    Private(u32, u64),
+    Directory,
+    Proc,
+    Dev,
+    File(&'static str),
+    Generated(Generated),
+}
+
+/// A path that stays read-only in a writable bind.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ProtectedPath {
+    /// Relative to the bind.
+    pub(crate) path: &'static str,
+    pub(crate) directory: bool,
+    /// Only in a bind of a home directory.
+    pub(crate) home: bool,
+    /// What the host would do with it.
+    pub(crate) reason: &'static str,
+}
+
+include!(concat!(env!("OUT_DIR"), "/base_tables.rs"));

@@ -1,0 +1,104 @@
+//! `CRED` and `BROKER`: which secrets are asked for, from where, and where they may go. No value ever enters here, and
+//! no message repeats what may be one.
+
+use std::collections::HashMap;
+
+use super::Check;
+use super::network::patterns_of;
+use crate::boundary::{Credential, Reference};
+use crate::diag::Diagnostic;
+use crate::place::Place;
+use crate::syntax::{Cred, Scheme, Word};
+
+impl Check<'_> {
+    pub(super) fn cred(&mut self, cred: &Cred, place: Place) {
+        if !self.once_named("credential", &cred.name.text, cred.name.span) {
+            return;
+        }
+        self.source(&cred.source);
+        if cred.hosts.is_empty() {
+            self.warn(
+                "W018",
+                cred.name.span,
+                format!("the credential `{}` is bound to no host, so it is never put in", cred.name.text),
+                "write `host:api.example.com` behind the source",
+            );
+        }
+        self.out.credentials.push(Credential {
+            name: cred.name.text.clone(),
+            source: cred.source.text.clone(),
+            hosts: cred.hosts.iter().map(|host| host.text.to_ascii_lowercase()).collect(),
+            inject: cred.inject.as_ref().map(|inject| inject.text.clone()),
+            older_form: cred.older_form,
+            place,
+        });
+    }
+
+    /// The parser knows the forms; what is left is who may use them, and names that cannot be.
+    fn source(&mut self, source: &Word) {
+        let text = source.text.as_str();
+        let variable = |name: &str| {
+            !name.starts_with(|first: char| first.is_ascii_digit())
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        };
+        if text.starts_with("command:") {
+            self.error(
+                "E071",
+                source.span,
+                "a `command:` source is taken from the host's configuration only",
+                "a package must not choose what the host runs: use `env:`, `keyring:`, `vault://` or `file:`",
+            );
+        } else if text.strip_prefix("env:").is_some_and(|name| !variable(name)) {
+            self.error(
+                "E070",
+                source.span,
+                "this is not the name of an environment variable",
+                "a name has letters, digits and `_`, and does not begin with a digit",
+            );
+        }
+    }
+
+    pub(super) fn broker(&mut self, word: &Word, place: Place) {
+        if self.once("BROKER", place.span) {
+            self.out.brokers.push(Reference { reference: word.text.clone(), place });
+        }
+    }
+
+    /// A credential goes only to hosts that can be reached, and only over HTTP.
+    pub(super) fn credentials_and_hosts(&mut self) {
+        let mut found = Vec::new();
+        let reachable = || self.out.hosts.iter().chain(self.out.servers.iter().map(|server| &server.host));
+        let http_by_host: HashMap<&str, bool> = reachable().fold(HashMap::new(), |mut map, host| {
+            *map.entry(host.host.as_str()).or_insert(false) |= host.scheme != Scheme::Tcp;
+            map
+        });
+        for credential in &self.out.credentials {
+            for name in &credential.hosts {
+                let http = patterns_of(name)
+                    .filter_map(|pattern| http_by_host.get(pattern.as_ref()).copied())
+                    .reduce(|one, other| one || other);
+                match http {
+                    Some(true) => {}
+                    Some(false) => found.push(
+                        Diagnostic::error(
+                            "E072",
+                            credential.place.span,
+                            format!("`{}` cannot be put into what goes to `{name}`", credential.name),
+                        )
+                        .help("a value is put into HTTP requests: declare the host with `URL https://…`"),
+                    ),
+                    None if name.starts_with("*.") => {}
+                    None => found.push(
+                        Diagnostic::warning(
+                            "W025",
+                            credential.place.span,
+                            format!("`{}` is bound to `{name}`, which no URL line declares", credential.name),
+                        )
+                        .help(format!("write `URL https://{name}`")),
+                    ),
+                }
+            }
+        }
+        self.diagnostics.append(&mut found);
+    }
+}

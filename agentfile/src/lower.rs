@@ -1,0 +1,66 @@
+//! Stage 3: from boundaries to the plan. One layer of enforcement a file; none of them can fail on boundaries that were
+//! checked, and none looks at the text again.
+
+mod broker;
+pub(crate) mod cedar;
+mod egress;
+mod environment;
+mod grants;
+mod landlock;
+mod limits;
+pub(crate) mod mounts;
+pub(crate) mod protected;
+mod seccomp;
+
+use crate::base::BASE_FILE;
+use crate::boundary::Boundaries;
+use crate::plan::{Audit, Capabilities, Command, FORMAT, Namespace, Origin, Plan};
+
+/// Makes the plan. `file` is the Agentfile's name, which stays read-only in a writable bind of its folder.
+///
+/// # Errors
+/// When a policy cannot be expressed in Cedar, which checked boundaries rule out.
+pub(crate) fn lower(boundaries: &Boundaries, file: &str) -> Result<Plan, cedar::CedarFault> {
+    let mounts = mounts::lower(boundaries, file);
+    Ok(Plan {
+        format: FORMAT,
+        agent: boundaries.agent.clone(),
+        base: boundaries.base.clone(),
+        command: boundaries
+            .command
+            .as_ref()
+            .map(|command| Command { argv: command.argv.clone(), origin: command.place.origin.clone() }),
+        workdir: environment::workdir(boundaries),
+        environment: environment::lower(),
+        landlock: landlock::lower(boundaries, &mounts),
+        mounts,
+        seccomp: seccomp::lower(),
+        capabilities: Capabilities {
+            keep: Vec::new(),
+            no_new_privs: true,
+            securebits: ["noroot", "no_setuid_fixup", "no_cap_ambient_raise"].map(str::to_owned).to_vec(),
+        },
+        namespaces: vec![
+            Namespace::User,
+            Namespace::Mount,
+            Namespace::Pid,
+            Namespace::Ipc,
+            Namespace::Uts,
+            Namespace::Net,
+            Namespace::Cgroup,
+        ],
+        limits: limits::lower(boundaries),
+        egress: egress::lower(boundaries),
+        cedar: cedar::lower(boundaries)?,
+        broker: broker::lower(boundaries),
+        audit: Audit {
+            level: boundaries.audit.0,
+            origin: boundaries
+                .audit
+                .1
+                .as_ref()
+                .map_or_else(|| Origin::builtin(BASE_FILE), |place| place.origin.clone()),
+        },
+        grants: grants::lower(boundaries),
+    })
+}

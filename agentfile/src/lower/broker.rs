@@ -1,0 +1,79 @@
+//! What the broker and the gateway serve, by class, in the order of the text.
+
+use super::egress::scheme_word;
+use crate::boundary::Boundaries;
+use crate::plan::BrokerEntry;
+use crate::policy::permits::Permits;
+
+/// All entries.
+pub(super) fn lower(boundaries: &Boundaries) -> Vec<BrokerEntry> {
+    let permits = Permits::of(boundaries);
+    let mut entries = Vec::new();
+    entries.extend(boundaries.tools.iter().map(|tool| BrokerEntry::Tool {
+        namespace: tool.namespace.clone(),
+        name: tool.name.clone(),
+        permitted: permits.tool(&tool.entity),
+        origin: tool.place.origin.clone(),
+    }));
+    entries.extend(boundaries.toolsets.iter().map(|toolset| BrokerEntry::Toolset {
+        reference: toolset.reference.clone(),
+        origin: toolset.place.origin.clone(),
+    }));
+    entries.extend(boundaries.functions.iter().map(|function| BrokerEntry::Function {
+        path: function.path.clone(),
+        symbol: function.symbol.clone(),
+        permitted: permits.function(&function.symbol),
+        origin: function.place.origin.clone(),
+    }));
+    entries.extend(boundaries.skills.iter().map(|skill| BrokerEntry::Skill {
+        reference: skill.reference.clone(),
+        permitted: permits.skill(&skill.entity),
+        origin: skill.place.origin.clone(),
+    }));
+    entries.extend(boundaries.servers.iter().map(|server| BrokerEntry::Server {
+        name: server.name.clone(),
+        host: server.host.host.clone(),
+        port: server.host.port,
+        scheme: scheme_word(server.host.scheme).to_owned(),
+        path: server.host.path.clone(),
+        origin: server.host.place.origin.clone(),
+    }));
+    entries.extend(
+        boundaries.mcp.iter().map(|mcp| BrokerEntry::Mcp {
+            reference: mcp.reference.clone(),
+            origin: mcp.place.origin.clone(),
+        }),
+    );
+    entries.extend(boundaries.memories.iter().map(|memory| BrokerEntry::Memory {
+        name: memory.name.clone(),
+        schema_path: memory.schema_path.clone(),
+        schema_type: memory.schema_type.clone(),
+        writable: memory.writable,
+        schema_sha256: memory.schema_sha256.clone(),
+        origin: memory.place.origin.clone(),
+    }));
+    entries.extend(boundaries.credentials.iter().map(|credential| BrokerEntry::Credential {
+        name: credential.name.clone(),
+        source: credential.source.clone(),
+        hosts: credential.hosts.clone(),
+        inject: credential.inject.clone(),
+        older_form: credential.older_form,
+        origin: credential.place.origin.clone(),
+    }));
+    entries.extend(boundaries.brokers.iter().map(|broker| BrokerEntry::CredentialBroker {
+        family: broker.reference.clone(),
+        origin: broker.place.origin.clone(),
+    }));
+    entries.extend(boundaries.health_check.iter().map(|check| BrokerEntry::HealthCheck {
+        interval_seconds: check.interval_seconds,
+        timeout_seconds: check.timeout_seconds,
+        retries: check.retries,
+        argv: check.argv.clone(),
+        origin: check.place.origin.clone(),
+    }));
+    entries.extend(boundaries.trace.iter().map(|trace| BrokerEntry::Trace {
+        target: trace.reference.clone(),
+        origin: trace.place.origin.clone(),
+    }));
+    entries
+}

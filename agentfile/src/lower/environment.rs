@@ -1,0 +1,29 @@
+//! The environment, from scratch, and the working directory.
+
+use crate::base::{BASE_FILE, ENVIRONMENT, PROJECTION};
+use crate::boundary::{Boundaries, Content, Share};
+use crate::plan::{EnvironmentVariable, Origin};
+
+/// All variables, sorted by name.
+pub(super) fn lower() -> Vec<EnvironmentVariable> {
+    let mut variables: Vec<_> = ENVIRONMENT
+        .iter()
+        .map(|(name, value)| EnvironmentVariable {
+            name: (*name).to_owned(),
+            value: (*value).to_owned(),
+            origin: Origin::builtin(BASE_FILE),
+        })
+        .collect();
+    variables.sort_by(|one, other| one.name.cmp(&other.name));
+    variables
+}
+
+/// The first writable BIND or MOUNT of a folder, else the first BIND of one, else the projected files.
+pub(super) fn workdir(boundaries: &Boundaries) -> String {
+    let folders = || boundaries.shares.iter().filter(|share| share.is_directory());
+    let is_bind = |share: &&Share| matches!(share.content, Content::Bind { .. });
+    folders()
+        .find(|share| share.writable())
+        .or_else(|| folders().find(is_bind))
+        .map_or_else(|| PROJECTION.to_owned(), |share| share.target.clone())
+}

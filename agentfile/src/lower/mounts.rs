@@ -1,0 +1,270 @@
+//! The mount table: the base, what lines ask for, the projection, and what policies take away, by target. Since the
+//! table is sorted by target, parents come before children.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::protected;
+use crate::base::{
+    BASE_FILE, BaseSource, DEV_NODES, MOUNT_MODE, MOUNT_SIZE, MOUNTS, PROC_MASKED, PROC_READ_ONLY,
+};
+use crate::boundary::{Boundaries, Content, Denied, Share};
+use crate::path;
+use crate::plan::{Access, Base, HostPath, Mount, MountSource, Origin, Protected};
+use crate::syntax::BindMode;
+
+/// tmpfs sizes are whole pages; a size of 0 would mean no bound.
+const PAGE: u64 = 4096;
+
+type Table = BTreeMap<String, Mount>;
+
+/// The mount table of `boundaries`.
+pub(super) fn lower(boundaries: &Boundaries, file: &str) -> Vec<Mount> {
+    let sizes = Sizes::of(boundaries);
+    let mut table = base(boundaries, &sizes);
+    let mut copies = 0_usize;
+    for share in &boundaries.shares {
+        table.insert(share.target.clone(), shared(share, file, &sizes, &mut copies));
+    }
+    projection(boundaries, &mut table);
+    denials(boundaries, &mut table);
+    directories(&mut table);
+    table.into_values().collect()
+}
+
+/// The base's mounts that this file has.
+pub(super) fn base_mounts(boundaries: &Boundaries) -> impl Iterator<Item = &'static crate::base::BaseMount> {
+    let scratch = matches!(boundaries.base, Base::Scratch { .. });
+    MOUNTS.iter().filter(move |mount| mount.scratch || !scratch)
+}
+
+fn base(boundaries: &Boundaries, sizes: &Sizes) -> Table {
+    let own = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+    base_mounts(boundaries)
+        .map(|mount| {
+            let source = match mount.source {
+                BaseSource::Bind(path) => {
+                    MountSource::Bind { source: HostPath::Absolute(path.to_owned()), protected: Vec::new() }
+                }
+                BaseSource::Private(mode, size) => {
+                    MountSource::Private { mode, size_bytes: sizes.share(size) }
+                }
+                BaseSource::Directory => MountSource::Directory,
+                BaseSource::Proc => {
+                    MountSource::Proc { masked: own(PROC_MASKED), read_only: own(PROC_READ_ONLY) }
+                }
+                BaseSource::Dev => MountSource::Dev { nodes: own(DEV_NODES) },
+                BaseSource::File(text) => MountSource::File { content: text.to_owned(), mode: 0o444 },
+                BaseSource::Generated(what) => MountSource::Generated { what },
+            };
+            let access = match mount.source {
+                BaseSource::Private(..) => Access::ReadWrite,
+                _ => Access::ReadOnly,
+            };
+            let mount = Mount {
+                target: mount.target.to_owned(),
+                source,
+                access,
+                optional: mount.optional,
+                origin: Origin::builtin(BASE_FILE),
+            };
+            (mount.target.clone(), mount)
+        })
+        .collect()
+}
+
+fn shared(share: &Share, file: &str, sizes: &Sizes, copies: &mut usize) -> Mount {
+    let access = if share.writable() { Access::ReadWrite } else { Access::ReadOnly };
+    let source = match &share.content {
+        Content::Bind { source, mode: BindMode::ReadOnly, .. } => {
+            MountSource::Bind { source: source.clone(), protected: Vec::new() }
+        }
+        Content::Bind { source, is_file: true, .. } => {
+            MountSource::Bind { source: source.clone(), protected: Vec::new() }
+        }
+        Content::Bind { source, mode: BindMode::ReadWrite, .. } => {
+            MountSource::Bind { source: source.clone(), protected: protected::below(source, file) }
+        }
+        Content::Bind { source, mode: BindMode::Copy, .. } => {
+            let layer = format!("copy-{copies}");
+            *copies += 1;
+            MountSource::Copy { source: source.clone(), layer, protected: protected::below(source, file) }
+        }
+        Content::Private { writable: true } => {
+            MountSource::Private { mode: MOUNT_MODE, size_bytes: sizes.share(MOUNT_SIZE) }
+        }
+        // It stays empty, and takes nothing of the limit.
+        Content::Private { writable: false } => MountSource::Private { mode: MOUNT_MODE, size_bytes: PAGE },
+    };
+    Mount {
+        target: share.target.clone(),
+        source,
+        access,
+        optional: false,
+        origin: share.place.origin.clone(),
+    }
+}
+
+fn projection(boundaries: &Boundaries, table: &mut Table) {
+    let targets: HashSet<&str> =
+        boundaries.projections.iter().map(|projection| projection.target.as_str()).collect();
+    for projection in &boundaries.projections {
+        // A file of a folder that is itself projected is already there.
+        if path::ancestors(&projection.target).any(|folder| targets.contains(folder)) {
+            continue;
+        }
+        table.entry(projection.target.clone()).or_insert_with(|| Mount {
+            target: projection.target.clone(),
+            source: MountSource::Bind {
+                source: HostPath::Project(projection.path.clone()),
+                protected: Vec::new(),
+            },
+            access: Access::ReadOnly,
+            optional: false,
+            origin: projection.place.origin.clone(),
+        });
+    }
+    if let Some(procedure) = &boundaries.procedure {
+        let target = "/agentrc/SOP".to_owned();
+        let mount = Mount {
+            target: target.clone(),
+            source: MountSource::File { content: procedure.text.clone(), mode: 0o444 },
+            access: Access::ReadOnly,
+            optional: false,
+            origin: procedure.place.origin.clone(),
+        };
+        table.insert(target, mount);
+    }
+}
+
+fn holder<'a>(table: &'a mut Table, target: &str) -> Option<&'a mut Mount> {
+    let at = path::ancestors(target).find(|folder| table.contains_key(*folder))?;
+    table.get_mut(at)
+}
+
+fn denials(boundaries: &Boundaries, table: &mut Table) {
+    for denial in &boundaries.denials {
+        let origin = denial.place.origin.clone();
+        if let Some(whole) = table.get_mut(&denial.path) {
+            // One of the base's private directories: nothing else may be denied as a whole.
+            match denial.denied {
+                Denied::Write => whole.access = Access::ReadOnly,
+                Denied::Read => whole.source = MountSource::Mask,
+            }
+            whole.origin = origin;
+            continue;
+        }
+        let mask = |source| Mount {
+            target: denial.path.clone(),
+            source,
+            access: Access::ReadOnly,
+            optional: false,
+            origin: origin.clone(),
+        };
+        let Some(outer) = holder(table, &denial.path) else { continue };
+        let below = denial.path.get(outer.target.len() + 1..).unwrap_or_default();
+        match (denial.denied, &mut outer.source) {
+            (Denied::Write, MountSource::Bind { protected, .. } | MountSource::Copy { protected, .. }) => {
+                let held = Protected { path: below.to_owned(), directory: denial.directory, origin };
+                match protected.binary_search_by(|entry| entry.path.as_str().cmp(below)) {
+                    Ok(at) => {
+                        if let Some(entry) = protected.get_mut(at) {
+                            *entry = held;
+                        }
+                    }
+                    Err(at) => protected.insert(at, held),
+                }
+            }
+            (Denied::Write, _) => {
+                table.insert(denial.path.clone(), mask(MountSource::Narrow));
+            }
+            (Denied::Read, _) => {
+                table.insert(denial.path.clone(), mask(MountSource::Mask));
+            }
+        }
+    }
+}
+
+/// Directories of the new root, and of private directories, in which others are mounted. A bind of the host already
+/// has its own.
+fn directories(table: &mut Table) {
+    let mut made = Vec::new();
+    let mut known: HashMap<String, Access> = HashMap::new();
+    for mount in table.values() {
+        let mut missing: Vec<&str> = Vec::new();
+        let mut access = Some(Access::ReadOnly);
+        for folder in path::ancestors(&mount.target) {
+            if let Some(found) = known.get(folder) {
+                access = Some(*found);
+                break;
+            }
+            if let Some(outer) = table.get(folder) {
+                access = match outer.source {
+                    MountSource::Directory => Some(Access::ReadOnly),
+                    MountSource::Private { .. } => Some(outer.access),
+                    _ => None,
+                };
+                break;
+            }
+            missing.push(folder);
+        }
+        let Some(access) = access else { continue };
+        for folder in missing {
+            known.insert(folder.to_owned(), access);
+            made.push(Mount {
+                target: folder.to_owned(),
+                source: MountSource::Directory,
+                access,
+                optional: false,
+                origin: mount.origin.clone(),
+            });
+        }
+    }
+    for mount in made {
+        table.insert(mount.target.clone(), mount);
+    }
+}
+
+/// How a disk limit is divided: each private directory gets the part that its default size has in the sum of all.
+struct Sizes {
+    limit: Option<u64>,
+    sum: u64,
+}
+
+impl Sizes {
+    fn of(boundaries: &Boundaries) -> Self {
+        let replaced: HashSet<&str> = boundaries.shares.iter().map(|share| share.target.as_str()).collect();
+        let base = base_mounts(boundaries)
+            .filter(|mount| !replaced.contains(mount.target))
+            .map(|mount| if let BaseSource::Private(_, size) = mount.source { size } else { 0 });
+        let asked = boundaries.shares.iter().map(|share| {
+            if matches!(share.content, Content::Private { writable: true }) { MOUNT_SIZE } else { 0 }
+        });
+        let limit = boundaries.limits.disk.as_ref().map(|disk| disk.value);
+        Self { limit, sum: base.chain(asked).fold(0, u64::saturating_add) }
+    }
+
+    fn share(&self, size: u64) -> u64 {
+        let Some(limit) = self.limit else { return size };
+        let share = u128::from(limit) * u128::from(size) / u128::from(self.sum.max(1));
+        let share = u64::try_from(share).unwrap_or(u64::MAX);
+        (share / PAGE * PAGE).max(PAGE)
+    }
+
+    fn least(&self, boundaries: &Boundaries) -> u64 {
+        let base = base_mounts(boundaries)
+            .filter_map(
+                |mount| if let BaseSource::Private(_, size) = mount.source { Some(size) } else { None },
+            )
+            .min()
+            .unwrap_or(MOUNT_SIZE);
+        let Some(limit) = self.limit else { return base };
+        u64::try_from(u128::from(limit) * u128::from(base.min(MOUNT_SIZE)) / u128::from(self.sum.max(1)))
+            .unwrap_or(u64::MAX)
+    }
+}
+
+/// Whether the disk limit leaves every private directory a page.
+pub(crate) fn disk_fits(boundaries: &Boundaries) -> bool {
+    let sizes = Sizes::of(boundaries);
+    sizes.least(boundaries) >= PAGE
+}

@@ -1,0 +1,164 @@
+//! Quantities and sources of a plan in the words that people read: shared by `describe` and `difference`.
+
+use super::{Access, BrokerEntry, CgroupLimit, Egress, Mount, MountSource};
+
+/// Bytes with the largest unit that leaves a whole number, such as `512 MiB`.
+#[must_use]
+pub fn bytes(value: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let (mut value, mut unit) = (value, UNITS.iter());
+    let mut name = unit.next().copied().unwrap_or_default();
+    while value >= 1024 && value.is_multiple_of(1024) {
+        let Some(next) = unit.next() else { break };
+        value /= 1024;
+        name = next;
+    }
+    format!("{value} {name}")
+}
+
+/// Seconds as `90 s`, `5 min`, `2 h`.
+#[must_use]
+pub fn seconds(value: u64) -> String {
+    match value {
+        0 => "0 s".to_owned(),
+        _ if value.is_multiple_of(3600) => format!("{} h", value / 3600),
+        _ if value.is_multiple_of(60) => format!("{} min", value / 60),
+        _ => format!("{value} s"),
+    }
+}
+
+/// A count in a window, such as `20 in 1 h`, or `100 in all`.
+#[must_use]
+pub fn rate(value: u64, per_seconds: Option<u64>) -> String {
+    match per_seconds {
+        Some(per) => format!("{value} in {}", seconds(per)),
+        None => format!("{value} in all"),
+    }
+}
+
+/// A destination as one would write it.
+#[must_use]
+pub fn egress(egress: &Egress) -> String {
+    let host = if egress.host.contains(':') { format!("[{}]", egress.host) } else { egress.host.clone() };
+    format!("{}://{host}:{}{}", egress.scheme, egress.port, egress.path.as_deref().unwrap_or_default())
+}
+
+/// What may be done at a mount: `read`, `read and write`, `nothing`.
+#[must_use]
+pub fn access(mount: &Mount) -> &'static str {
+    match (&mount.source, mount.access) {
+        (MountSource::Mask, _) => "nothing",
+        (_, Access::ReadOnly) => "read",
+        (_, Access::ReadWrite) => "read and write",
+    }
+}
+
+/// What a mount shows.
+#[must_use]
+pub fn source(source: &MountSource) -> String {
+    match source {
+        MountSource::Bind { source, .. } => format!("the host's `{}`", String::from(source.clone())),
+        MountSource::Copy { source, .. } => {
+            format!("a private copy of the host's `{}`", String::from(source.clone()))
+        }
+        MountSource::Private { size_bytes, .. } => format!("a private folder of {}", bytes(*size_bytes)),
+        MountSource::Directory => "an empty folder".to_owned(),
+        MountSource::Proc { .. } => "the sandbox's own processes".to_owned(),
+        MountSource::Dev { nodes } => format!("devices: {}", nodes.join(", ")),
+        MountSource::Symlink { to } => format!("a link to `{to}`"),
+        MountSource::File { .. } => "a file of the plan's own".to_owned(),
+        MountSource::Generated { .. } => "a file made for the run".to_owned(),
+        MountSource::Mask => "hidden".to_owned(),
+        MountSource::Narrow => "read-only here".to_owned(),
+    }
+}
+
+/// A cgroup file as class and amount.
+#[must_use]
+pub fn cgroup(limit: &CgroupLimit) -> (&str, String) {
+    match limit.file.as_str() {
+        "memory.max" => ("memory", limit.value.parse().map_or_else(|_| limit.value.clone(), bytes)),
+        "memory.swap.max" => ("swap", limit.value.parse().map_or_else(|_| limit.value.clone(), bytes)),
+        "pids.max" => ("processes", limit.value.clone()),
+        "cpu.max" => {
+            let quota = limit.value.split_whitespace().next().and_then(|quota| quota.parse::<u64>().ok());
+            // Microseconds of a period of 100 ms are hundred-thousandths of a CPU.
+            let cpus = quota.map(|quota| format!("{}.{:02} CPUs", quota / 100_000, quota % 100_000 / 1000));
+            ("cpu", cpus.unwrap_or_else(|| limit.value.clone()))
+        }
+        other => (other, limit.value.clone()),
+    }
+}
+
+/// A broker entry as the directive and its name, and what else it says.
+#[must_use]
+pub fn entry(entry: &BrokerEntry) -> (&'static str, String, String) {
+    let permitted = |permitted: bool| if permitted { "permitted" } else { "not permitted" }.to_owned();
+    match entry {
+        BrokerEntry::Tool { namespace, name, permitted: yes, .. } => {
+            ("TOOL", format!("{namespace}:{name}"), permitted(*yes))
+        }
+        BrokerEntry::Toolset { reference, .. } => ("TOOLSET", reference.clone(), String::new()),
+        BrokerEntry::Function { path, symbol, permitted: yes, .. } => {
+            let name = path.as_ref().map_or_else(|| symbol.clone(), |path| format!("./{path}:{symbol}"));
+            ("FUNCTION", name, permitted(*yes))
+        }
+        BrokerEntry::Skill { reference, permitted: yes, .. } => ("SKILL", reference.clone(), permitted(*yes)),
+        BrokerEntry::Server { name, host, port, scheme, path, .. } => {
+            let path = path.as_deref().unwrap_or_default();
+            ("SERVER", name.clone(), format!("{scheme}://{host}:{port}{path}"))
+        }
+        BrokerEntry::Mcp { reference, .. } => ("MCP", reference.clone(), String::new()),
+        BrokerEntry::Memory { name, schema_path, schema_type, writable, schema_sha256, .. } => {
+            let mode = if *writable { "read and write" } else { "read" };
+            let digest = schema_sha256.get(..12).unwrap_or(schema_sha256);
+            ("MEMORY", name.clone(), format!("{mode}, `{schema_type}` of ./{schema_path} ({digest})"))
+        }
+        BrokerEntry::Credential { name, source, hosts, inject, .. } => {
+            let towards = if hosts.is_empty() { "no host".to_owned() } else { hosts.join(", ") };
+            let inject = inject.as_deref().unwrap_or("header");
+            ("CRED", name.clone(), format!("from {source}, towards {towards}, in the {inject}"))
+        }
+        BrokerEntry::CredentialBroker { family, .. } => ("BROKER", family.clone(), String::new()),
+        BrokerEntry::HealthCheck { interval_seconds, timeout_seconds, retries, argv, .. } => {
+            let every = seconds(*interval_seconds);
+            let within = seconds(*timeout_seconds);
+            ("HEALTHCHECK", argv.join(" "), format!("every {every}, within {within}, {retries} failures"))
+        }
+        BrokerEntry::Trace { target, .. } => ("TRACE", target.clone(), String::new()),
+    }
+}
+
+/// Where a broker entry was written.
+#[must_use]
+pub fn entry_origin(entry: &BrokerEntry) -> &super::Origin {
+    match entry {
+        BrokerEntry::Tool { origin, .. }
+        | BrokerEntry::Toolset { origin, .. }
+        | BrokerEntry::Function { origin, .. }
+        | BrokerEntry::Skill { origin, .. }
+        | BrokerEntry::Server { origin, .. }
+        | BrokerEntry::Mcp { origin, .. }
+        | BrokerEntry::Memory { origin, .. }
+        | BrokerEntry::Credential { origin, .. }
+        | BrokerEntry::CredentialBroker { origin, .. }
+        | BrokerEntry::HealthCheck { origin, .. }
+        | BrokerEntry::Trace { origin, .. } => origin,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_keep_their_exact_value() {
+        assert_eq!(bytes(0), "0 B");
+        assert_eq!(bytes(1 << 30), "1 GiB");
+        assert_eq!(bytes((1 << 30) + 1), "1073741825 B");
+        assert_eq!(bytes(1536 << 20), "1536 MiB");
+        assert_eq!(seconds(90), "90 s");
+        assert_eq!(seconds(7200), "2 h");
+        assert_eq!(rate(3, Some(60)), "3 in 1 min");
+    }
+}

@@ -1,0 +1,6 @@
+//! The compiler from outside: text in, plan or findings out.
+
+#[cfg(test)]
+mod errors;
+#[cfg(test)]
+mod support;

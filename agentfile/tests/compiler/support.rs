@@ -1,0 +1,83 @@
+//! A package in memory, and short ways to compile.
+
+use std::collections::BTreeMap;
+
+use agentfile::compile::{Compiled, Validate, compile};
+use agentfile::diag::Severity;
+use agentfile::plan::Plan;
+use agentfile::{Kind, Package};
+
+/// Files by path; folders are those that the paths have.
+pub(crate) struct Folder(pub(crate) BTreeMap<String, Vec<u8>>);
+
+impl Folder {
+    /// What the tests' Agentfiles name.
+    pub(crate) fn usual() -> Self {
+        let files = [
+            ("agent.py", "print('hello')\n"),
+            ("tools/lint", "#!/bin/sh\n"),
+            ("functions/review.py", "def summarize(): pass\n"),
+            ("skills/review/SKILL.md", "# Review\n"),
+            ("skills/review/scripts/run.sh", "#!/bin/sh\n"),
+            ("skills/empty/README.md", "no skill\n"),
+            ("sop.md", "# Procedure\n\nRead first.\n"),
+            ("schemas/notes.json", r#"{"title": "Notes", "$defs": {"Note": {"type": "object"}}}"#),
+            ("schemas/broken.json", "{"),
+            ("src/main.rs", "fn main() {}\n"),
+            ("src/nested/.keep", ""),
+            ("out/.keep", ""),
+            (".git/hooks/pre-commit", ""),
+        ];
+        Self(files.into_iter().map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec())).collect())
+    }
+}
+
+impl Package for Folder {
+    fn kind(&self, path: &str) -> Kind {
+        let below = format!("{path}/");
+        if self.0.contains_key(path) {
+            Kind::File
+        } else if self.0.range(below.clone()..).next().is_some_and(|(name, _)| name.starts_with(&below)) {
+            Kind::Directory
+        } else {
+            Kind::Missing
+        }
+    }
+
+    fn read(&self, path: &str) -> std::io::Result<Vec<u8>> {
+        self.0.get(path).cloned().ok_or_else(|| std::io::ErrorKind::NotFound.into())
+    }
+
+    fn folder_name(&self) -> &str {
+        "My Agent"
+    }
+}
+
+/// Compiles with everything checked.
+pub(crate) fn compiled(source: &str) -> Compiled {
+    compile("Agentfile", source.as_bytes(), &Folder::usual(), Validate::Always)
+}
+
+/// The plan of a file without errors.
+pub(crate) fn plan(source: &str) -> Plan {
+    let compiled = compiled(source);
+    compiled.plan.unwrap_or_else(|| panic!("{:#?}", compiled.diagnostics))
+}
+
+/// Codes of all findings, with the text that each is at.
+pub(crate) fn findings(source: &str) -> Vec<(&'static str, &str)> {
+    compiled(source)
+        .diagnostics
+        .iter()
+        .map(|found| (found.code, source.get(found.span.start..found.span.end).unwrap_or("?")))
+        .collect()
+}
+
+/// Codes of all errors.
+pub(crate) fn errors(source: &str) -> Vec<&'static str> {
+    let compiled = compiled(source);
+    let errors = compiled.diagnostics.iter().filter(|found| found.severity == Severity::Error);
+    let codes: Vec<_> = errors.map(|found| found.code).collect();
+    assert_eq!(codes.is_empty(), compiled.plan.is_some(), "a plan exists exactly when there is no error");
+    codes
+}
