@@ -22,7 +22,7 @@ codes! {
     "E001" "byte order mark" "An Agentfile is UTF-8 without a byte order mark: the mark would be part of the first word."
     "E002" "NUL byte" "A NUL byte ends a string for the kernel and not for us; a name that two readers read differently is refused."
     "E003" "invalid UTF-8" "The bytes are not UTF-8. Save the file as UTF-8."
-    "E004" "control character" "A control character outside a block can hide text in a terminal, and belongs to no directive."
+    "E004" "invisible character" "A control character, or an invisible one that changes how others are shown (such as those that turn the writing direction), can make a line read differently from what it says. None may be outside an `SOP` block."
     "E005" "unknown directive" "Directives are upper case, and only those of the specification exist. An unknown one might be a boundary, so it is never skipped."
     "E006" "newer dialect" "Drafts 5 and 6 write another language under the same syntax line. This agentrc reads draft 4, and refuses a mixture: a boundary that can be read in two ways is no boundary."
     "E007" "END without a block" "`END` closes a `POLICY` or `SOP` block, and none is open."

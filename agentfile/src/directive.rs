@@ -48,6 +48,18 @@ pub struct Directive {
     pub support: Support,
 }
 
+impl Directive {
+    /// Whether a block follows a line with this many arguments.
+    #[must_use]
+    pub fn opens_block(&self, arguments: usize) -> bool {
+        match self.shape {
+            Shape::Block => true,
+            Shape::BlockOrFile => arguments == 0,
+            Shape::Line | Shape::Command => false,
+        }
+    }
+}
+
 const MANY: usize = usize::MAX;
 
 macro_rules! table {
@@ -192,14 +204,18 @@ pub fn find(keyword: &str) -> Option<&'static Directive> {
 /// The keyword that was probably meant, for "did you mean": at most two edits away.
 #[must_use]
 pub fn nearest(keyword: &str) -> Option<&'static str> {
-    // Longer words are no near miss of any keyword, and must not cost more than a short one.
-    if keyword.len() > 16 {
+    near(keyword, DIRECTIVES.iter().map(|directive| directive.keyword))
+}
+
+/// The one of `names` that was probably meant by `word`, whatever its case.
+pub(crate) fn near<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    // Longer words are no near miss of any name, and must not cost more than a short one.
+    if word.len() > 20 {
         return None;
     }
-    let upper = keyword.to_ascii_uppercase();
-    DIRECTIVES
-        .iter()
-        .map(|directive| (distance(&upper, directive.keyword), directive.keyword))
+    let lower = word.to_ascii_lowercase();
+    names
+        .map(|name| (distance(&lower, &name.to_ascii_lowercase()), name))
         .min()
         .filter(|(edits, near)| *edits <= 2 && *edits < near.len())
         .map(|(_, near)| near)

@@ -42,6 +42,25 @@ pub fn text(source: &[u8]) -> (String, Vec<Diagnostic>) {
     (text, findings)
 }
 
+/// Whether a character can change how others are shown: controls, and the invisible format characters with which a text
+/// reads differently from what it is (Unicode TR 36; "Trojan Source", CVE-2021-42574).
+#[must_use]
+pub fn is_unseen(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
+}
+
 /// One line of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Line<'a> {
@@ -58,6 +77,19 @@ impl Line<'_> {
     #[must_use]
     pub fn span(&self) -> Span {
         Span::new(self.start, self.start + self.text.len())
+    }
+
+    /// Its text without the blanks around it.
+    #[must_use]
+    pub fn trimmed(&self) -> &str {
+        self.text.trim_matches([' ', '\t'])
+    }
+
+    /// Whether it ends a block. Blanks are spaces and tabs, here as everywhere: what looks like an end and is none would
+    /// be read by people as one.
+    #[must_use]
+    pub fn is_end(&self) -> bool {
+        self.trimmed() == "END"
     }
 }
 

@@ -15,6 +15,8 @@ pub mod code;
 pub mod compile;
 pub mod diag;
 pub mod directive;
+pub mod fix;
+pub mod fmt;
 mod idiom;
 pub mod lex;
 mod lower;

@@ -4,7 +4,10 @@
 //! the terminal as it is, and the cost is linear in the source and the findings, whatever the length of a line.
 
 mod json;
+mod mask;
 mod snippet;
+
+use std::borrow::Cow;
 
 use crate::diag::{Diagnostic, Severity};
 use crate::lex;
@@ -13,8 +16,10 @@ use crate::span::Span;
 
 pub use json::json;
 
-/// Most characters of one message that are shown: a message quotes words, and a word may be a megabyte.
-const MESSAGE: usize = 600;
+/// Most characters of one message, and of one word in it, that are shown: a message quotes words of the file, and a word
+/// may be a megabyte.
+const MESSAGE: usize = 2000;
+const WORD: usize = 100;
 
 /// Select graphic rendition (ECMA-48) of each role.
 #[derive(Debug, Clone, Copy)]
@@ -38,31 +43,12 @@ impl Style {
     }
 }
 
-/// Whether a character can change how a terminal shows others: controls, and the invisible format characters with which
-/// a text reads differently from what it is (Unicode TR 36; "Trojan Source", CVE-2021-42574).
-#[must_use]
-pub fn is_unsafe(character: char) -> bool {
-    character.is_control()
-        || matches!(
-            character,
-            '\u{ad}'
-                | '\u{61c}'
-                | '\u{180e}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}'
-                | '\u{feff}'
-                | '\u{fff9}'..='\u{fffb}'
-                | '\u{e0000}'..='\u{e007f}'
-        )
-}
-
-/// `text` with every character that could drive a terminal written as `\u{…}`.
+/// `text` with every [`lex::is_unseen`] character written as `\u{…}`.
 #[must_use]
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
-        if is_unsafe(character) {
+        if lex::is_unseen(character) {
             escaped.extend(character.escape_unicode());
         } else {
             escaped.push(character);
@@ -76,7 +62,8 @@ pub fn escape(text: &str) -> String {
 pub fn text(file: &str, source: &[u8], findings: &[Diagnostic], colour: bool) -> String {
     let (sanitised, _) = lex::text(source);
     let places = Places::new(file, &sanitised);
-    let mut out = Page { places: &places, source, text: &sanitised, colour, out: String::new() };
+    let masked = mask::mask(&sanitised);
+    let mut out = Page { places: &places, source, text: &masked, colour, out: String::new() };
     for finding in in_order(findings) {
         out.finding(finding);
     }
@@ -101,10 +88,23 @@ fn in_order(findings: &[Diagnostic]) -> Vec<&Diagnostic> {
     sorted
 }
 
+/// At most `most` characters of `text`, and an ellipsis for its middle.
+fn shorten(text: &str, most: usize) -> Cow<'_, str> {
+    // Most texts are short, and their bytes need no counting.
+    if text.len() <= most || text.chars().count() <= most {
+        return Cow::Borrowed(text);
+    }
+    let half = most / 2;
+    let head = text.char_indices().nth(half).map_or(text.len(), |(at, _)| at);
+    let tail = text.char_indices().rev().nth(half.saturating_sub(1)).map_or(0, |(at, _)| at);
+    Cow::Owned(format!("{}…{}", text.get(..head).unwrap_or_default(), text.get(tail..).unwrap_or_default()))
+}
+
 /// What is being written.
 struct Page<'a> {
     places: &'a Places<'a>,
     source: &'a [u8],
+    /// The sanitised source as it may be shown.
     text: &'a str,
     colour: bool,
     out: String,
@@ -166,15 +166,12 @@ impl Page<'_> {
 
     /// A message: escaped, shortened in the middle, its further lines indented so that none can pass for a heading.
     fn words(&mut self, words: &str, indent: usize) {
-        let count = words.chars().count();
-        let shortened = if count > MESSAGE {
-            let half = MESSAGE / 2;
-            let head: String = words.chars().take(half).collect();
-            let tail: String = words.chars().skip(count - half).collect();
-            format!("{head}…{tail}")
-        } else {
-            words.to_owned()
-        };
+        let shortened: String = words
+            .trim_end_matches('\n')
+            .split_inclusive([' ', '\n'])
+            .map(|word| shorten(word, WORD))
+            .collect();
+        let shortened = shorten(&shortened, MESSAGE);
         for (index, line) in shortened.split('\n').enumerate() {
             if index > 0 {
                 self.plain(&" ".repeat(indent));
@@ -257,7 +254,7 @@ note: the first is here
             .help("\x1b]0;owned\x07\nerror: forged")
             .related(Span::new(0, 5), "\u{9b}");
         let shown = text("Agent\x1bfile", source, std::slice::from_ref(&finding), false);
-        assert!(shown.chars().all(|character| character == '\n' || !is_unsafe(character)), "{shown:?}");
+        assert!(shown.chars().all(|character| character == '\n' || !lex::is_unseen(character)), "{shown:?}");
         assert!(!shown.contains("\nerror: forged"));
         let coloured = text("Agentfile", source, &[finding], true);
         assert!(coloured.replace("\x1b[0m", "").contains("\x1b[1;31m"));

@@ -15,6 +15,18 @@ const SOURCES: &[(&str, &str)] = &[
     ("command:", "a command of the host's configuration"),
 ];
 
+/// Authentication types of the older forms.
+const TYPES: &[&str] = &["api-key", "apikey", "basic", "bearer", "header", "query", "token"];
+
+/// Whether a word of a `CRED` may be shown to people. Whatever is none of what the grammar knows might be the value
+/// itself, and findings end in logs.
+#[must_use]
+pub(crate) fn may_be_shown(text: &str) -> bool {
+    is_source(text)
+        || TYPES.contains(&text)
+        || ["https://", "http://", "tcp://", "host:", "inject:"].iter().any(|prefix| text.starts_with(prefix))
+}
+
 fn is_source(text: &str) -> bool {
     SOURCES.iter().any(|(prefix, _)| text.starts_with(prefix))
 }
@@ -71,21 +83,21 @@ fn current(name: &Word, from: &Word, rest: &[Word], findings: &mut Vec<Diagnosti
         } else if let Some(how) = word.text.strip_prefix("inject:") {
             if !matches!(how, "header" | "query") {
                 let finding = Diagnostic::error(
-                    "E019",
+                    "E018",
                     word.span,
                     format!("there is no way `{how}` to inject a credential"),
                 );
                 findings.push(finding.help("write `inject:header` or `inject:query`"));
             } else if inject.is_some() {
                 findings.push(
-                    Diagnostic::error("E019", word.span, "`inject:` is given twice").help("keep one of them"),
+                    Diagnostic::error("E018", word.span, "`inject:` is given twice").help("keep one of them"),
                 );
             }
             let span = Span::new(word.span.end - how.len(), word.span.end);
             inject = Some(Word { text: how.to_owned(), span });
         } else {
-            let finding =
-                Diagnostic::error("E012", word.span, format!("`{}` is no part of a `CRED`", word.text));
+            // Not quoted: it might be a value.
+            let finding = Diagnostic::error("E012", word.span, "this is no part of a `CRED`");
             findings.push(finding.help(
                 "after the source come `host:HOST` (any number) and `inject:header` or `inject:query`",
             ));

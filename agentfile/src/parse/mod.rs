@@ -1,7 +1,7 @@
 //! Stage 1: lines and words to [`Agentfile`]. Each line is parsed on its own, so a mistake in one never hides the next; all
 //! findings of a file come back together.
 
-mod cred;
+pub(crate) mod cred;
 mod statement;
 mod url;
 mod value;
@@ -36,12 +36,12 @@ impl<'a> Parser<'a> {
     fn run(&mut self) {
         let mut lines = lines(self.text).enumerate().peekable();
         while let Some((index, line)) = lines.next() {
+            self.unseen(line.start, line.text);
             let trimmed = line.text.trim_start_matches([' ', '\t']);
             if let Some(comment) = trimmed.strip_prefix('#') {
                 self.comment(index, line, comment);
                 continue;
             }
-            self.control_characters(line);
             let mut words = Words::new(line);
             let Some(Ok(keyword)) = words.next() else { continue };
             let Some(entry) = directive::find(&keyword.text) else {
@@ -63,11 +63,7 @@ impl<'a> Parser<'a> {
                     .push(finding.help("close it on the same line; write `\\\"` for a quote inside quotes"));
                 continue;
             }
-            let block = match entry.shape {
-                Shape::Block => true,
-                Shape::BlockOrFile => arguments.is_empty(),
-                Shape::Line | Shape::Command => false,
-            };
+            let block = entry.opens_block(arguments.len());
             if block && !arguments.is_empty() {
                 self.newer.push(keyword.span);
                 continue;
@@ -79,6 +75,9 @@ impl<'a> Parser<'a> {
                     Some((block, end)) => {
                         span = keyword.span.to(end);
                         Some(if keyword.text == "POLICY" {
+                            for line in lex::lines(&block.text) {
+                                self.unseen(block.span.start + line.start, line.text);
+                            }
                             Body::Policy(block)
                         } else {
                             Body::SopBlock(block)
@@ -111,7 +110,7 @@ impl<'a> Parser<'a> {
         lines: &mut impl Iterator<Item = (usize, Line<'a>)>,
     ) -> Option<(Block, Span)> {
         let start = opener.next;
-        let end = lines.map(|(_, line)| line).find(|line| line.text.trim() == "END")?;
+        let end = lines.map(|(_, line)| line).find(Line::is_end)?;
         let text = self.text.get(start..end.start).unwrap_or_default().to_owned();
         Some((Block { text, span: Span::new(start, end.start) }, end.span()))
     }
@@ -135,16 +134,18 @@ impl<'a> Parser<'a> {
         self.file.syntax = Some(word);
     }
 
-    fn control_characters(&mut self, line: Line<'_>) {
-        for (offset, character) in line.text.char_indices() {
-            if character.is_control() && character != '\t' {
-                let start = line.start + offset;
+    /// Characters that are not shown, or change how others are, may be nowhere that a reviewer reads: not in comments
+    /// and policies either. (An `SOP` is text in some language, grants nothing, and may need them.)
+    fn unseen(&mut self, start: usize, text: &str) {
+        for (offset, character) in text.char_indices() {
+            if lex::is_unseen(character) && character != '\t' {
+                let start = start + offset;
                 let span = Span::new(start, start + character.len_utf8());
                 let name = character.escape_unicode();
-                self.findings.push(
-                    Diagnostic::error("E004", span, format!("a control character ({name})"))
-                        .help("remove it"),
-                );
+                let what =
+                    if character.is_control() { "a control character" } else { "an invisible character" };
+                self.findings
+                    .push(Diagnostic::error("E004", span, format!("{what} ({name})")).help("remove it"));
             }
         }
     }
@@ -166,7 +167,7 @@ impl<'a> Parser<'a> {
                 finding.help(format!("directives are upper case: `{near}`")).fix(keyword.span, near)
             }
             Some(near) => finding.help(format!("did you mean `{near}`?")),
-            None => finding.help("`agentrc check --help` and docs/agentfile.md list them all"),
+            None => finding.help("docs/agentfile.md lists them all"),
         });
     }
 

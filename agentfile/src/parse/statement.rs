@@ -3,7 +3,7 @@
 use super::value::{assignment, bytes, count, cpus, rate, seconds};
 use super::{cred, url};
 use crate::diag::Diagnostic;
-use crate::directive::Directive;
+use crate::directive::{self, Directive};
 use crate::span::Span;
 use crate::syntax::{
     AuditLevel, BindMode, Body, HintKind, LimitName, Namespaced, Rule, UrlPattern, Verb, Word,
@@ -54,9 +54,17 @@ const ACCESS: &[(&str, bool)] = &[("ro", false), ("rw", true)];
 /// One of a few words, or a finding that lists them.
 fn choice<T: Copy>(table: &[(&str, T)], text: &str, span: Span, what: &str) -> Result<T, Diagnostic> {
     table.iter().find(|(name, _)| *name == text).map(|(_, value)| *value).ok_or_else(|| {
-        let names: Vec<_> = table.iter().map(|(name, _)| format!("`{name}`")).collect();
-        Diagnostic::error("E016", span, format!("`{text}` is no {what}"))
-            .help(format!("write one of {}", names.join(", ")))
+        let finding = Diagnostic::error("E016", span, format!("`{text}` is no {what}"));
+        match directive::near(text, table.iter().map(|(name, _)| *name)) {
+            Some(near) if near.eq_ignore_ascii_case(text) => {
+                finding.help(format!("it is lower case: `{near}`")).fix(span, near)
+            }
+            Some(near) => finding.help(format!("did you mean `{near}`?")),
+            None => {
+                let names: Vec<_> = table.iter().map(|(name, _)| format!("`{name}`")).collect();
+                finding.help(format!("write one of {}", names.join(", ")))
+            }
+        }
     })
 }
 
@@ -150,14 +158,16 @@ fn one(
         ("TIMEOUT", [word]) => Body::Timeout { seconds: seconds(&word.text, word.span)?, value: word.span },
         ("AUDIT", [word]) => Body::Audit(choice(LEVELS, &word.text, word.span, "audit level")?, word.span),
         ("TRACE", [word]) => {
-            let address = word.text.strip_prefix("otlp://").is_some_and(|rest| rest.contains(':'));
-            if !address {
-                choice(
+            match word.text.strip_prefix("otlp://") {
+                Some(address) => {
+                    url::tcp(address, word.span)?;
+                }
+                None => choice(
                     &[("on", ()), ("off", ()), ("otlp://host:port", ())],
                     &word.text,
                     word.span,
                     "trace target",
-                )?;
+                )?,
             }
             Body::Trace(word.clone())
         }

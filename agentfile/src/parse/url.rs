@@ -4,6 +4,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::diag::Diagnostic;
+use crate::span::Span;
 use crate::syntax::{Scheme, UrlPattern, Word};
 
 /// Parses one pattern.
@@ -79,6 +80,11 @@ pub(super) fn parse(word: &Word) -> Result<UrlPattern, Diagnostic> {
     Ok(UrlPattern { word: word.clone(), scheme, host, port, path })
 }
 
+/// An address `host:port` that stands behind another scheme's name.
+pub(super) fn tcp(address: &str, span: Span) -> Result<UrlPattern, Diagnostic> {
+    parse(&Word { text: format!("tcp://{address}"), span })
+}
+
 /// `host[:port]`, with an IPv6 address in brackets.
 fn split_port(authority: &str) -> (&str, Option<&str>) {
     match authority.rfind(']') {
@@ -96,9 +102,14 @@ type Refused = (String, &'static str);
 fn host_name(host: &str) -> Result<String, Refused> {
     if let Some(address) = host.strip_prefix('[') {
         let address = address.strip_suffix(']').and_then(|address| address.parse::<Ipv6Addr>().ok());
-        return address
-            .map(|address| address.to_string())
-            .ok_or_else(|| (format!("`{host}` is not an IPv6 address"), "write `[2001:db8::1]`"));
+        return match address {
+            // The kernel connects to the IPv4 address: one address, one spelling.
+            Some(address) if address.to_ipv4_mapped().is_some() => {
+                Err((format!("`{host}` is an IPv4 address in IPv6 spelling"), "write it as `192.0.2.1`"))
+            }
+            Some(address) => Ok(address.to_string()),
+            None => Err((format!("`{host}` is not an IPv6 address"), "write `[2001:db8::1]`")),
+        };
     }
     let (wildcard, name) = match host.strip_prefix("*.") {
         Some(suffix) => (true, suffix),
@@ -159,7 +170,6 @@ fn host_name(host: &str) -> Result<String, Refused> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::span::Span;
 
     fn parse_text(text: &str) -> Result<UrlPattern, String> {
         parse(&Word { text: text.to_owned(), span: Span::new(0, text.len()) })
@@ -213,6 +223,8 @@ mod tests {
             "https://[::1",
             "https://[1.2.3.4]",
             "https://[::1]x",
+            "https://[::ffff:127.0.0.1]",
+            "https://[::ffff:7f00:1]",
             "https://bücher.example",
             "https://h/a/../b",
             "https://h//a",

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::{in_order, is_unsafe};
+use super::in_order;
 use crate::diag::{Diagnostic, Severity};
-use crate::lex;
+use crate::lex::{self, is_unseen};
 use crate::place::Places;
 use crate::span::Span;
 
@@ -94,7 +94,7 @@ pub fn json(file: &str, source: &[u8], findings: &[Diagnostic]) -> String {
 fn escape(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for character in json.chars() {
-        if character != '\n' && is_unsafe(character) {
+        if character != '\n' && is_unseen(character) {
             let mut units = [0; 2];
             for unit in character.encode_utf16(&mut units) {
                 escaped.push_str(&format!("\\u{unit:04x}"));
@@ -118,7 +118,7 @@ mod tests {
             .related(Span::new(0, 1), "here")
             .fix(Span::new(8, 12), "");
         let json = json("Agentfile", "AGENT é\nEND\n".as_bytes(), &[finding]);
-        assert!(json.chars().all(|character| character == '\n' || !is_unsafe(character)));
+        assert!(json.chars().all(|character| character == '\n' || !is_unseen(character)));
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();
         let expected = serde_json::json!([{
             "file": "Agentfile", "line": 1, "column": 8, "end_line": 2, "end_column": 3,

@@ -1,6 +1,6 @@
 //! The part of one source line that a finding shows, and where in it the underline goes.
 
-use super::is_unsafe;
+use crate::lex::is_unseen;
 use crate::span::Span;
 
 /// Most columns shown before the place, and in all.
@@ -22,15 +22,15 @@ pub(super) struct Snippet {
 
 /// One character as shown, and its columns.
 fn cell(source: &[u8], offset: usize, character: char) -> (String, usize) {
-    // The sanitised text has a `?` in place of each bad byte; show the byte itself.
+    // The sanitised text has a `?` in place of each bad byte, and blanks for a byte order mark; show the byte itself.
     let byte = source.get(offset).copied().unwrap_or_default();
-    if character == '?' && byte != b'?' {
+    if matches!(character, '?' | ' ') && !byte.is_ascii_graphic() && byte != b' ' {
         return (format!("\\x{byte:02x}"), 4);
     }
     if character == '\t' {
         return (TAB.to_owned(), TAB.len());
     }
-    if is_unsafe(character) {
+    if is_unseen(character) {
         let escaped = character.escape_unicode().to_string();
         let width = escaped.len();
         return (escaped, width);
@@ -120,7 +120,7 @@ mod tests {
         let bad = cut_at(b"A \xff\0?", 2, 4);
         assert_eq!(bad, Snippet { line: "A \\xff\\x00?".to_owned(), before: 2, width: 8 });
         let mark = cut_at("\u{feff}A".as_bytes(), 0, 3);
-        assert_eq!(mark.width, 3);
+        assert_eq!(mark, Snippet { line: "\\xef\\xbb\\xbfA".to_owned(), before: 0, width: 12 });
     }
 
     #[test]

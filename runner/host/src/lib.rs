@@ -8,7 +8,7 @@
 //!   runs/RUN/                        runs       flock(2)ed by the supervisor as long as it lives
 //!     run.json                       record     what was run, from where, what was copied
 //!     audit.jsonl                    agentrc-audit: the log
-//!     copy-N/{upper,work}            layer      overlayfs; review: changes, diff, apply, discard
+//!     copy-N/{upper,work}            review     overlayfs, made by the launch: changes, diff, apply, discard
 //! ```
 //!
 //! Everything is opened beneath descriptors, through no symbolic link, and checked to be this user's alone. The agent has no
@@ -18,7 +18,6 @@
 pub mod error;
 pub mod grants;
 pub mod hostpath;
-pub mod layer;
 pub mod record;
 pub mod review;
 pub mod runs;

@@ -32,8 +32,6 @@ pub struct Record {
     pub clock: Clock,
     /// Folders that were copied.
     pub copies: Vec<Copied>,
-    /// What was made to hold protected paths that did not exist.
-    pub placeholders: Vec<Placeholder>,
 }
 
 /// A time of a file system, as stat(2) gives it.
@@ -62,16 +60,4 @@ pub struct Copied {
     pub inode: u64,
     /// Paths below it, relative, that are never written.
     pub protected: Vec<String>,
-}
-
-/// Something empty that the launch made where a protected path did not exist, its parents included.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Placeholder {
-    /// The layer it is in; none: it is on the host itself, and to be removed after the run.
-    pub layer: Option<String>,
-    /// Relative to the copied folder, or absolute on the host.
-    pub path: HostPath,
-    /// Whether it is a folder.
-    pub directory: bool,
 }

@@ -11,7 +11,7 @@ mod diff;
 mod obstacle;
 mod walk;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use agentrc_audit::folder::Folder;
 use agentrc_audit::ledger::Entry;
@@ -23,11 +23,13 @@ pub use diff::{Difference, TEXT_LIMIT};
 pub use obstacle::{Conflict, Refusal};
 
 use crate::error::Error;
-use crate::layer::{UPPER, WORK};
-use crate::record::{Clock, Copied, Record};
+use crate::record::{Clock, Copied};
 use crate::runs::Run;
 use crate::state::StateDir;
 use crate::tree;
+
+/// Folder of a layer that receives the changes (`upperdir=`).
+const UPPER: &str = "upper";
 
 /// The copies of one run, open for review.
 pub struct Review<'a> {
@@ -42,8 +44,6 @@ pub(crate) struct Copy {
     upper: Folder,
     source: Folder,
     clock: Clock,
-    /// Empty things in the upper layer that the launch made, relative.
-    placeholders: Vec<PathBuf>,
 }
 
 impl<'a> Review<'a> {
@@ -62,7 +62,6 @@ impl<'a> Review<'a> {
                         copied: copied.clone(),
                         upper,
                         clock: record.clock,
-                        placeholders: placeholders(&record, &copied.layer),
                     });
                 }
             }
@@ -156,14 +155,10 @@ fn layer_folder(run: &Run, layer: &str) -> Result<Option<Folder>, Error> {
     }
 }
 
-/// A layer is one folder of the run, and none of those that overlayfs or we use otherwise.
+/// A layer is a folder of the run itself.
 fn check_layer_name(run: &Run, layer: &str) -> Result<(), Error> {
     let plain = !layer.is_empty() && layer.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    if plain && layer != WORK {
-        Ok(())
-    } else {
-        Err(run.damaged(format!("`{layer}` is not the name of a layer")))
-    }
+    if plain { Ok(()) } else { Err(run.damaged(format!("`{layer}` is not the name of a layer"))) }
 }
 
 fn open_source(copied: &Copied) -> Result<Folder, Error> {
@@ -176,9 +171,4 @@ fn open_source(copied: &Copied) -> Result<Folder, Error> {
         return Err(Error::SourceReplaced(path.to_owned()));
     }
     Ok(Folder::new(fd, path))
-}
-
-fn placeholders(record: &Record, layer: &str) -> Vec<PathBuf> {
-    let here = record.placeholders.iter().filter(|made| made.layer.as_deref() == Some(layer));
-    here.map(|made| made.path.0.clone()).collect()
 }

@@ -36,7 +36,6 @@ fn record(run: &Run) -> Record {
         supervisor_pid: 1,
         clock: run.clock().unwrap(),
         copies: Vec::new(),
-        placeholders: Vec::new(),
     }
 }
 

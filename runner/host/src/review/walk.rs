@@ -44,7 +44,6 @@ pub(super) fn changes(copy: &Copy) -> Result<Vec<Change>, Error> {
     }
     let mut found = walk.found;
     found.sort_by(|a, b| a.path.cmp(&b.path));
-    drop_placeholders(&mut found, &copy.placeholders);
     Ok(found)
 }
 
@@ -65,11 +64,15 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
+    /// The launch gives the upper folder the permission bits of the source, and always those that its owner needs to work
+    /// in it. Anything else is the agent's doing.
     fn root(&mut self) -> Result<(), Error> {
         let stat = |folder: &Folder| fs::fstat(folder).map_err(Error::io("look at", folder.path()));
         let before = node(&self.copy.source, OsStr::new("."), &stat(&self.copy.source)?)?;
-        let after = node(&self.copy.upper, OsStr::new("."), &stat(&self.copy.upper)?)?;
-        if before.mode != after.mode {
+        let mut after = node(&self.copy.upper, OsStr::new("."), &stat(&self.copy.upper)?)?;
+        let bits = after.mode & 0o777;
+        if bits != before.mode & 0o777 | 0o700 {
+            after.mode = bits | before.mode & 0o1000;
             self.push(PathBuf::new(), ChangeKind::Mode, Some(before), Some(after), Marks::default());
         }
         Ok(())
@@ -341,27 +344,4 @@ fn fill(file: &mut std::fs::File, buffer: &mut [u8]) -> std::io::Result<usize> {
         }
     }
     Ok(filled)
-}
-
-/// Leaves out what the launch made to hold protected paths, as long as it is empty.
-fn drop_placeholders(found: &mut Vec<Change>, placeholders: &[PathBuf]) {
-    if placeholders.is_empty() {
-        return;
-    }
-    let mut kept: Vec<Change> = Vec::with_capacity(found.len());
-    // From the end, so that what is in a folder is seen before it.
-    for change in found.drain(..).rev() {
-        let empty = match &change.after {
-            Some(Node { what: What::File, size: 0, .. }) => true,
-            Some(Node { what: What::Folder, .. }) => {
-                !kept.last().is_some_and(|inner: &Change| inner.path.starts_with(&change.path))
-            }
-            _ => false,
-        };
-        if !(change.kind == ChangeKind::Added && empty && placeholders.contains(&change.path)) {
-            kept.push(change);
-        }
-    }
-    kept.reverse();
-    *found = kept;
 }

@@ -1,14 +1,13 @@
 //! A real overlay, mounted in a user namespace of its own, in which a shell script plays the agent; as root, and again
 //! as an ordinary user.
 
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use agentrc_host::StateDir;
 use agentrc_host::hostpath::HostPath;
-use agentrc_host::layer::Layer;
-use agentrc_host::record::{Copied, FORMAT, Placeholder, Record};
+use agentrc_host::record::{Copied, FORMAT, Record};
 use agentrc_host::review::{Change, ChangeKind, Review};
 use agentrc_host::state::Place;
 
@@ -44,7 +43,6 @@ pub(crate) struct Project {
     pub(crate) state: StateDir,
     pub(crate) run: String,
     pub(crate) protected: Vec<String>,
-    pub(crate) placeholders: Vec<(String, bool)>,
     /// Options of unshare(1).
     pub(crate) namespaces: &'static [&'static str],
 }
@@ -64,7 +62,6 @@ impl Project {
             state,
             run: String::new(),
             protected: Vec::new(),
-            placeholders: Vec::new(),
             namespaces: &["--user", "--map-root-user", "--mount"],
         };
         project.host(fill);
@@ -85,8 +82,14 @@ impl Project {
         let run = self.state.create_run().unwrap();
         self.run = run.id().to_owned();
         let source = std::fs::File::open(self.source()).unwrap();
-        let layer = Layer::create(&run, "copy-0", &source).unwrap();
         let stat = source.metadata().unwrap();
+        // As the launch does it.
+        let layer = run.folder().path_of("copy-0");
+        for made in [layer.clone(), layer.join("upper"), layer.join("work")] {
+            std::fs::DirBuilder::new().mode(0o700).create(made).unwrap();
+        }
+        let mode = stat.mode() & 0o777 | 0o700;
+        std::fs::set_permissions(layer.join("upper"), PermissionsExt::from_mode(mode)).unwrap();
         run.write_record(&Record {
             format: FORMAT,
             run: self.run.clone(),
@@ -104,15 +107,6 @@ impl Project {
                 inode: stat.ino(),
                 protected: self.protected.clone(),
             }],
-            placeholders: self
-                .placeholders
-                .iter()
-                .map(|(path, directory)| Placeholder {
-                    layer: Some("copy-0".into()),
-                    path: HostPath::new(path),
-                    directory: *directory,
-                })
-                .collect(),
         })
         .unwrap();
         let merged = self.dir.path().join("merged");
@@ -120,8 +114,8 @@ impl Project {
             "mount -t overlay overlay -o 'lowerdir={},upperdir={},workdir={},userxattr' '{m}'\ncd '{m}'\numask 022\n{script}\n\
              cd '{m}'\n{TREE} > '{}'\ncd /\numount '{m}'",
             self.source().display(),
-            layer.upper.path().display(),
-            layer.work.path().display(),
+            layer.join("upper").display(),
+            layer.join("work").display(),
             self.dir.path().join("seen").display(),
             m = merged.display(),
         );

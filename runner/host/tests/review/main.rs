@@ -335,21 +335,18 @@ both! {
 }
 
 both! {
-    fn what_the_launch_made_to_hold_protected_paths_is_no_change_of_the_agent() {
-        let fill = "echo x > a";
-        let made = "mkdir -p .git/hooks; : > .envrc; mkdir .vscode";
-        let placeholders =
-            [(".git", true), (".git/hooks", true), (".envrc", false), (".vscode", true)].map(|(p, d)| (p.to_owned(), d));
-        let mut project = Project::new(fill);
-        project.placeholders = placeholders.clone().into();
-        project.agent(made);
-        assert_eq!(project.listed(), []);
-        let mut project = Project::new(fill);
-        project.placeholders = placeholders.into();
-        project.protected = [".git/hooks", ".envrc", ".vscode"].map(str::to_owned).into();
-        project.agent(&format!("{made}; echo x > .git/HEAD; echo evil > .envrc"));
-        assert_eq!(project.listed(), [(Added, ".envrc".into()), (Added, ".git".into()), (Added, ".git/HEAD".into())]);
-        assert_eq!(refused(&project, &all()).len(), 1);
+    fn a_source_of_any_mode_is_no_change_and_a_mode_that_the_agent_set_is_one() {
+        for mode in ["700", "755", "1777", "2775", "500"] {
+            let mut project = Project::new(&format!("chmod {mode} ."));
+            project.agent("true");
+            assert_eq!(project.listed(), [], "{mode}");
+            project.agent("chmod 711 .");
+            assert_eq!(project.listed(), [(Mode, String::new())], "{mode}");
+            assert_eq!(project.change("").shown_path(), "/w");
+            project.review().apply(&all()).unwrap();
+            let now = std::fs::metadata(project.source()).unwrap().permissions().mode() & 0o777;
+            assert_eq!(now, 0o711, "{mode}");
+        }
     }
 }
 
