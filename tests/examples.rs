@@ -13,21 +13,8 @@ const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
 fn example(lab: &Lab, name: &str) -> PathBuf {
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name);
     let to = lab.project(name);
-    copy(lab, &from, &to);
+    lab.copy(&from, &to);
     to
-}
-
-fn copy(lab: &Lab, from: &Path, to: &Path) {
-    lab.directory(to);
-    for entry in fs::read_dir(from).expect("the example").map(|entry| entry.expect("an entry")) {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(lab, &entry.path(), &target);
-        } else {
-            lab.file(&target, fs::read(entry.path()).expect("a file"));
-            fs::set_permissions(&target, entry.metadata().expect("metadata").permissions()).expect("chmod");
-        }
-    }
 }
 
 fn run(lab: &Lab, folder: &Path) -> Outcome {
