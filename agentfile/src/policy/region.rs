@@ -1,6 +1,8 @@
 //! Which paths a `filesystem.*` policy is about. Only conditions that name paths outright can be held by the kernel: it
 //! knows paths, not policies. Everything else is an error that says what was met.
 
+use std::collections::HashSet;
+
 use cedar_policy::pst::{self, BinaryOp, Clause, EntityOrSlot, EntityUID, Expr, Literal, PatternElem, Var};
 
 /// A set of paths.
@@ -13,7 +15,7 @@ pub(crate) enum Region {
 }
 
 /// Some paths.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Pattern {
     /// This path, and, as for every rule on a folder, what is beneath it. `folder` when it was written as `…/*`.
     Subtree {
@@ -59,6 +61,7 @@ impl Region {
             (Self::All, region) | (region, Self::All) => region,
             (Self::Paths(left), Self::Paths(right)) => {
                 let mut both = Vec::new();
+                let mut known = HashSet::new();
                 for one in &left {
                     for other in &right {
                         let narrower = if one.covers(other) {
@@ -68,7 +71,7 @@ impl Region {
                         } else {
                             continue;
                         };
-                        if !both.contains(narrower) {
+                        if known.insert(narrower) {
                             both.push(narrower.clone());
                         }
                     }

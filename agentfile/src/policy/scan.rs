@@ -55,6 +55,33 @@ impl Statement<'_> {
         }
         most
     }
+
+    /// How many operators are chained at most: those that associate (`&&`, `||`, `+`, `-`, `*`, `if`), all together, and
+    /// the longest run of `.a.b`. Comparisons do not chain in Cedar.
+    pub(crate) fn links(&self, text: &str) -> usize {
+        let (mut halves, mut run, mut longest) = (0, 0, 0);
+        for token in self.tokens {
+            match token.kind {
+                // `&&` and `||` are two signs each.
+                TokenKind::Sign('&' | '|') => halves += 1,
+                TokenKind::Sign('+' | '-' | '*' | '!') => halves += 2,
+                TokenKind::Sign('.') => {
+                    run += 1;
+                    longest = longest.max(run);
+                    continue;
+                }
+                TokenKind::Word => {
+                    halves += 2 * usize::from(text.get(token.start..token.end) == Some("if"));
+                    continue;
+                }
+                // A call or an index goes on with the run.
+                TokenKind::Sign('(' | ')' | '[' | ']') => continue,
+                TokenKind::Text | TokenKind::Sign(_) => {}
+            }
+            run = 0;
+        }
+        halves / 2 + longest
+    }
 }
 
 impl Scan {

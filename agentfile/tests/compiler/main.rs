@@ -3,4 +3,6 @@
 #[cfg(test)]
 mod errors;
 #[cfg(test)]
+mod policies;
+#[cfg(test)]
 mod support;

@@ -30,9 +30,6 @@ impl Place {
     /// # Errors
     /// Neither says where, or one is not absolute.
     pub fn of(uid: u32, xdg_state_home: Option<&OsStr>, home: Option<&OsStr>) -> Result<Self, Error> {
-        if uid == 0 {
-            return Ok(Self { base: "/var/lib".into(), beneath: "agentrc".into(), make_base: false });
-        }
         let named = |name: &str, value: Option<&OsStr>| match value.filter(|value| !value.is_empty()) {
             Some(value) if Path::new(value).is_absolute() => Ok(Some(PathBuf::from(value))),
             Some(value) => Err(Error::Locate {
@@ -43,6 +40,10 @@ impl Place {
         };
         if let Some(base) = named("XDG_STATE_HOME", xdg_state_home)? {
             return Ok(Self { base, beneath: "agentrc".into(), make_base: true });
+        }
+        // Not root's home, which may be the one of whoever called sudo(8).
+        if uid == 0 {
+            return Ok(Self { base: "/var/lib".into(), beneath: "agentrc".into(), make_base: false });
         }
         let base = named("HOME", home)?.ok_or_else(|| Error::Locate {
             why: "neither `XDG_STATE_HOME` nor `HOME` is set".to_owned(),
@@ -180,7 +181,8 @@ mod tests {
     fn root_keeps_state_in_var_lib_and_others_at_home() {
         let (xdg, home) = (Some(OsStr::new("/x")), Some(OsStr::new("/home/a")));
         let path = |place: Result<Place, Error>| place.unwrap().path();
-        assert_eq!(path(Place::of(0, xdg, home)), Path::new("/var/lib/agentrc"));
+        assert_eq!(path(Place::of(0, None, home)), Path::new("/var/lib/agentrc"));
+        assert_eq!(path(Place::of(0, xdg, home)), Path::new("/x/agentrc"));
         assert_eq!(path(Place::of(1, xdg, home)), Path::new("/x/agentrc"));
         assert_eq!(path(Place::of(1, None, home)), Path::new("/home/a/.local/state/agentrc"));
         assert_eq!(path(Place::of(1, Some(OsStr::new("")), home)), Path::new("/home/a/.local/state/agentrc"));

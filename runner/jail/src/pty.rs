@@ -114,8 +114,9 @@ impl Relay {
             // EIO: the last process of the sandbox has closed the other side.
             self.output_open = self.output.fill(self.master.as_fd()).unwrap_or(false);
         }
+        // Only when it will not block: the clock and the signals are this same loop's.
         if !self.output.is_empty()
-            && (stdout.intersects(PollFlags::OUT) || master.intersects(readable))
+            && stdout.intersects(PollFlags::OUT | PollFlags::ERR)
             && self.output.drain(rustix::stdio::stdout()).is_err()
         {
             self.output = Buffer::new();

@@ -49,7 +49,10 @@ impl Sandbox {
     /// Waits for the next thing, and moves the terminal's bytes meanwhile.
     pub(crate) fn next(&self, relay: Option<&mut Relay>, timeout: Duration) -> Result<Woken, Errno> {
         let none = (self.channel.as_fd(), PollFlags::empty());
-        let interests = relay.as_ref().map_or([none; 3], |relay| relay.interests());
+        // A descriptor of which nothing is wanted is not watched at all: poll(2) would report its hang-up for ever.
+        let interests = relay.as_ref().map_or([none; 3], |relay| {
+            relay.interests().map(|interest| if interest.1.is_empty() { none } else { interest })
+        });
         let mut watched = [
             PollFd::from_borrowed_fd(self.channel.as_fd(), PollFlags::IN),
             PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),

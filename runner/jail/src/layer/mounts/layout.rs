@@ -89,7 +89,7 @@ pub(crate) fn prepare(inputs: Inputs<'_>) -> Result<Mounts, Refusal> {
     Ok(Mounts {
         operations,
         slots: Slots::new(layout.next),
-        present: layout.expected.iter().map(|mount| mount.target.clone()).chain(layout.made).collect(),
+        made: layout.made,
         expected: layout.expected,
     })
 }

@@ -5,7 +5,7 @@ mod layout;
 mod op;
 mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use agentfile::plan::Origin;
 
@@ -22,8 +22,8 @@ pub(crate) struct Mounts {
     operations: Vec<Operation>,
     slots: Slots,
     expected: Vec<table::Expected>,
-    /// Targets that are there: optional mounts of what the host does not have are left out.
-    present: Vec<String>,
+    /// Folders and files that are made in our own file systems: they show themselves, and nothing of the host's.
+    made: BTreeSet<String>,
 }
 
 struct Operation {
@@ -33,11 +33,14 @@ struct Operation {
 }
 
 impl Mounts {
-    /// Whether `path` lies on or beneath a mount that is there.
+    /// Whether `path` was made, or lies on or beneath a mount that is there. Optional mounts of what the host does not
+    /// have are not, though folders above them may be.
     pub(crate) fn shows(&self, path: &str) -> bool {
-        self.present.iter().any(|target| {
-            path.strip_prefix(target.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        })
+        self.made.contains(path)
+            || self.expected.iter().any(|mount| {
+                let beneath = path.strip_prefix(mount.target.as_str());
+                beneath.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            })
     }
 }
 

@@ -1,0 +1,51 @@
+//! One file a command. Each takes what was said (`arguments`) and returns its exit code, or why it failed.
+
+pub mod allow;
+pub mod apply;
+pub mod audit;
+pub mod check;
+pub mod completions;
+pub mod diff;
+pub mod discard;
+pub mod doctor;
+pub mod fmt;
+pub mod grants;
+pub mod init;
+pub mod man;
+pub mod plan;
+pub mod run;
+pub mod runs;
+pub mod support;
+pub mod why;
+
+use crate::arguments::Command;
+use crate::refusal::Failure;
+
+/// What a command returns: its exit code.
+pub type Outcome = Result<u8, Failure>;
+
+/// Carries out one command.
+///
+/// # Errors
+/// Why it could not.
+pub fn carry_out(command: &Command) -> Outcome {
+    match command {
+        Command::Init(arguments) => init::init(arguments),
+        Command::Completions(arguments) => completions::completions(arguments),
+        Command::Man(arguments) => man::man(arguments),
+        Command::Run(arguments) => run::run(arguments),
+        Command::Allow(arguments) => allow::allow(arguments),
+        Command::Grants(arguments) => grants::grants(arguments),
+        Command::Runs(arguments) => runs::runs(arguments),
+        Command::Diff(arguments) => diff::diff(arguments),
+        Command::Apply(arguments) => apply::apply(arguments),
+        Command::Discard(arguments) => discard::discard(arguments),
+        Command::Audit(arguments) => audit::audit(arguments),
+        Command::Why(arguments) => why::why(arguments),
+        Command::Doctor(arguments) => doctor::doctor(arguments),
+        Command::Check(arguments) => check::check(arguments),
+        Command::Fmt(arguments) => fmt::fmt(arguments),
+        Command::Plan(arguments) => plan::plan(arguments),
+        Command::Support(arguments) => support::support(arguments),
+    }
+}

@@ -1,0 +1,248 @@
+//! `agentrc run`: the supervisor. Compile, refuse what is not enforced, ask for consent, open the log, hand over to the
+//! jail, and say how it ended. Nothing here decides what the agent may do.
+
+use std::path::{Path, PathBuf};
+
+use agentfile::compile::Validate;
+use agentfile::plan::describe::unenforced;
+use agentfile::plan::{HostPath, MountSource, Plan};
+use agentrc_audit::Event;
+use agentrc_host::StateDir;
+use agentrc_host::hostpath::HostPath as HostPathBytes;
+use agentrc_host::record::{Copied, FORMAT, Record};
+use agentrc_host::review::Review;
+use agentrc_host::runs::Run;
+use agentrc_jail::{Ended, Request};
+
+use super::Outcome;
+use crate::arguments;
+use crate::recorder::Recorder;
+use crate::refusal::{Failure, Refusal};
+use crate::source::{Compiled, Source};
+use crate::terminal::Style;
+use crate::{consent, exit, fault, host, terminal};
+
+/// Runs an Agentfile to its end.
+///
+/// # Errors
+/// A refusal: the command was not executed.
+pub fn run(arguments: &arguments::Run) -> Outcome {
+    execute(arguments).map_err(Failure::into_refused)
+}
+
+fn execute(arguments: &arguments::Run) -> Outcome {
+    let source = Source::open(&arguments.at.path)?;
+    let Compiled { plan, digest } = source.compile(Validate::WhenWritten)?;
+    enforceable(&plan)?;
+    step(fault::STATE_DIRECTORY)?;
+    let state =
+        StateDir::of_this_user().map_err(|error| host::refusal(&error).step(fault::STATE_DIRECTORY))?;
+    agree(arguments, &source, &plan, &digest, &state)?;
+    step(fault::RUN_DIRECTORY)?;
+    let run = state.create_run().map_err(|error| host::refusal(&error).step(fault::RUN_DIRECTORY))?;
+    let home = home();
+    let prepared = describe(&source, &plan, &digest, &run, home.as_deref())
+        .and_then(|record| {
+            run.write_record(&record).map_err(|error| host::refusal(&error).step(fault::RUN_DIRECTORY))
+        })
+        .and_then(|()| open_log(&state, &run, &plan));
+    let mut recorder = match prepared {
+        Ok(recorder) => recorder,
+        Err(refusal) => {
+            forget(&state, run);
+            return Err(Failure::refused(refusal));
+        }
+    };
+    let request = Request {
+        plan: &plan,
+        plan_sha256: &digest,
+        agentfile: &source.path(),
+        folder: source.folder(),
+        home: home.as_deref(),
+        state: state.folder().path(),
+        run: run.folder().path(),
+        arguments: &arguments.arguments,
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    match agentrc_jail::launch(&request, &mut recorder) {
+        Ok(ended) => finish(arguments, &state, &run, &plan, recorder, &ended),
+        Err(refusal) => {
+            let mut reason = Refusal::new(refusal.reason).step(refusal.step.name());
+            reason.origin = refusal.origin.as_ref().map(ToString::to_string);
+            reason.help = refusal.help;
+            let mut reasons = vec![reason];
+            reasons.extend(record_refusal(recorder, &reasons));
+            Err(Failure::Refused { reasons, code: exit::REFUSED })
+        }
+    }
+}
+
+/// An unenforced boundary is a refusal: every one of them, each with its line.
+fn enforceable(plan: &Plan) -> Result<(), Failure> {
+    let reasons: Vec<_> = unenforced(plan)
+        .into_iter()
+        .map(|(what, origin)| {
+            Refusal::new(format!("`{what}` is not yet enforced here")).step("enforceable").at(origin).help(
+                "remove the line, or run this Agentfile with a version that enforces it (`agentrc support`)",
+            )
+        })
+        .collect();
+    if reasons.is_empty() { Ok(()) } else { Err(Failure::Refused { reasons, code: exit::REFUSED }) }
+}
+
+/// A step of this crate's own, for fault injection.
+fn step(name: &'static str) -> Result<(), Refusal> {
+    fault::check(name).map_err(|reason| Refusal::new(reason).step(name))
+}
+
+/// Whether somebody consents to what reaches beyond the folder.
+fn agree(
+    arguments: &arguments::Run,
+    source: &Source,
+    plan: &Plan,
+    digest: &str,
+    state: &StateDir,
+) -> Result<(), Failure> {
+    if plan.grants.is_empty() || arguments.grant {
+        return Ok(());
+    }
+    step(fault::GRANTS)?;
+    let granted = state.is_granted(source.folder(), digest);
+    if granted.map_err(|error| host::refusal(&error).step(fault::GRANTS))? {
+        return Ok(());
+    }
+    terminal::complain_if_terminal(&consent::shown(&plan.agent, &plan.grants, Style::stderr()));
+    let asked = consent::ask("consent, for this run only?")
+        .map_err(|error| Refusal::new(format!("cannot ask for consent: {error}")).step(consent::STEP))?;
+    if asked == Some(true) {
+        return Ok(());
+    }
+    Err(Failure::Refused { reasons: consent::missing(&plan.grants, &source.path()), code: exit::REFUSED })
+}
+
+fn open_log(state: &StateDir, run: &Run, plan: &Plan) -> Result<Recorder, Refusal> {
+    step(fault::AUDIT_OPEN)?;
+    Recorder::start(state, run, plan.audit.level)
+        .map_err(|error| host::refusal(&error).step(fault::AUDIT_OPEN))
+}
+
+/// The folder of a run that never came to be. The refusal that follows is what matters; a folder that cannot be removed
+/// is listed by `agentrc runs`.
+fn forget(state: &StateDir, run: Run) {
+    let id = run.id().to_owned();
+    drop(run);
+    let _ = state.remove_run(&id);
+}
+
+/// What `runs`, `diff` and `apply` need to know later.
+fn describe(
+    source: &Source,
+    plan: &Plan,
+    digest: &str,
+    run: &Run,
+    home: Option<&Path>,
+) -> Result<Record, Refusal> {
+    let mut copies = Vec::new();
+    for mount in &plan.mounts {
+        let MountSource::Copy { source: written, layer, protected } = &mount.source else { continue };
+        let path = match written {
+            HostPath::Project(rest) | HostPath::Outside(rest) => source.folder().join(rest),
+            HostPath::Home(rest) => home.unwrap_or(Path::new("/nonexistent")).join(rest),
+            HostPath::Absolute(path) => PathBuf::from(path),
+        };
+        let identity = path.canonicalize().and_then(|path| Ok((rustix::fs::stat(&path)?, path)));
+        let (stat, path) = identity.map_err(|error| {
+            Refusal::new(format!("cannot find `{}`: {error}", String::from(written.clone())))
+                .step("resolve-source")
+                .at(&mount.origin)
+        })?;
+        copies.push(Copied {
+            layer: layer.clone(),
+            target: mount.target.clone(),
+            source: HostPathBytes(path),
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            protected: protected.iter().map(|protected| protected.path.clone()).collect(),
+        });
+    }
+    Ok(Record {
+        format: FORMAT,
+        run: run.id().to_owned(),
+        agentfile: HostPathBytes(source.path()),
+        agent: plan.agent.clone(),
+        plan_sha256: digest.to_owned(),
+        started: agentrc_audit::line::now(),
+        supervisor_pid: rustix::process::getpid().as_raw_nonzero().get(),
+        clock: run.clock().map_err(|error| host::refusal(&error).step(fault::RUN_DIRECTORY))?,
+        copies,
+    })
+}
+
+/// Puts the refusal into the log. That this fails is one more reason.
+fn record_refusal(mut recorder: Recorder, reasons: &[Refusal]) -> Option<Refusal> {
+    let recorded = reasons.iter().try_for_each(|refusal| {
+        recorder.append(&Event::Refused {
+            step: refusal.step.clone().unwrap_or_default(),
+            reason: refusal.reason.clone(),
+            origin: refusal.origin.clone(),
+        })
+    });
+    let finished = recorded.and_then(|()| recorder.finish().map(drop));
+    finished.err().map(|error| host::refusal(&error).step("audit-finish"))
+}
+
+/// Closes the log, and says what a person has to know.
+fn finish(
+    arguments: &arguments::Run,
+    state: &StateDir,
+    run: &Run,
+    plan: &Plan,
+    recorder: Recorder,
+    ended: &Ended,
+) -> Outcome {
+    let mut code = exit::program(ended.exit_code);
+    if let Some(reason) = &ended.killed {
+        terminal::complain(&format!("agentrc: killed: {}\n", terminal::escape(reason)));
+    }
+    if let Some(reason) = &ended.exec_failed {
+        let origin =
+            plan.command.as_ref().map(|command| format!(" [{}]", command.origin)).unwrap_or_default();
+        terminal::complain(&format!(
+            "agentrc: the command could not be executed inside: {}{}\n",
+            terminal::escape(reason),
+            terminal::escape(&origin)
+        ));
+    }
+    if let Err(error) = recorder.finish() {
+        terminal::complain(&format!(
+            "agentrc: the audit log could not be closed: {}\n",
+            terminal::escape(&error.to_string())
+        ));
+        // A run whose log is not whole has not ended well, whatever its program says.
+        code = exit::KILLED;
+    }
+    if !arguments.quiet && plan.mounts.iter().any(|mount| matches!(mount.source, MountSource::Copy { .. })) {
+        terminal::complain_if_terminal(&review(state, run.id()));
+    }
+    Ok(code)
+}
+
+/// "3 files changed; review with …", or nothing when nothing did.
+fn review(state: &StateDir, run: &str) -> String {
+    match Review::open(state, run).and_then(|review| review.changes()) {
+        Ok(changes) if changes.is_empty() => String::new(),
+        Ok(changes) => {
+            let number = changes.len();
+            let paths = if number == 1 { "1 path".to_owned() } else { format!("{number} paths") };
+            format!("agentrc: {paths} changed; review with agentrc diff {run}\n")
+        }
+        Err(error) => {
+            format!("agentrc: the copies cannot be read: {}\n", terminal::escape(&error.to_string()))
+        }
+    }
+}
+
+/// The caller's home, canonical, if there is one.
+fn home() -> Option<PathBuf> {
+    std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute())?.canonicalize().ok()
+}

@@ -1,0 +1,57 @@
+//! The binary: command line, supervisor wiring, viewers. The only crate that knows all the others; it decides nothing
+//! about what an agent may do.
+//!
+//! ```text
+//! arguments ─▶ commands/* ─▶ package (files of the Agentfile's folder) ─▶ agentfile::compile ─▶ Plan
+//!                    run:  Plan ─▶ unenforced? ─▶ grants ─▶ state directory, audit log ─▶ jail::launch ─▶ exit
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod arguments;
+pub mod commands;
+pub mod consent;
+pub mod events;
+pub mod exit;
+pub mod fault;
+pub mod host;
+pub mod package;
+pub mod recorder;
+pub mod refusal;
+pub mod remedy;
+#[cfg(test)]
+mod sample;
+pub mod source;
+pub mod terminal;
+pub mod view;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::Arguments;
+use terminal::Style;
+
+/// The whole program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error),
+    };
+    exit::code(commands::carry_out(&arguments.command).unwrap_or_else(|failure| {
+        terminal::complain(&failure.render(Style::stderr()));
+        failure.code()
+    }))
+}
+
+/// Help and version go to standard output with 0; a wrong command line is 2, but 125 for `run`, whose 2 is the
+/// program's.
+fn usage(error: &clap::Error) -> ExitCode {
+    let text = error.render().to_string();
+    if !error.use_stderr() {
+        return exit::code(terminal::print(&text).map_or(exit::FAILURE, |()| exit::SUCCESS));
+    }
+    terminal::complain(&text);
+    let run = std::env::args_os().nth(1).is_some_and(|command| command == "run");
+    exit::code(if run { exit::REFUSED } else { exit::USAGE })
+}

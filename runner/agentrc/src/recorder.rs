@@ -1,0 +1,104 @@
+//! The jail's events into the audit log. An error here refuses the run, or kills it.
+
+use std::fs::File;
+
+use agentfile::plan::AuditLevel;
+use agentrc_audit::Event;
+use agentrc_audit::log::{Head, LOG_FILE};
+use agentrc_host::StateDir;
+use agentrc_host::runs::Run;
+use rustix::fs::{StatVfs, fstat, fstatvfs};
+
+use crate::fault;
+
+/// Free blocks that the file system must have while a run goes on: enough for its last words.
+const RESERVE: u64 = 64 * 1024;
+
+/// The log of one run.
+pub struct Recorder {
+    log: agentrc_audit::Recorder,
+    /// The same file again, to look at.
+    file: File,
+}
+
+impl Recorder {
+    /// Opens the log, and writes the run into the ledger.
+    ///
+    /// # Errors
+    /// The log, the ledger or the key.
+    pub fn start(state: &StateDir, run: &Run, level: AuditLevel) -> Result<Self, agentrc_audit::Error> {
+        let log = agentrc_audit::Recorder::start(state.folder(), run.folder(), run.id(), level)?;
+        Ok(Self { log, file: run.folder().open_file(LOG_FILE)? })
+    }
+
+    /// Records one event.
+    ///
+    /// # Errors
+    /// It is not recorded.
+    pub fn append(&mut self, event: &Event) -> Result<(), agentrc_audit::Error> {
+        self.log.record(event)
+    }
+
+    /// Signs the log for the last time.
+    ///
+    /// # Errors
+    /// The log or the ledger could not be written.
+    pub fn finish(self) -> Result<Head, agentrc_audit::Error> {
+        self.log.finish()
+    }
+}
+
+impl agentrc_jail::Recorder for Recorder {
+    fn record(&mut self, event: &Event) -> Result<(), String> {
+        fault::check(fault::AUDIT_APPEND)?;
+        self.append(event).map_err(|error| error.to_string())
+    }
+
+    /// A log that is gone, or a file system without room for it, is noticed before there is something to record.
+    fn check(&mut self) -> Result<(), String> {
+        let say = |errno: rustix::io::Errno| std::io::Error::from(errno).to_string();
+        if fstat(&self.file).map_err(say)?.st_nlink == 0 {
+            return Err("it was removed".to_owned());
+        }
+        let space = fstatvfs(&self.file).map_err(say)?;
+        if room(&space, rustix::process::geteuid().is_root()) < RESERVE {
+            return Err("its file system is full".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// Bytes that this user may still write.
+fn room(space: &StatVfs, root: bool) -> u64 {
+    // Some file systems (btrfs while empty, some network ones) have no number: they count nothing.
+    if space.f_blocks == 0 {
+        return u64::MAX;
+    }
+    let blocks = if root { space.f_bfree } else { space.f_bavail };
+    blocks.saturating_mul(space.f_frsize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reserved_blocks_are_roots_alone() {
+        let space = StatVfs {
+            f_bsize: 4096,
+            f_frsize: 4096,
+            f_blocks: 100,
+            f_bfree: 20,
+            f_bavail: 0,
+            f_files: 0,
+            f_ffree: 0,
+            f_favail: 0,
+            f_fsid: 0,
+            f_flag: rustix::fs::StatVfsMountFlags::empty(),
+            f_namemax: 255,
+        };
+        assert_eq!(room(&space, false), 0);
+        assert_eq!(room(&space, true), 20 * 4096);
+        assert_eq!(room(&StatVfs { f_blocks: 0, ..space }, false), u64::MAX);
+    }
+}
