@@ -100,6 +100,31 @@ impl Lab {
         std::os::unix::fs::lchown(at, Some(self.who.uid), Some(self.who.gid)).expect("lchown");
     }
 
+    /// Copies a folder, with the modes of its files.
+    pub fn copy(&self, from: &Path, to: &Path) {
+        self.directory(to);
+        for entry in fs::read_dir(from).expect("the folder").map(|entry| entry.expect("an entry")) {
+            let target = to.join(entry.file_name());
+            if entry.path().is_dir() {
+                self.copy(&entry.path(), &target);
+            } else {
+                self.file(&target, fs::read(entry.path()).expect("a file"));
+                fs::set_permissions(&target, entry.metadata().expect("metadata").permissions())
+                    .expect("chmod");
+            }
+        }
+    }
+
+    /// Makes `ro` and `rw`, two folders with the same things in them; returns the lines that bind them below `/work`.
+    pub fn read_only_and_writable(&self) -> &'static str {
+        for (folder, text) in [("ro", "read-only\n"), ("rw", "writable\n")] {
+            self.file(self.project(folder).join("file"), text);
+            self.file(self.project(folder).join("sub/file"), text);
+            self.directory(self.project(folder).join("empty"));
+        }
+        "AGENT files\nBIND ./rw /work/rw rw\nBIND ./ro /work/ro ro\n"
+    }
+
     /// Puts the attacker at a path.
     pub fn attacker(&self, path: impl AsRef<Path>) -> PathBuf {
         if !path.as_ref().exists() {

@@ -26,6 +26,15 @@ pub enum Answer {
 }
 
 impl Answer {
+    /// The value; anything else is a failed test.
+    #[track_caller]
+    pub fn value(&self) -> i64 {
+        match self {
+            Self::Value(value) => *value,
+            other => panic!("not a value: {other:?}"),
+        }
+    }
+
     /// Whether something refused the call before the kernel looked at its arguments: EPERM, EACCES, ENOSYS, or death by
     /// a system call filter (SIGSYS).
     pub fn is_refusal(&self) -> bool {

@@ -86,12 +86,7 @@ pub(crate) fn prepare(inputs: Inputs<'_>) -> Result<Mounts, Refusal> {
     if operations.len() > usize::from(u16::MAX) {
         return Err(Refusal::new(Step::PrepareMounts, "the mount table is too long"));
     }
-    Ok(Mounts {
-        operations,
-        slots: Slots::new(layout.next),
-        made: layout.made,
-        expected: layout.expected,
-    })
+    Ok(Mounts { operations, slots: Slots::new(layout.next), made: layout.made, expected: layout.expected })
 }
 
 /// A path of the new root for a system call, relative to it.
