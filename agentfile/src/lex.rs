@@ -24,9 +24,8 @@ pub fn text(source: &[u8]) -> (String, Vec<Diagnostic>) {
         for character in chunk.valid().chars() {
             let span = Span::new(text.len(), text.len() + character.len_utf8());
             if character == '\0' {
-                findings.push(
-                    Diagnostic::error("E002", span, "a NUL byte").help("remove it: an Agentfile is text"),
-                );
+                let finding = Diagnostic::error("E002", span, "a NUL byte");
+                push_or_grow(&mut findings, finding.help("remove it: an Agentfile is text"));
                 text.push('?');
             } else {
                 text.push(character);
@@ -35,11 +34,22 @@ pub fn text(source: &[u8]) -> (String, Vec<Diagnostic>) {
         let invalid = chunk.invalid();
         if !invalid.is_empty() {
             let span = Span::new(text.len(), text.len() + invalid.len());
-            findings.push(Diagnostic::error("E003", span, "invalid UTF-8").help("save the file as UTF-8"));
+            let finding = Diagnostic::error("E003", span, "invalid UTF-8");
+            push_or_grow(&mut findings, finding.help("save the file as UTF-8"));
             invalid.iter().for_each(|_| text.push('?'));
         }
     }
     (text, findings)
+}
+
+/// One finding for a run of bytes of one kind: a file that is no text at all should not be a page of errors per line.
+fn push_or_grow(findings: &mut Vec<Diagnostic>, finding: Diagnostic) {
+    match findings.last_mut() {
+        Some(last) if last.code == finding.code && last.span.end == finding.span.start => {
+            last.span.end = finding.span.end;
+        }
+        _ => findings.push(finding),
+    }
 }
 
 /// Whether a character can change how others are shown: controls, and the invisible format characters with which a text
@@ -222,10 +232,7 @@ mod tests {
         let source = b"\xef\xbb\xbfAGENT x\0\xff\xc3\x28\n";
         let (text, findings) = text(source);
         assert_eq!(text.len(), source.len());
-        assert_eq!(
-            findings.iter().map(|finding| finding.code).collect::<Vec<_>>(),
-            ["E001", "E002", "E003", "E003"]
-        );
-        assert_eq!(findings[2].span, Span::new(11, 12));
+        assert_eq!(findings.iter().map(|finding| finding.code).collect::<Vec<_>>(), ["E001", "E002", "E003"]);
+        assert_eq!(findings[2].span, Span::new(11, 13));
     }
 }

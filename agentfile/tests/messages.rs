@@ -1,6 +1,8 @@
 //! What people read: each `messages/*.agentfile` with the words that it gets beside it. `AGENTRC_BLESS=1` rewrites the
 //! words; a change of them is then a diff to be reviewed.
 
+#![cfg(test)]
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 

@@ -1,0 +1,58 @@
+//! What holds for every file, hostile ones too: no stage panics, places are places, nothing drives a terminal, the
+//! formatter changes nothing that counts. The property tests and the fuzzer (`fuzz/`) both state it by calling [`holds`].
+
+use agentfile::diag::{Diagnostic, Severity};
+use agentfile::span::Span;
+use agentfile::{fix, fmt, lex, parse, render};
+
+/// What a text says: its tree and warnings, without the places.
+fn meaning(source: &[u8]) -> String {
+    let (file, findings) = parse::parse(source);
+    let codes: Vec<_> = findings.iter().map(|finding| finding.code).collect();
+    let shown = format!("{file:?} {codes:?}");
+    let mut parts = shown.split("Span { start: ");
+    let mut kept = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        kept.push_str(part.split_once(" }").expect("a span ends").1);
+    }
+    kept
+}
+
+fn spans(findings: &[Diagnostic]) -> Vec<Span> {
+    let of = |finding: &Diagnostic| {
+        let related = finding.related.iter().map(|(span, _)| *span);
+        let fix = finding.fix.iter().map(|fix| fix.span);
+        std::iter::once(finding.span).chain(related).chain(fix).collect::<Vec<_>>()
+    };
+    findings.iter().flat_map(of).collect()
+}
+
+/// Panics where something does not hold for these bytes.
+pub(crate) fn holds(source: &[u8]) {
+    let (text, _) = lex::text(source);
+    assert_eq!(text.len(), source.len());
+    let (file, findings) = parse::parse(source);
+    let statements = file.statements.iter().flat_map(|statement| [statement.span, statement.keyword]);
+    for span in spans(&findings).into_iter().chain(statements) {
+        assert!(text.get(span.start..span.end).is_some(), "{span:?} of {source:?}");
+    }
+    let shown = render::text("Agentfile", source, &findings, false);
+    assert!(shown.chars().all(|character| character == '\n' || !lex::is_unseen(character)), "{shown:?}");
+    let json: serde_json::Value =
+        serde_json::from_str(&render::json("Agentfile", source, &findings)).expect("JSON");
+    assert_eq!(json.as_array().map(Vec::len), Some(findings.len()));
+    let _ = parse::parse(&fix::apply(source, &findings));
+    let failed = findings.iter().any(|finding| finding.severity == Severity::Error);
+    match fmt::format(source) {
+        Err(refused) => {
+            assert!(failed);
+            assert_eq!(refused, findings);
+        }
+        Ok(once) => {
+            assert!(!failed);
+            assert_eq!(meaning(source), meaning(once.as_bytes()), "{source:?} as {once:?}");
+            assert_eq!(fmt::format(once.as_bytes()).as_ref(), Ok(&once));
+            assert!(once.is_empty() || once.ends_with('\n'));
+        }
+    }
+}
