@@ -117,7 +117,6 @@ fn secrets_of_the_host_system_are_not_in_the_base() {
                     Sign::Bytes,
                     Control::None("the caller may have none"),
                 ),
-                Attempt::new("kernel memory", "read /proc/kcore", Sign::Bytes, Control::HostRoot),
                 Attempt::new("timers", "read /proc/timer_list", Sign::Bytes, Control::HostRoot),
             ],
         );

@@ -4,6 +4,8 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 
+use agentrc_test_support::attack::program;
+use agentrc_test_support::lab::copy_program;
 use agentrc_test_support::{Attempt, Control, Sign, as_each, as_root_only, withstand};
 use rustix::fs::XattrFlags;
 
@@ -163,7 +165,7 @@ fn privileged_programs_gain_nothing() {
             lab.directory(lab.project("rw"));
             let make = |name: &str, owner: u32| {
                 let path = lab.project("rw").join(name);
-                fs::copy(agentrc_test_support::attack::program(), &path).expect("copy");
+                copy_program(program(), &path);
                 chown(&path, Some(owner), Some(owner)).expect("chown");
                 fs::set_permissions(&path, fs::Permissions::from_mode(0o6755)).expect("chmod");
                 path.display().to_string()

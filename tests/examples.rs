@@ -127,7 +127,7 @@ fn copy_review() {
         outcome.expect_code(0);
         assert_eq!(outcome.out(), "about.html\nindex.html\n", "as {}: {}", lab.who.name, outcome.stderr);
         assert_eq!(before, snapshot(&folder), "as {}: the host was touched before `apply`", lab.who.name);
-        let diff = lab.finish_command(lab.agentrc(["diff", "last"]));
+        let diff = lab.finish_command(lab.agentrc(["diff", "latest"]));
         for word in ["index.html", "draft.html", "about.html", "open"] {
             assert!(
                 diff.out().contains(word),
@@ -137,7 +137,7 @@ fn copy_review() {
                 diff.stderr
             );
         }
-        lab.finish_command(lab.agentrc(["apply", "last", "--yes"])).expect_code(0);
+        lab.finish_command(lab.agentrc(["apply", "latest", "--yes"])).expect_code(0);
         assert_eq!(fs::read_to_string(folder.join("site/index.html")).expect("index"), "<p>open</p>\n");
         assert!(folder.join("site/about.html").exists() && !folder.join("site/draft.html").exists());
     });

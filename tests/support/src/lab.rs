@@ -34,7 +34,7 @@ impl Lab {
         let secret = format!("secret-of-{}", folder.path().file_name().expect("a name").to_string_lossy());
         let lab = Self { folder, who, secret, before: RefCell::new(None), group: Cell::new(0) };
         fs::create_dir(lab.path("bin")).expect("bin");
-        fs::copy(binary, lab.binary()).expect("copy of agentrc");
+        copy_program(binary, &lab.binary());
         for name in ["project", "outside", "home", "home/.config", "state", "runtime"] {
             lab.directory(lab.path(name));
         }
@@ -128,7 +128,7 @@ impl Lab {
     /// Puts the attacker at a path.
     pub fn attacker(&self, path: impl AsRef<Path>) -> PathBuf {
         if !path.as_ref().exists() {
-            fs::copy(attack::program(), &path).expect("copy of the attacker");
+            copy_program(attack::program(), path.as_ref());
             self.own(path.as_ref());
         }
         path.as_ref().to_owned()
@@ -236,6 +236,13 @@ impl Lab {
             before.check(self);
         }
     }
+}
+
+/// Copies a program by another process: had this one the copy open for writing while another test's thread starts a child, that
+/// child would hold it open, and executing it would fail (ETXTBSY).
+pub fn copy_program(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg(from).arg(to).status().expect("cp");
+    assert!(copied.success(), "cp {} {}", from.display(), to.display());
 }
 
 impl Drop for Lab {
