@@ -12,14 +12,27 @@ pub fn all() -> Vec<u32> {
 
 /// A process and everything that descends from it, parents first.
 pub fn tree(root: u32) -> Vec<u32> {
-    let parents: BTreeMap<u32, u32> = all().into_iter().filter_map(|pid| Some((pid, parent(pid)?))).collect();
     let mut found = vec![root];
     let mut next = 0;
     while let Some(&above) = found.get(next) {
-        found.extend(parents.iter().filter(|(_, parent)| **parent == above).map(|(pid, _)| *pid));
+        found.extend(children(above));
         next += 1;
     }
     found
+}
+
+/// The children of all threads of a process.
+fn children(pid: u32) -> Vec<u32> {
+    let own = format!("/proc/{}/task/{0}/children", std::process::id());
+    if fs::metadata(own).is_err() {
+        // A kernel without CONFIG_PROC_CHILDREN: ask everyone for their parent.
+        return all().into_iter().filter(|other| parent(*other) == Some(pid)).collect();
+    }
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().filter_map(Result::ok);
+    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    lists
+        .flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<u32>>())
+        .collect()
 }
 
 fn parent(pid: u32) -> Option<u32> {

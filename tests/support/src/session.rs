@@ -2,10 +2,9 @@
 //! gained until the test has looked.
 
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use crate::lab::Lab;
-use crate::outcome::{Child, Outcome};
+use crate::outcome::{Child, Outcome, PATIENCE};
 use crate::outside::{self, Holding};
 
 /// What the kernel answered to an attempt.
@@ -26,6 +25,15 @@ pub enum Answer {
 }
 
 impl Answer {
+    /// The value; anything else is a failed test.
+    #[track_caller]
+    pub fn value(&self) -> i64 {
+        match self {
+            Self::Value(value) => *value,
+            other => panic!("not a value: {other:?}"),
+        }
+    }
+
     /// Whether something refused the call before the kernel looked at its arguments: EPERM, EACCES, ENOSYS, or death by
     /// a system call filter (SIGSYS).
     pub fn is_refusal(&self) -> bool {
@@ -102,21 +110,17 @@ impl Session {
 
     #[track_caller]
     fn line(&mut self) -> String {
-        let end = Instant::now() + Duration::from_secs(20);
-        loop {
-            let text = self.child.out();
-            if let Some((line, _)) = text.get(self.seen..).and_then(|rest| rest.split_once('\n')) {
+        match self.child.line_after(self.seen, PATIENCE / 2) {
+            Some(line) => {
                 self.seen += line.len() + 1;
-                return line.to_owned();
+                line
             }
-            let ended = self.child.has_ended();
-            assert!(
-                Instant::now() < end && !ended,
-                "the attacker {}: \n--- stdout\n{text}\n--- stderr\n{}",
-                if ended { "has ended" } else { "does not answer" },
+            None => panic!(
+                "the attacker {}:\n--- stdout\n{}\n--- stderr\n{}",
+                if self.child.has_ended() { "has ended" } else { "does not answer" },
+                self.child.out(),
                 self.child.err()
-            );
-            std::thread::sleep(Duration::from_micros(300));
+            ),
         }
     }
 

@@ -1,6 +1,7 @@
 //! A pseudo-terminal on which a command runs, as under a shell or a terminal emulator.
 
 use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -47,6 +48,8 @@ impl Terminal {
         tcsetwinsize(&master, size(24, 80)).expect("window size");
         let mut command = lab.command(lab.attacker(lab.path("attack")));
         command.arg(tool).arg(&slave).arg(program).args(words).env("TERM", "xterm");
+        // The leader of a process group could not begin a session.
+        command.process_group(rustix::process::getpgrp().as_raw_nonzero().get());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let child = Child::start_with(lab, command);
         let master = std::fs::File::from(master);
