@@ -35,8 +35,15 @@ pub(crate) struct Made {
     id: String,
     place: Place,
     body: pst::Template,
-    /// Ready to be validated or asked.
-    pub(crate) policy: cedar_policy::Policy,
+}
+
+impl Made {
+    /// Ready to be validated.
+    pub(crate) fn policy(self) -> Result<cedar_policy::Policy, CedarFault> {
+        let fault = |source| CedarFault { origin: self.place.origin.to_string(), source };
+        let fixed = pst::StaticPolicy::try_from(self.body).map_err(|error| fault(error.into()))?;
+        cedar_policy::Policy::from_pst(pst::Policy::Static(fixed)).map_err(fault)
+    }
 }
 
 /// The Cedar part of the plan.
@@ -50,9 +57,13 @@ pub(super) fn lower(boundaries: &Boundaries) -> Result<Cedar, CedarFault> {
     };
     for made in made {
         name(&made.body);
-        let text = made.policy.to_cedar().unwrap_or_else(|| made.body.to_string());
-        let origin = made.place.origin;
-        placed.push((made.place.span.start, CedarPolicy { id: made.id, text, approval: None, origin }));
+        let (id, at, origin) = (made.id.clone(), made.place.span.start, made.place.origin.clone());
+        let mut text = made.body.to_string();
+        if !text.starts_with("permit") && !text.starts_with("forbid") {
+            // Cedar could not write it; its reason, or its other way of writing.
+            text = made.policy()?.to_string();
+        }
+        placed.push((at, CedarPolicy { id, text, approval: None, origin }));
     }
     for policy in &boundaries.policies {
         name(&policy.body);
@@ -198,9 +209,7 @@ impl Maker<'_> {
         let id = format!("{directive}@{}", place.origin.line);
         let fault = |source| CedarFault { origin: place.origin.to_string(), source };
         let body = self.body(&id, effect, actions, scope, conditions).map_err(fault)?;
-        let fixed = pst::StaticPolicy::try_from(body.clone()).map_err(|error| fault(error.into()))?;
-        let policy = cedar_policy::Policy::from_pst(pst::Policy::Static(fixed)).map_err(fault)?;
-        self.made.push(Made { id, place: place.clone(), body, policy });
+        self.made.push(Made { id, place: place.clone(), body });
         Ok(())
     }
 
