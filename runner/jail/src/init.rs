@@ -84,7 +84,9 @@ impl Init<'_> {
         self.locks.iter().try_for_each(|layer| layer.apply())?;
         match run(Step::Fork, 0, fork)? {
             Some(agent) => {
-                // Init keeps the channel and nothing else: no file of the host, no part of the log, no terminal.
+                // Init keeps the channel and nothing else: no file of the host, no part of the log, no terminal. The
+                // agent's terminal is closed with the rest, so its owner here must not close that number again.
+                std::mem::forget(terminal);
                 run(Step::CloseDescriptors, 1, || {
                     rustix::stdio::dup2_stdin(&self.channel)?;
                     kernel::close_from(1)
