@@ -205,10 +205,9 @@ fn another_entry_into_the_kernel_is_no_way_round() {
                 control,
             ));
         }
-        // Numbers that no kernel has, and the edges of what a filter compares.
+        // Numbers that no kernel has, and the edges of what a filter compares. (335, uretprobe, passes every filter by the
+        // kernel's own rule, and ends in SIGILL for who is not being traced by a uprobe.)
         for number in [
-            "334",
-            "335",
             "387",
             "423",
             "500",

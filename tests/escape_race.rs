@@ -2,85 +2,12 @@
 //! Whether a run starts or is refused does not matter; that none reads or writes outside does.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::path::Path;
 
-use agentrc_test_support::{Lab, as_each};
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use agentrc_test_support::as_each;
+use agentrc_test_support::race::race;
 
 const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
-const RUNS: usize = 40;
-
-/// Swaps two paths until dropped.
-struct Swapper {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Swapper {
-    fn new(a: PathBuf, b: PathBuf) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || {
-            let mut pause = 0_u64;
-            while !stopped.load(Ordering::Relaxed) {
-                renameat_with(CWD, &a, CWD, &b, RenameFlags::EXCHANGE).expect("exchange");
-                // Intervals of all lengths up to that of a launch: some fall between a check and a use.
-                pause = (pause * 1_103_515_245 + 12_345) % 2_048;
-                std::thread::sleep(std::time::Duration::from_micros(pause));
-            }
-        });
-        Self { stop, thread: Some(thread) }
-    }
-}
-
-impl Drop for Swapper {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.join().expect("the swapper");
-        }
-    }
-}
-
-/// The race that a careless program loses: it checks, and then uses. Shows that the swapper is fast enough.
-fn careless_loses(path: &Path, file: &str, secret: &str) -> bool {
-    (0..200_000).any(|_| {
-        let checked = path.symlink_metadata().is_ok_and(|m| !m.is_symlink());
-        checked && fs::read_to_string(path.join(file)).is_ok_and(|text| text.contains(secret))
-    })
-}
-
-fn race(lab: &Lab, agentfile: &str, swapped: &Path, file: &str, verdict: impl Fn() -> Option<String>) {
-    lab.agentfile(agentfile);
-    let link = swapped.with_extension("link");
-    let swapper = Swapper::new(swapped.to_owned(), link);
-    assert!(
-        careless_loses(swapped, file, &lab.secret),
-        "positive control: the swap never fell between check and use"
-    );
-    let (mut started, mut refused) = (0, 0);
-    for _ in 0..RUNS {
-        let outcome = lab.finish_command(lab.agentrc([
-            "run".as_ref(),
-            "--grant".as_ref(),
-            lab.project("Agentfile").as_os_str(),
-        ]));
-        assert!(!lab.leaked(&outcome), "as {}: the secret was read", lab.who.name);
-        if let Some(wrong) = verdict() {
-            panic!("as {}: {wrong}", lab.who.name);
-        }
-        match outcome.code() {
-            125 => refused += 1,
-            _ => started += 1,
-        }
-    }
-    drop(swapper);
-    eprintln!("{started} runs started, {refused} were refused");
-}
-
 #[test]
 fn a_symlink_swapped_during_setup_is_refused() {
     as_each(AGENTRC, |lab| {

@@ -2,12 +2,10 @@
 //! the message and the record name the step, and nothing is left.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::OnceLock;
+use std::path::PathBuf;
 
 use agentrc_test_support::leftovers::{self, Before, snapshot};
-use agentrc_test_support::{Lab, Terminal, as_each, audit, identity};
+use agentrc_test_support::{Lab, Terminal, as_each, audit, faults, identity};
 
 const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
 
@@ -41,44 +39,6 @@ fn conditional(step: &str, who: &identity::Identity) -> Option<&'static str> {
 fn has_controllers() -> bool {
     std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers")
         .is_ok_and(|controllers| controllers.contains("pids"))
-}
-
-/// Builds `agentrc-fault` beside the binary under test, the same way.
-fn fault_binary() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        if let Some(given) = std::env::var_os("AGENTRC_TEST_FAULT_BINARY") {
-            return given.into();
-        }
-        let beside = Path::new(AGENTRC).parent().expect("a folder");
-        let target = beside.parent().expect("the target folder");
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo
-            .args([
-                "build",
-                "--quiet",
-                "-p",
-                "agentrc",
-                "--bin",
-                "agentrc-fault",
-                "--features",
-                "fault-injection",
-                "--target-dir",
-            ])
-            .arg(target);
-        if beside.file_name().is_some_and(|name| name == "release") {
-            cargo.arg("--release");
-        }
-        let status = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo");
-        assert!(status.success(), "`agentrc-fault` does not build");
-        beside.join("agentrc-fault")
-    })
-}
-
-fn steps() -> Vec<String> {
-    let output = Command::new(fault_binary()).arg("fault-steps").output().expect("agentrc-fault");
-    assert!(output.status.success());
-    String::from_utf8(output.stdout).expect("text").lines().map(str::to_owned).collect()
 }
 
 fn prepare(lab: &Lab) {
@@ -145,9 +105,9 @@ fn kept(lab: &Lab) -> BTreeSet<(PathBuf, String)> {
 
 #[test]
 fn every_step_that_fails_is_a_refusal_that_names_it_and_leaves_nothing() {
-    let steps = steps();
+    let steps = faults::steps(AGENTRC);
     assert!(steps.len() > 40, "the list of steps: {steps:?}");
-    let binary = fault_binary().display().to_string();
+    let binary = faults::binary(AGENTRC).display().to_string();
     as_each(&binary, |lab| {
         prepare(lab);
         let ran = lab.project("rw/ran");
@@ -227,7 +187,7 @@ fn every_step_that_fails_is_a_refusal_that_names_it_and_leaves_nothing() {
 
 #[test]
 fn a_step_that_does_not_exist_is_not_taken_for_one() {
-    as_each(&fault_binary().display().to_string(), |lab| {
+    as_each(&faults::binary(AGENTRC).display().to_string(), |lab| {
         prepare(lab);
         let walked = run(lab, Some("no-such-step"), false);
         assert_eq!(walked.code, 2, "{}", walked.said);
@@ -240,7 +200,7 @@ fn the_ordinary_binary_knows_nothing_of_faults() {
     let bytes = std::fs::read(AGENTRC).expect("the binary");
     for text in ["AGENTRC_FAULT", "fault-steps", "fault injected"] {
         assert!(!bytes.windows(text.len()).any(|window| window == text.as_bytes()), "`{text}` is in it");
-        let fault = std::fs::read(fault_binary()).expect("agentrc-fault");
+        let fault = std::fs::read(faults::binary(AGENTRC)).expect("agentrc-fault");
         assert!(
             fault.windows(text.len()).any(|window| window == text.as_bytes()),
             "control: `{text}` is in `agentrc-fault`"

@@ -145,7 +145,7 @@ fn control_characters_of_an_agent_cannot_forge_a_line() {
         let ends = events.iter().filter(|event| audit::name(event) == "run.ended").count();
         assert_eq!(ends, 1, "{text}");
         assert_eq!(verify(lab).0, 0);
-        let shown = lab.finish_command(lab.agentrc(["audit", "show", "last"]));
+        let shown = lab.finish_command(lab.agentrc(["audit", "show", "latest"]));
         assert!(!shown.stdout.contains(&0x1b), "as {}: an escape reaches the terminal", lab.who.name);
     });
 }

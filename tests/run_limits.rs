@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use agentrc_test_support::{Answer, Lab, as_each, leftovers};
+use agentrc_test_support::{Lab, as_each, leftovers};
 
 const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
 
@@ -15,13 +15,6 @@ fn controllers() -> String {
         .iter()
         .map(|root| fs::read_to_string(format!("{root}{path}/cgroup.controllers")).unwrap_or_default())
         .collect()
-}
-
-fn value(answer: Answer) -> i64 {
-    match answer {
-        Answer::Value(value) => value,
-        other => panic!("{other:?}"),
-    }
 }
 
 #[test]
@@ -98,11 +91,11 @@ fn a_timeout_ends_the_whole_run() {
 fn bombs_stop_at_their_bound() {
     as_each(AGENTRC, |lab| {
         let mut sandbox = lab.attack("AGENT bombs\nMOUNT /scratch rw\nLIMIT open_files 64\nLIMIT disk 64MiB");
-        let descriptors = value(sandbox.act("bomb-descriptors 1000").answer);
+        let descriptors = sandbox.act("bomb-descriptors 1000").answer.value();
         assert!((32..64).contains(&descriptors), "as {}: {descriptors} descriptors", lab.who.name);
         let mut written = 0;
         for place in ["/scratch/x", "/tmp/x", "/dev/shm/x", "/home/agent/x", "/var/tmp/x", "/run/x"] {
-            written += value(sandbox.act(&format!("bomb-file {place} 256")).answer);
+            written += sandbox.act(&format!("bomb-file {place} 256")).answer.value();
         }
         assert!(
             (1..=64).contains(&written),
@@ -111,7 +104,7 @@ fn bombs_stop_at_their_bound() {
         );
         for place in ["/scratch", "/tmp"] {
             sandbox.act(&format!("unlink {place}/x"));
-            let inodes = value(sandbox.act(&format!("bomb-inodes {place} 200000")).answer);
+            let inodes = sandbox.act(&format!("bomb-inodes {place} 200000")).answer.value();
             assert!(inodes < 200_000, "as {}: {inodes} inodes in {place}", lab.who.name);
         }
         sandbox.end().expect_code(0);
@@ -123,7 +116,7 @@ fn bombs_stop_at_the_bounds_that_hold_without_a_limit_line() {
     as_each(AGENTRC, |lab| {
         let mut sandbox = lab.attack("AGENT bombs");
         let most = 6000;
-        let processes = value(sandbox.attempt(&format!("bomb-fork {most}")).answer);
+        let processes = sandbox.attempt(&format!("bomb-fork {most}")).answer.value();
         // The machine is as it was: another user's, and our own, processes still start.
         assert!(
             lab.finish_command(lab.command("/bin/true")).code() == 0,
@@ -132,7 +125,7 @@ fn bombs_stop_at_the_bounds_that_hold_without_a_limit_line() {
         );
         sandbox.release();
         assert!((100..4200).contains(&processes), "as {}: {processes} processes", lab.who.name);
-        let shared = value(sandbox.act("bomb-file /dev/shm/x 512").answer);
+        let shared = sandbox.act("bomb-file /dev/shm/x 512").answer.value();
         assert!(shared <= 256, "as {}: {shared} MiB in /dev/shm", lab.who.name);
         sandbox.act("unlink /dev/shm/x");
         sandbox.end().expect_code(0);

@@ -15,11 +15,11 @@ fn shell(lab: &Lab, script: &str) -> PathBuf {
 }
 
 fn run(lab: &Lab, agentfile: &Path) -> Terminal {
-    Terminal::run(lab, &lab.binary(), &["run", agentfile.to_str().expect("text")])
+    Terminal::run(lab, &lab.binary(), &["run", &agentfile.to_string_lossy()])
 }
 
 fn job(lab: &Lab, agentfile: &Path) -> Terminal {
-    Terminal::run_as_job(lab, &lab.binary(), &["run", agentfile.to_str().expect("text")])
+    Terminal::run_as_job(lab, &lab.binary(), &["run", &agentfile.to_string_lossy()])
 }
 
 #[test]

@@ -55,7 +55,11 @@ static long list(int argc, char **argv) {
     DIR *directory = opendir(argv[0]);
     if (!directory) return -1;
     long count = 0;
-    for (struct dirent *entry; (entry = readdir(directory)); count++) leak(entry->d_name, strlen(entry->d_name));
+    for (struct dirent *entry; (entry = readdir(directory));) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+        leak(entry->d_name, strlen(entry->d_name));
+        count++;
+    }
     return count;
 }
 

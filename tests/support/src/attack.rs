@@ -20,7 +20,8 @@ fn build() -> PathBuf {
         .filter(|path| path.extension().is_some_and(|e| e == "c" || e == "h"))
         .collect();
     files.sort();
-    let state: u128 = files.iter().map(|file| modified(file)).fold(0, |sum, time| sum.wrapping_mul(31) ^ time);
+    let state: u128 =
+        files.iter().map(|file| modified(file)).fold(0, |sum, time| sum.wrapping_mul(31) ^ time);
     let folder = target_folder();
     let built = folder.join(format!("attack-{state:x}"));
     if built.exists() {

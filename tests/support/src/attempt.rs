@@ -147,7 +147,9 @@ pub fn in_session(lab: &Lab, sandbox: &mut Session, attempts: &[Attempt<'_>]) ->
         let name = &attempt.name;
         match controls.succeeds(lab, sandbox, attempt) {
             Ok((true, _)) => {}
-            Ok((false, Answer::Error(error))) if error == "ENOSYS" => eprintln!("note: `{name}` has no positive control here: this kernel does not have it"),
+            Ok((false, Answer::Error(error))) if error == "ENOSYS" => {
+                eprintln!("note: `{name}` has no positive control here: this kernel does not have it")
+            }
             Ok((false, answer)) => failures.push(format!("{name}: the positive control failed ({answer:?})")),
             Err(why) => eprintln!("note: `{name}` has no positive control here: {why}"),
         }
@@ -169,13 +171,22 @@ struct Controls {
 }
 
 impl Controls {
-    fn succeeds(&mut self, lab: &Lab, sandbox: &mut Session, attempt: &Attempt<'_>) -> Result<(bool, Answer), &'static str> {
+    fn succeeds(
+        &mut self,
+        lab: &Lab,
+        sandbox: &mut Session,
+        attempt: &Attempt<'_>,
+    ) -> Result<(bool, Answer), &'static str> {
         let line = attempt.outside.as_ref().unwrap_or(&attempt.inside);
         match &attempt.control {
             Control::Host => Ok(attempt.succeeds(lab, self.host.get_or_insert_with(|| host(lab)), line)),
-            Control::HostRoot if lab.who.is_root() => Ok(attempt.succeeds(lab, self.host.get_or_insert_with(|| host(lab)), line)),
+            Control::HostRoot if lab.who.is_root() => {
+                Ok(attempt.succeeds(lab, self.host.get_or_insert_with(|| host(lab)), line))
+            }
             Control::HostRoot => Err("the host allows it to root only"),
-            Control::OwnNamespaces => Ok(attempt.succeeds(lab, self.own.get_or_insert_with(|| own_namespaces(lab)), line)),
+            Control::OwnNamespaces => {
+                Ok(attempt.succeeds(lab, self.own.get_or_insert_with(|| own_namespaces(lab)), line))
+            }
             Control::Declared(line) => Ok(attempt.succeeds(lab, sandbox, line)),
             Control::Elsewhere => Ok((true, Answer::Value(0))),
             Control::None(why) => Err(why),
@@ -195,7 +206,17 @@ pub fn host(lab: &Lab) -> Session {
 pub fn own_namespaces(lab: &Lab) -> Session {
     let program = lab.attacker(lab.path("attack"));
     let mut command = lab.command("unshare");
-    command.args(["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--fork", "--kill-child", "--mount-proc"]);
+    command.args([
+        "--mount",
+        "--uts",
+        "--ipc",
+        "--net",
+        "--pid",
+        "--cgroup",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+    ]);
     if !lab.who.is_root() {
         command.args(["--user", "--map-root-user"]);
     }

@@ -24,10 +24,14 @@ fn born(run: &Path) -> Option<std::time::SystemTime> {
 /// The events of a run, in order.
 pub fn events(run: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(run.join("audit.jsonl")).unwrap_or_default();
-    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("not JSON: {e}: {line}"))).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("not JSON: {e}: {line}")))
+        .collect()
 }
 
 /// The name of an event, wherever in the line it stands.
 pub fn name(line: &Value) -> &str {
-    line.get("event").and_then(|event| event.as_str().or_else(|| event.get("event")?.as_str())).unwrap_or_default()
+    line.get("event")
+        .and_then(|event| event.as_str().or_else(|| event.get("event")?.as_str()))
+        .unwrap_or_default()
 }

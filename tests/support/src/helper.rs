@@ -19,7 +19,8 @@ impl Helper {
     /// Starts one, as the lab's identity.
     pub fn start(lab: &Lab, words: &[&str]) -> Self {
         let mut command = lab.command(lab.attacker(lab.path("helper")));
-        let mut process = command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("helper");
+        let mut process =
+            command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("helper");
         let input = RefCell::new(process.stdin.take());
         let output = RefCell::new(BufReader::new(process.stdout.take().expect("stdout")));
         Self { process, input, output }
@@ -48,7 +49,8 @@ impl Drop for Helper {
     fn drop(&mut self) {
         // The keeper removes what it made when its input ends; the victim waits for ever.
         self.input.take();
-        if !within(Duration::from_millis(200), || self.process.try_wait().is_ok_and(|ended| ended.is_some())) {
+        if !within(Duration::from_millis(200), || self.process.try_wait().is_ok_and(|ended| ended.is_some()))
+        {
             let _ = self.process.kill();
             let _ = self.process.wait();
         }

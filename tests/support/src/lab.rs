@@ -28,12 +28,13 @@ impl Lab {
     /// A fresh one, with a copy of `binary` that any user can reach.
     pub fn new(binary: &Path, who: Identity) -> Self {
         // Not below the caller's TMPDIR: another user has to reach it.
-        let folder = tempfile::Builder::new().prefix("agentrc-test-").tempdir_in("/tmp").expect("a folder in /tmp");
+        let folder =
+            tempfile::Builder::new().prefix("agentrc-test-").tempdir_in("/tmp").expect("a folder in /tmp");
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
         let secret = format!("secret-of-{}", folder.path().file_name().expect("a name").to_string_lossy());
         let lab = Self { folder, who, secret, before: RefCell::new(None), group: Cell::new(0) };
         fs::create_dir(lab.path("bin")).expect("bin");
-        fs::copy(binary, lab.binary()).expect("copy of agentrc");
+        copy_program(binary, &lab.binary());
         for name in ["project", "outside", "home", "home/.config", "state", "runtime"] {
             lab.directory(lab.path(name));
         }
@@ -99,10 +100,35 @@ impl Lab {
         std::os::unix::fs::lchown(at, Some(self.who.uid), Some(self.who.gid)).expect("lchown");
     }
 
+    /// Copies a folder, with the modes of its files.
+    pub fn copy(&self, from: &Path, to: &Path) {
+        self.directory(to);
+        for entry in fs::read_dir(from).expect("the folder").map(|entry| entry.expect("an entry")) {
+            let target = to.join(entry.file_name());
+            if entry.path().is_dir() {
+                self.copy(&entry.path(), &target);
+            } else {
+                self.file(&target, fs::read(entry.path()).expect("a file"));
+                fs::set_permissions(&target, entry.metadata().expect("metadata").permissions())
+                    .expect("chmod");
+            }
+        }
+    }
+
+    /// Makes `ro` and `rw`, two folders with the same things in them; returns the lines that bind them below `/work`.
+    pub fn read_only_and_writable(&self) -> &'static str {
+        for (folder, text) in [("ro", "read-only\n"), ("rw", "writable\n")] {
+            self.file(self.project(folder).join("file"), text);
+            self.file(self.project(folder).join("sub/file"), text);
+            self.directory(self.project(folder).join("empty"));
+        }
+        "AGENT files\nBIND ./rw /work/rw rw\nBIND ./ro /work/ro ro\n"
+    }
+
     /// Puts the attacker at a path.
     pub fn attacker(&self, path: impl AsRef<Path>) -> PathBuf {
         if !path.as_ref().exists() {
-            fs::copy(attack::program(), &path).expect("copy of the attacker");
+            copy_program(attack::program(), path.as_ref());
             self.own(path.as_ref());
         }
         path.as_ref().to_owned()
@@ -210,6 +236,13 @@ impl Lab {
             before.check(self);
         }
     }
+}
+
+/// Copies a program by another process: had this one the copy open for writing while another test's thread starts a child, that
+/// child would hold it open, and executing it would fail (ETXTBSY).
+pub fn copy_program(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg(from).arg(to).status().expect("cp");
+    assert!(copied.success(), "cp {} {}", from.display(), to.display());
 }
 
 impl Drop for Lab {

@@ -26,7 +26,11 @@ impl Before {
     pub fn check(&self, lab: &Lab) {
         // The kernel takes apart a pid namespace after the supervisor has been reaped: allow it a second.
         let gone = within(Duration::from_secs(1), || processes(lab).is_empty());
-        assert!(gone, "processes are left: {:?}", processes(lab).iter().map(|pid| describe(*pid)).collect::<Vec<_>>());
+        assert!(
+            gone,
+            "processes are left: {:?}",
+            processes(lab).iter().map(|pid| describe(*pid)).collect::<Vec<_>>()
+        );
         assert_eq!(mounts(lab), Vec::<String>::new(), "mounts are left");
         assert_eq!(cgroups(lab), Vec::<PathBuf>::new(), "cgroups are left");
         let fresh: Vec<_> = temporary().difference(&self.temporary).cloned().collect();
@@ -44,7 +48,9 @@ pub fn processes(lab: &Lab) -> Vec<u32> {
 fn belongs(pid: u32, mark: &str) -> bool {
     let has = |text: &[u8]| text.windows(mark.len()).any(|window| window == mark.as_bytes());
     let file = |name: &str| fs::read(format!("/proc/{pid}/{name}")).is_ok_and(|text| has(&text));
-    let link = |name: &str| fs::read_link(format!("/proc/{pid}/{name}")).is_ok_and(|to| has(to.as_os_str().as_encoded_bytes()));
+    let link = |name: &str| {
+        fs::read_link(format!("/proc/{pid}/{name}")).is_ok_and(|to| has(to.as_os_str().as_encoded_bytes()))
+    };
     link("exe") || link("cwd") || file("cmdline") || file("mountinfo")
 }
 
@@ -66,12 +72,17 @@ pub fn kill_all(lab: &Lab) {
 fn mounts(lab: &Lab) -> Vec<String> {
     let mark = lab.path("").to_string_lossy().into_owned();
     let table = fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
-    table.lines().filter(|line| line.contains(&mark) || line.contains("agentrc/runs")).map(str::to_owned).collect()
+    table
+        .lines()
+        .filter(|line| line.contains(&mark) || line.contains("agentrc/runs"))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// cgroups named after one of the lab's runs.
 fn cgroups(lab: &Lab) -> Vec<PathBuf> {
-    let runs: Vec<_> = lab.runs().iter().filter_map(|run| Some(run.file_name()?.to_string_lossy().into_owned())).collect();
+    let runs: Vec<_> =
+        lab.runs().iter().filter_map(|run| Some(run.file_name()?.to_string_lossy().into_owned())).collect();
     let mut found = Vec::new();
     walk(Path::new("/sys/fs/cgroup"), &mut |folder| {
         let name = folder.file_name().unwrap_or_default().to_string_lossy();
@@ -84,7 +95,9 @@ fn cgroups(lab: &Lab) -> Vec<PathBuf> {
 
 fn walk(folder: &Path, visit: &mut dyn FnMut(&Path)) {
     let Ok(entries) = fs::read_dir(folder) else { return };
-    for entry in entries.filter_map(Result::ok).filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+    for entry in
+        entries.filter_map(Result::ok).filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+    {
         visit(&entry.path());
         walk(&entry.path(), visit);
     }
@@ -123,7 +136,13 @@ fn record(root: &Path, path: &Path, into: &mut BTreeMap<PathBuf, String>) {
     };
     let line = format!(
         "{:o} {}:{} links {} blocks {} changed {}.{} {content}",
-        metadata.mode(), metadata.uid(), metadata.gid(), metadata.nlink(), metadata.blocks(), metadata.ctime(), metadata.ctime_nsec()
+        metadata.mode(),
+        metadata.uid(),
+        metadata.gid(),
+        metadata.nlink(),
+        metadata.blocks(),
+        metadata.ctime(),
+        metadata.ctime_nsec()
     );
     into.insert(path.strip_prefix(root).unwrap_or(path).to_owned(), line);
     if metadata.is_dir() {

@@ -7,6 +7,7 @@
 pub mod attack;
 pub mod attempt;
 pub mod audit;
+pub mod faults;
 pub mod helper;
 pub mod identity;
 pub mod lab;
@@ -14,6 +15,8 @@ pub mod leftovers;
 pub mod listener;
 pub mod outcome;
 pub mod outside;
+pub mod race;
+pub mod repository;
 pub mod session;
 pub mod terminal;
 

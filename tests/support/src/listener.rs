@@ -59,12 +59,14 @@ impl Listener {
     pub fn tcp(address: &str) -> Self {
         let listener = TcpListener::bind((address, 0)).expect("bind TCP");
         let port = listener.local_addr().expect("address").port();
-        Self::counting(port, move || listener.accept().is_ok_and(|(mut peer, _)| {
-            // Whether or not it says something: a connection is a connection.
-            let _ = peer.set_read_timeout(Some(Duration::from_millis(50)));
-            let _ = peer.read(&mut [0; 16]);
-            true
-        }))
+        Self::counting(port, move || {
+            listener.accept().is_ok_and(|(mut peer, _)| {
+                // Whether or not it says something: a connection is a connection.
+                let _ = peer.set_read_timeout(Some(Duration::from_millis(50)));
+                let _ = peer.read(&mut [0; 16]);
+                true
+            })
+        })
     }
 
     /// On a free UDP port of this address.

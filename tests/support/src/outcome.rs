@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -68,8 +68,8 @@ impl Outcome {
 pub struct Child {
     process: std::process::Child,
     started: Instant,
-    stdout: Arc<Mutex<Vec<u8>>>,
-    stderr: Arc<Mutex<Vec<u8>>>,
+    stdout: Arc<Output>,
+    stderr: Arc<Output>,
     readers: Vec<JoinHandle<()>>,
     state: std::path::PathBuf,
     runs_before: usize,
@@ -86,7 +86,7 @@ impl Child {
     pub fn start_with(lab: &Lab, mut command: Command) -> Self {
         let runs_before = lab.runs().len();
         let mut process = command.spawn().unwrap_or_else(|e| panic!("start {command:?}: {e}"));
-        let (stdout, stderr) = (Arc::default(), Arc::default());
+        let (stdout, stderr) = (Arc::<Output>::default(), Arc::<Output>::default());
         let mut readers = Vec::new();
         if let Some(stream) = process.stdout.take() {
             readers.push(collect(stream, Arc::clone(&stdout)));
@@ -115,19 +115,29 @@ impl Child {
 
     /// What it wrote so far.
     pub fn out(&self) -> String {
-        String::from_utf8_lossy(&self.stdout.lock().expect("lock")).into_owned()
+        String::from_utf8_lossy(&self.stdout.so_far()).into_owned()
     }
 
     /// What it said so far.
     pub fn err(&self) -> String {
-        String::from_utf8_lossy(&self.stderr.lock().expect("lock")).into_owned()
+        String::from_utf8_lossy(&self.stderr.so_far()).into_owned()
+    }
+
+    /// The next whole line of its output after `seen` bytes; nothing when none came in time, or its output has ended.
+    pub(crate) fn line_after(&self, seen: usize, patience: Duration) -> Option<String> {
+        self.stdout.line_after(seen, patience)
     }
 
     /// Waits until standard output contains a text.
     #[track_caller]
     pub fn wait_for(&self, text: &str) {
         let found = within(PATIENCE / 2, || self.out().contains(text));
-        assert!(found, "no `{text}` on standard output\n--- stdout\n{}\n--- stderr\n{}", self.out(), self.err());
+        assert!(
+            found,
+            "no `{text}` on standard output\n--- stdout\n{}\n--- stderr\n{}",
+            self.out(),
+            self.err()
+        );
     }
 
     /// Sends it a signal.
@@ -153,23 +163,64 @@ impl Child {
         let done = within(Duration::from_secs(5), || self.readers.iter().all(JoinHandle::is_finished));
         let outcome = Outcome {
             status,
-            stdout: self.stdout.lock().expect("lock").clone(),
+            stdout: self.stdout.so_far(),
             stderr: self.err(),
             took,
-            events: audit::runs(&self.state).get(self.runs_before..).and_then(<[_]>::last).map(|run| audit::events(run)).unwrap_or_default(),
+            events: audit::runs(&self.state)
+                .get(self.runs_before..)
+                .and_then(<[_]>::last)
+                .map(|run| audit::events(run))
+                .unwrap_or_default(),
         };
-        assert!(ended, "it did not end within {PATIENCE:?}\n--- stdout\n{}\n--- stderr\n{}", outcome.out(), outcome.stderr);
+        assert!(
+            ended,
+            "it did not end within {PATIENCE:?}\n--- stdout\n{}\n--- stderr\n{}",
+            outcome.out(),
+            outcome.stderr
+        );
         assert!(done, "somebody still holds its standard output after its end");
         outcome
     }
 }
 
-fn collect(mut stream: impl Read + Send + 'static, into: Arc<Mutex<Vec<u8>>>) -> JoinHandle<()> {
+/// What came out of a stream so far.
+#[derive(Default)]
+struct Output {
+    state: Mutex<(Vec<u8>, bool)>,
+    changed: Condvar,
+}
+
+impl Output {
+    fn so_far(&self) -> Vec<u8> {
+        self.state.lock().expect("lock").0.clone()
+    }
+
+    fn line_after(&self, seen: usize, patience: Duration) -> Option<String> {
+        let end = Instant::now() + patience;
+        let mut state = self.state.lock().expect("lock");
+        loop {
+            let rest = state.0.get(seen..).unwrap_or_default();
+            if let Some(length) = rest.iter().position(|byte| *byte == b'\n') {
+                return Some(String::from_utf8_lossy(&rest[..length]).into_owned());
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if state.1 || left.is_zero() {
+                return None;
+            }
+            state = self.changed.wait_timeout(state, left).expect("lock").0;
+        }
+    }
+}
+
+fn collect(mut stream: impl Read + Send + 'static, into: Arc<Output>) -> JoinHandle<()> {
     std::thread::spawn(move || {
         let mut buffer = [0_u8; 65536];
         while let Ok(n @ 1..) = stream.read(&mut buffer) {
-            into.lock().expect("lock").extend_from_slice(&buffer[..n]);
+            into.state.lock().expect("lock").0.extend_from_slice(&buffer[..n]);
+            into.changed.notify_all();
         }
+        into.state.lock().expect("lock").1 = true;
+        into.changed.notify_all();
     })
 }
 

@@ -12,14 +12,27 @@ pub fn all() -> Vec<u32> {
 
 /// A process and everything that descends from it, parents first.
 pub fn tree(root: u32) -> Vec<u32> {
-    let parents: BTreeMap<u32, u32> = all().into_iter().filter_map(|pid| Some((pid, parent(pid)?))).collect();
     let mut found = vec![root];
     let mut next = 0;
     while let Some(&above) = found.get(next) {
-        found.extend(parents.iter().filter(|(_, parent)| **parent == above).map(|(pid, _)| *pid));
+        found.extend(children(above));
         next += 1;
     }
     found
+}
+
+/// The children of all threads of a process.
+fn children(pid: u32) -> Vec<u32> {
+    let own = format!("/proc/{}/task/{0}/children", std::process::id());
+    if fs::metadata(own).is_err() {
+        // A kernel without CONFIG_PROC_CHILDREN: ask everyone for their parent.
+        return all().into_iter().filter(|other| parent(*other) == Some(pid)).collect();
+    }
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().filter_map(Result::ok);
+    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    lists
+        .flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<u32>>())
+        .collect()
 }
 
 fn parent(pid: u32) -> Option<u32> {
@@ -29,12 +42,21 @@ fn parent(pid: u32) -> Option<u32> {
 /// `/proc/PID/status` by field.
 pub fn status(pid: u32) -> BTreeMap<String, String> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    text.lines().filter_map(|line| line.split_once(':')).map(|(k, v)| (k.to_owned(), v.trim().to_owned())).collect()
+    text.lines()
+        .filter_map(|line| line.split_once(':'))
+        .map(|(k, v)| (k.to_owned(), v.trim().to_owned()))
+        .collect()
 }
 
 /// The process ids that a process has, one per namespace, outermost first.
 pub fn pids_in_namespaces(pid: u32) -> Vec<u32> {
-    status(pid).get("NSpid").map(String::as_str).unwrap_or_default().split_whitespace().filter_map(|n| n.parse().ok()).collect()
+    status(pid)
+        .get("NSpid")
+        .map(String::as_str)
+        .unwrap_or_default()
+        .split_whitespace()
+        .filter_map(|n| n.parse().ok())
+        .collect()
 }
 
 /// What a process has at a moment.
@@ -63,13 +85,19 @@ impl Holding {
     pub fn of(pid: u32) -> Self {
         let text = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
         Self {
-            descriptors: links(&format!("/proc/{pid}/fd")).into_iter().filter_map(|(k, v)| Some((k.parse().ok()?, v))).collect(),
+            descriptors: links(&format!("/proc/{pid}/fd"))
+                .into_iter()
+                .filter_map(|(k, v)| Some((k.parse().ok()?, v)))
+                .collect(),
             namespaces: links(&format!("/proc/{pid}/ns")),
             mounts: text("mountinfo"),
             status: status(pid),
             personality: text("personality"),
             limits: text("limits"),
-            places: (fs::read_link(format!("/proc/{pid}/root")).ok(), fs::read_link(format!("/proc/{pid}/cwd")).ok()),
+            places: (
+                fs::read_link(format!("/proc/{pid}/root")).ok(),
+                fs::read_link(format!("/proc/{pid}/cwd")).ok(),
+            ),
             nice: nice(pid),
         }
     }

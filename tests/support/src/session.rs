@@ -2,10 +2,9 @@
 //! gained until the test has looked.
 
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use crate::lab::Lab;
-use crate::outcome::{Child, Outcome};
+use crate::outcome::{Child, Outcome, PATIENCE};
 use crate::outside::{self, Holding};
 
 /// What the kernel answered to an attempt.
@@ -26,6 +25,15 @@ pub enum Answer {
 }
 
 impl Answer {
+    /// The value; anything else is a failed test.
+    #[track_caller]
+    pub fn value(&self) -> i64 {
+        match self {
+            Self::Value(value) => *value,
+            other => panic!("not a value: {other:?}"),
+        }
+    }
+
     /// Whether something refused the call before the kernel looked at its arguments: EPERM, EACCES, ENOSYS, or death by
     /// a system call filter (SIGSYS).
     pub fn is_refusal(&self) -> bool {
@@ -68,10 +76,15 @@ impl Session {
     /// Starts one: the command must lead to `attack serve` on its standard streams.
     #[track_caller]
     pub fn start(lab: &Lab, command: Command) -> Self {
-        let mut session = Self { child: Child::start(lab, command), seen: 0, server: 0, at_start: Holding::default() };
+        let mut session =
+            Self { child: Child::start(lab, command), seen: 0, server: 0, at_start: Holding::default() };
         let line = session.line();
-        let inside: u32 = line.strip_prefix("ready ").and_then(|n| n.parse().ok()).unwrap_or_else(|| panic!("not ready: {line}"));
-        session.server = session.find(inside, None).expect("the attacker among the descendants of the command");
+        let inside: u32 = line
+            .strip_prefix("ready ")
+            .and_then(|n| n.parse().ok())
+            .unwrap_or_else(|| panic!("not ready: {line}"));
+        session.server =
+            session.find(inside, None).expect("the attacker among the descendants of the command");
         session.at_start = Holding::of(session.server);
         session
     }
@@ -90,27 +103,24 @@ impl Session {
     fn find(&self, inside: u32, parent: Option<u32>) -> Option<u32> {
         outside::tree(parent.unwrap_or(self.child.pid())).into_iter().rev().find(|pid| {
             outside::pids_in_namespaces(*pid).last() == Some(&inside)
-                && std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| parent.is_some() || comm.trim() == "attack")
+                && std::fs::read_to_string(format!("/proc/{pid}/comm"))
+                    .is_ok_and(|comm| parent.is_some() || comm.trim() == "attack")
         })
     }
 
     #[track_caller]
     fn line(&mut self) -> String {
-        let end = Instant::now() + Duration::from_secs(20);
-        loop {
-            let text = self.child.out();
-            if let Some((line, _)) = text.get(self.seen..).and_then(|rest| rest.split_once('\n')) {
+        match self.child.line_after(self.seen, PATIENCE / 2) {
+            Some(line) => {
                 self.seen += line.len() + 1;
-                return line.to_owned();
+                line
             }
-            let ended = self.child.has_ended();
-            assert!(
-                Instant::now() < end && !ended,
-                "the attacker {}: \n--- stdout\n{text}\n--- stderr\n{}",
-                if ended { "has ended" } else { "does not answer" },
+            None => panic!(
+                "the attacker {}:\n--- stdout\n{}\n--- stderr\n{}",
+                if self.child.has_ended() { "has ended" } else { "does not answer" },
+                self.child.out(),
                 self.child.err()
-            );
-            std::thread::sleep(Duration::from_micros(300));
+            ),
         }
     }
 
@@ -198,5 +208,9 @@ pub(crate) fn unhex(text: &str) -> Vec<u8> {
 /// Writes bytes as one word of a line of the attacker.
 pub fn word(bytes: impl AsRef<[u8]>) -> String {
     let plain = |b: u8| b.is_ascii_graphic() && b != b'%';
-    bytes.as_ref().iter().map(|b| if plain(*b) { char::from(*b).to_string() } else { format!("%{b:02x}") }).collect()
+    bytes
+        .as_ref()
+        .iter()
+        .map(|b| if plain(*b) { char::from(*b).to_string() } else { format!("%{b:02x}") })
+        .collect()
 }

@@ -1,6 +1,7 @@
 //! A pseudo-terminal on which a command runs, as under a shell or a terminal emulator.
 
 use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,13 +38,18 @@ impl Terminal {
     }
 
     fn start(lab: &Lab, tool: &str, program: &Path, words: &[&str]) -> Self {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a pseudo-terminal");
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)
+            .expect("a pseudo-terminal");
         grantpt(&master).and_then(|()| unlockpt(&master)).expect("unlock the pseudo-terminal");
-        let slave = PathBuf::from(ptsname(&master, Vec::new()).expect("its name").into_string().expect("an ASCII name"));
+        let slave = PathBuf::from(
+            ptsname(&master, Vec::new()).expect("its name").into_string().expect("an ASCII name"),
+        );
         std::os::unix::fs::chown(&slave, Some(lab.who.uid), Some(lab.who.gid)).expect("chown the terminal");
         tcsetwinsize(&master, size(24, 80)).expect("window size");
         let mut command = lab.command(lab.attacker(lab.path("attack")));
         command.arg(tool).arg(&slave).arg(program).args(words).env("TERM", "xterm");
+        // The leader of a process group could not begin a session.
+        command.process_group(rustix::process::getpgrp().as_raw_nonzero().get());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let child = Child::start_with(lab, command);
         let master = std::fs::File::from(master);
@@ -56,7 +62,8 @@ impl Terminal {
             while !stop.load(Ordering::SeqCst) {
                 let mut ready = [PollFd::new(&screen, PollFlags::IN)];
                 let patience = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
-                if rustix::event::poll(&mut ready, Some(&patience)).is_err() || ready[0].revents().is_empty() {
+                if rustix::event::poll(&mut ready, Some(&patience)).is_err() || ready[0].revents().is_empty()
+                {
                     continue;
                 }
                 match screen.read(&mut buffer) {

@@ -1,0 +1,208 @@
+//! Every example behaves as the comments in its Agentfile say. Each is run in a copy of its folder, by the command line that
+//! it names, as root and as an ordinary user.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use agentrc_test_support::leftovers::snapshot;
+use agentrc_test_support::{Lab, Outcome, Terminal, as_each};
+
+const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
+
+/// Copies an example into the lab, for the lab's identity.
+fn example(lab: &Lab, name: &str) -> PathBuf {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name);
+    let to = lab.project(name);
+    lab.copy(&from, &to);
+    to
+}
+
+fn run(lab: &Lab, folder: &Path) -> Outcome {
+    lab.finish_command(lab.agentrc(["run".as_ref(), folder.as_os_str()]))
+}
+
+#[track_caller]
+fn says(lab: &Lab, outcome: &Outcome, lines: &[&str]) {
+    for line in lines {
+        assert!(
+            outcome.out().contains(line),
+            "as {}: `{line}` is not in\n{}\n{}",
+            lab.who.name,
+            outcome.out(),
+            outcome.stderr
+        );
+    }
+    assert!(!outcome.out().contains("allowed:"), "as {}: {}", lab.who.name, outcome.out());
+}
+
+#[test]
+fn hello() {
+    as_each(AGENTRC, |lab| {
+        let outcome = run(lab, &example(lab, "hello"));
+        outcome.expect_code(0);
+        says(
+            lab,
+            &outcome,
+            &[
+                "hello from ",
+                "in /agentrc/src",
+                "files beside me: hello.sh\n",
+                "denied: cat /etc/shadow\n",
+                "denied: touch /usr/bin/planted\n",
+                "denied: sh -c : > /agentrc/src/hello.sh\n",
+            ],
+        );
+    });
+}
+
+#[test]
+fn python_agent() {
+    as_each(AGENTRC, |lab| {
+        let folder = example(lab, "python-agent");
+        let outcome = run(lab, &folder);
+        outcome.expect_code(0);
+        let log = "count the words of this line: 6 words\nleave a mark: denied (Read-only file system)\ncall home: denied (Network is unreachable)\n";
+        assert_eq!(outcome.out(), log, "as {}: {}", lab.who.name, outcome.stderr);
+        assert_eq!(fs::read_to_string(folder.join("notes/log.txt")).expect("the log"), log);
+    });
+}
+
+#[test]
+fn code_review() {
+    as_each(AGENTRC, |lab| {
+        let folder = example(lab, "code-review");
+        let git = |words: &[&str]| {
+            let mut command = lab.command("git");
+            command.arg("-C").arg(folder.join("repository")).args(words);
+            lab.finish_command(command)
+        };
+        git(&["init", "-q"]).expect_code(0);
+        let names = |part: &str| {
+            snapshot(&folder.join("repository"))
+                .into_keys()
+                .filter(|path| path.starts_with(part))
+                .collect::<Vec<_>>()
+        };
+        let (hooks, config) =
+            (names(".git/hooks"), fs::read(folder.join("repository/.git/config")).expect("config"));
+        let outcome = run(lab, &folder);
+        outcome.expect_code(0);
+        says(
+            lab,
+            &outcome,
+            &[
+                "src/divide.c:2:    // TODO: check for zero",
+                "committed: Check for zero\n",
+                "denied: echo",
+                "denied: git config",
+                "denied: mv .git",
+            ],
+        );
+        assert_eq!(outcome.out().matches("denied:").count(), 4, "{}", outcome.out());
+        assert_eq!(hooks, names(".git/hooks"), "as {}: a hook was planted", lab.who.name);
+        assert_eq!(config, fs::read(folder.join("repository/.git/config")).expect("config"));
+        assert!(!folder.join("repository/.envrc").exists(), "as {}: .envrc", lab.who.name);
+        assert!(git(&["log", "--format=%s"]).out().contains("Check for zero"), "the commit is on the host");
+    });
+}
+
+#[test]
+fn build_c() {
+    as_each(AGENTRC, |lab| {
+        let folder = example(lab, "build-c");
+        let before = snapshot(&folder);
+        let outcome = run(lab, &folder);
+        outcome.expect_code(0);
+        says(lab, &outcome, &["6 * 7 = 42\n"]);
+        assert_eq!(before, snapshot(&folder), "as {}: something was built on the host", lab.who.name);
+    });
+}
+
+#[test]
+fn copy_review() {
+    as_each(AGENTRC, |lab| {
+        let folder = example(lab, "copy-review");
+        let before = snapshot(&folder);
+        let outcome = run(lab, &folder);
+        outcome.expect_code(0);
+        assert_eq!(outcome.out(), "about.html\nindex.html\n", "as {}: {}", lab.who.name, outcome.stderr);
+        assert_eq!(before, snapshot(&folder), "as {}: the host was touched before `apply`", lab.who.name);
+        let diff = lab.finish_command(lab.agentrc(["diff", "latest"]));
+        for word in ["index.html", "draft.html", "about.html", "open"] {
+            assert!(
+                diff.out().contains(word),
+                "as {}: `{word}` in {}\n{}",
+                lab.who.name,
+                diff.out(),
+                diff.stderr
+            );
+        }
+        lab.finish_command(lab.agentrc(["apply", "latest", "--yes"])).expect_code(0);
+        assert_eq!(fs::read_to_string(folder.join("site/index.html")).expect("index"), "<p>open</p>\n");
+        assert!(folder.join("site/about.html").exists() && !folder.join("site/draft.html").exists());
+    });
+}
+
+#[test]
+fn shell() {
+    as_each(AGENTRC, |lab| {
+        let folder = example(lab, "shell");
+        let mut terminal = Terminal::run(lab, &lab.binary(), &["run", folder.to_str().expect("text")]);
+        terminal.wait_for("$ ");
+        terminal.type_in("pwd; ls -A ~ | wc -l; echo kept > x; cat x\n");
+        terminal.wait_for("kept\r\n");
+        // Job control: stop a job, see it, continue it.
+        terminal.type_in("sleep 60\n");
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        terminal.type_in("\u{1a}");
+        terminal.wait_for("Stopped");
+        terminal.type_in("kill %1; wait; echo gone\n");
+        terminal.wait_for("gone\r\n");
+        terminal.type_in("exit 5\n");
+        let (outcome, screen) = terminal.finish();
+        outcome.expect_code(5);
+        assert!(screen.contains("/work\r\n0\r\n"), "as {}: {screen}", lab.who.name);
+        assert!(!screen.contains("no job control"), "as {}: {screen}", lab.who.name);
+    });
+}
+
+#[test]
+fn refused() {
+    as_each(AGENTRC, |lab| {
+        let folder = example(lab, "refused");
+        let outcome = run(lab, &folder);
+        outcome.expect_code(125);
+        assert_eq!(outcome.out(), "");
+        let text = fs::read_to_string(folder.join("Agentfile")).expect("Agentfile");
+        for word in ["URL", "TOOL", "LIMIT"] {
+            let line = text.lines().position(|line| line.starts_with(word)).expect("the line") + 1;
+            assert!(
+                outcome.stderr.contains(&format!("Agentfile:{line}:")),
+                "as {}: line {line} is not named: {}",
+                lab.who.name,
+                outcome.stderr
+            );
+        }
+    });
+}
+
+#[test]
+fn every_example_has_a_test_and_says_what_happens() {
+    let here = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/examples.rs"))
+        .expect("this file");
+    let folders =
+        fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples")).expect("examples");
+    let mut count = 0;
+    for folder in folders.map(|entry| entry.expect("an entry").path()).filter(|path| path.is_dir()) {
+        let name = folder.file_name().expect("a name").to_string_lossy().into_owned();
+        let text = fs::read_to_string(folder.join("Agentfile")).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert!(here.contains(&format!("fn {}()", name.replace('-', "_"))), "{name} has no test");
+        assert!(
+            text.contains(&format!("agentrc run examples/{name}"))
+                && (text.contains("xit code") || text.contains("returns 125")),
+            "{name} does not say what happens"
+        );
+        count += 1;
+    }
+    assert!(count >= 6);
+}
