@@ -24,12 +24,9 @@ fn what_is_outside_the_folder_is_refused_without_consent() {
     as_each(AGENTRC, |lab| {
         lab.file(lab.path("home/notes/secret"), &lab.secret);
         lab.file(lab.path("shared/secret"), &lab.secret);
-        for source in [
-            lab.outside("").display().to_string(),
-            "~/notes".into(),
-            "../shared".into(),
-            "/etc".into(),
-        ] {
+        for source in
+            [lab.outside("").display().to_string(), "~/notes".into(), "../shared".into(), "/etc".into()]
+        {
             lab.script(lab.project("go.sh"), "cat /out/*; exit 0\n");
             for mode in ["ro", "rw", "copy"] {
                 let outcome =
