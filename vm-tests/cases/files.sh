@@ -10,7 +10,7 @@ cat /work/copied/file
 (echo changed >/work/ro/file) 2>/dev/null && echo "wrote to ro"
 (echo changed >/work/rw/.git/hooks/post-commit) 2>/dev/null && echo "planted a hook"
 (echo changed >/work/rw/.envrc) 2>/dev/null && echo "planted an .envrc"
-cat /home/case.*/secret 2>/dev/null && echo "read a secret"
+cat /home/case.*/project/secret 2>/dev/null && echo "read a secret"
 cat /proc/1/root/etc/shadow 2>/dev/null && echo "read shadow"
 exit 0
 END
@@ -26,5 +26,5 @@ check "a copy is not written through" grep -qx original copied/file
 check "what was removed in a copy is still there" test -e copied/gone/old
 check "no hook was planted" test ! -e rw/.git/hooks/post-commit
 check "no .envrc was planted" test ! -s rw/.envrc
-exits 1 "the changes to the copy can be seen" as_caller agentrc diff
+exits 1 "the changes to the copy can be seen" as_caller agentrc diff "$(newest_run)"
 says 'copied/file|/work/copied/file' "and name the file"

@@ -42,15 +42,16 @@ as_caller() {
   (
     cd "$WORK" && echo "$BASHPID" >"/sys/fs/cgroup/$group/cgroup.procs" &&
       exec setpriv --reuid "$id" --regid "$id" --clear-groups env -i PATH=/usr/bin:/usr/sbin HOME="$home" \
-        XDG_STATE_HOME="$WORK/state" XDG_CONFIG_HOME="$WORK/config" XDG_RUNTIME_DIR="/run/user/$id" "$@"
+        XDG_STATE_HOME="$BASE/state" XDG_CONFIG_HOME="$BASE/config" XDG_RUNTIME_DIR="/run/user/$id" "$@"
   )
 }
 
 # agentfile LINE…: writes $WORK/Agentfile.
 agentfile() { printf '%s\n' "$@" >"$WORK/Agentfile"; chown -R "$OWNER:$OWNER" "$WORK"; }
 
-# audit_log: the audit log of the newest run of this case (root's state is the machine's, /var/lib/agentrc).
-audit_log() { ls -t "$WORK"/state/agentrc/runs/*/audit.jsonl /var/lib/agentrc/runs/*/audit.jsonl 2>/dev/null | head -n1; }
+# audit_log: the audit log of the newest run of this case. newest_run: its name.
+audit_log() { ls -t "$BASE"/state/agentrc/runs/*/audit.jsonl 2>/dev/null | head -n1; }
+newest_run() { basename "$(dirname "$(audit_log)")"; }
 
 # logged PATTERN WHAT: some event of the audit log matches.
 logged() {
@@ -72,9 +73,12 @@ tests_pass() {
 
 case $AS in root) OWNER=0 ;; user | session) OWNER=1000 ;; *) echo "nobody is called $AS"; exit 99 ;; esac
 mkdir -p /run/user/0
-WORK=$(mktemp -d /home/case.XXXXXX)
-chown $OWNER:$OWNER "$WORK"
-rm -rf /var/lib/agentrc
+# The Agentfile's folder, $WORK, is beside the state folder, which no bind may show.
+BASE=$(mktemp -d /home/case.XXXXXX)
+WORK=$BASE/project
+mkdir "$WORK"
+chmod 755 "$BASE"
+chown -R $OWNER:$OWNER "$BASE"
 cd "$WORK" || exit 99
 
 # shellcheck source=/dev/null

@@ -1,6 +1,10 @@
 //! Canonical form and digest of a plan: what a person consents to. Object keys are sorted, there is no white space, and
 //! numbers are integers, so the same plan is the same bytes on every machine.
 
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
 use super::Plan;
 
 /// The plan as canonical JSON.
@@ -8,8 +12,38 @@ use super::Plan;
 /// # Errors
 /// Never for a plan that came from the compiler; serialisation is fallible in general.
 pub fn canonical(plan: &Plan) -> Result<String, serde_json::Error> {
-    // `serde_json::Value` keeps its objects in a sorted map.
-    serde_json::to_string(&serde_json::to_value(plan)?)
+    let mut text = String::new();
+    write(&serde_json::to_value(plan)?, &mut text)?;
+    Ok(text)
+}
+
+/// Sorts for itself: whether `serde_json` keeps objects sorted depends on features that any other crate may turn on.
+fn write(value: &Value, text: &mut String) -> Result<(), serde_json::Error> {
+    match value {
+        Value::Object(members) => {
+            let sorted: BTreeMap<_, _> = members.iter().collect();
+            let mut separator = '{';
+            for (name, member) in &sorted {
+                text.push(std::mem::replace(&mut separator, ','));
+                text.push_str(&serde_json::to_string(name)?);
+                text.push(':');
+                write(member, text)?;
+            }
+            text.push_str(if sorted.is_empty() { "{}" } else { "}" });
+        }
+        Value::Array(items) => {
+            let mut separator = '[';
+            for item in items {
+                text.push(std::mem::replace(&mut separator, ','));
+                write(item, text)?;
+            }
+            text.push_str(if items.is_empty() { "[]" } else { "]" });
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            text.push_str(&serde_json::to_string(value)?);
+        }
+    }
+    Ok(())
 }
 
 /// SHA-256 (hex) of [`canonical`].

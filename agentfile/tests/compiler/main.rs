@@ -3,6 +3,14 @@
 #[cfg(test)]
 mod errors;
 #[cfg(test)]
+mod plans;
+#[cfg(test)]
 mod policies;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod schema;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
+mod views;

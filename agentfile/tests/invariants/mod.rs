@@ -1,9 +1,32 @@
 //! What holds for every file, hostile ones too: no stage panics, places are places, nothing drives a terminal, the
 //! formatter changes nothing that counts. The property tests and the fuzzer (`fuzz/`) both state it by calling [`holds`].
 
+use agentfile::compile::{Validate, compile};
 use agentfile::diag::{Diagnostic, Severity};
 use agentfile::span::Span;
-use agentfile::{fix, fmt, lex, parse, render};
+use agentfile::{Kind, Package, fix, fmt, lex, parse, render};
+
+/// A folder in which every name is a file, or a folder when it has no dot.
+struct Folder;
+
+impl Package for Folder {
+    fn kind(&self, path: &str) -> Kind {
+        match path.rsplit('/').next().unwrap_or_default() {
+            "gone" => Kind::Missing,
+            name if name.contains('.') => Kind::File,
+            _ => Kind::Directory,
+        }
+    }
+    fn read(&self, path: &str) -> std::io::Result<Vec<u8>> {
+        if path.ends_with(".json") {
+            return Ok(br#"{ "definitions": { "Note": { "type": "object" } } }"#.to_vec());
+        }
+        Ok(b"text".to_vec())
+    }
+    fn folder_name(&self) -> &'static str {
+        "folder"
+    }
+}
 
 /// What a text says: its tree and warnings, without the places.
 fn meaning(source: &[u8]) -> String {
@@ -55,4 +78,27 @@ pub(crate) fn holds(source: &[u8]) {
             assert!(once.is_empty() || once.ends_with('\n'));
         }
     }
+    compiles(source, &text, &findings);
+}
+
+/// The rest of the compiler: a plan or an error, the same each time, findings at their places, and all of the parser's.
+fn compiles(source: &[u8], text: &str, parsed: &[Diagnostic]) {
+    let compiled = compile("Agentfile", source, &Folder, Validate::WhenWritten);
+    let refused = compiled.diagnostics.iter().any(|finding| finding.severity == Severity::Error);
+    assert_eq!(compiled.plan.is_none(), refused, "{source:?}");
+    assert!(parsed.iter().all(|finding| compiled.diagnostics.contains(finding)), "{source:?}");
+    assert!(compiled.diagnostics.iter().all(|finding| finding.code != "E099"), "{:?}", compiled.diagnostics);
+    for span in spans(&compiled.diagnostics) {
+        assert!(
+            text.get(span.start..span.end).is_some(),
+            "{span:?} of {source:?}: {:?}",
+            compiled.diagnostics
+        );
+    }
+    let again = compile("Agentfile", source, &Folder, Validate::WhenWritten);
+    assert_eq!(compiled.diagnostics, again.diagnostics);
+    assert_eq!(format!("{:?}", compiled.plan), format!("{:?}", again.plan));
+    let _ = render::text("Agentfile", source, &compiled.diagnostics, true);
+    let fixed = fix::apply(source, &compiled.diagnostics);
+    let _ = compile("Agentfile", &fixed, &Folder, Validate::WhenWritten);
 }

@@ -216,7 +216,7 @@ pub struct AuditList {
 /// A run.
 #[derive(Debug, Args)]
 pub struct RunName {
-    /// Name of the run, an unambiguous beginning of it, or `latest`
+    /// Name of the run, an unambiguous beginning of it, or `latest` (also `last`)
     #[arg(value_name = "RUN")]
     pub name: String,
 }
@@ -237,6 +237,9 @@ pub struct Discard {
     /// Which run.
     #[command(flatten)]
     pub run: RunName,
+    /// Do not ask, on a terminal
+    #[arg(long, short)]
+    pub yes: bool,
 }
 
 /// `agentrc diff`
@@ -271,6 +274,9 @@ pub struct Apply {
     /// Leave out what cannot be applied, instead of applying nothing
     #[arg(long)]
     pub skip: bool,
+    /// Do not ask, on a terminal
+    #[arg(long, short)]
+    pub yes: bool,
 }
 
 /// `agentrc audit`

@@ -1,6 +1,15 @@
-//! Errors of the host's store, as refusals: they end in `help:` lines, which become the way out.
+//! The host's store, as the commands use it: names of runs, and its errors, which end in a `help:` line that becomes the way
+//! out.
 
 use crate::refusal::Refusal;
+
+/// The run that somebody means: `latest`, `last`, a name, or the beginning of one.
+///
+/// # Errors
+/// There is none, or there are several.
+pub fn run_named(state: &agentrc_host::StateDir, asked: &str) -> Result<String, agentrc_host::Error> {
+    state.resolve_run(if asked == "last" { "latest" } else { asked })
+}
 
 /// Any error whose text may end in a `help:` line.
 #[must_use]

@@ -71,6 +71,10 @@ fn strip(value: &mut serde_json::Value) {
     match value {
         serde_json::Value::Object(map) => {
             map.remove("origin");
+            // A policy without a name of its own is named after its line: `bind@7`.
+            if map.get("id").and_then(|id| id.as_str()).is_some_and(|id| id.contains('@')) {
+                map.remove("id");
+            }
             map.values_mut().for_each(strip);
         }
         serde_json::Value::Array(items) => items.iter_mut().for_each(strip),

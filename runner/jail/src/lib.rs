@@ -32,7 +32,9 @@ mod prove;
 mod pty;
 mod refusal;
 mod resolve;
+mod sockets;
 mod step;
+mod streams;
 mod supervise;
 mod sys;
 

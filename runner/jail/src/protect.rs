@@ -7,14 +7,16 @@
 //! needs is not removed under it.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use agentfile::plan::{Origin, Protected};
-use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
 use crate::refusal::Refusal;
+use crate::resolve::identity;
 use crate::step::{Step, run};
 
 const FILE_MODE: u32 = 0o1444;
@@ -33,10 +35,9 @@ pub(crate) struct Hold {
 pub(crate) fn holds(
     source: &Path,
     protected: &[Protected],
-    placeholders: Option<&mut Placeholders>,
+    mut placeholders: Option<&mut Placeholders>,
 ) -> Result<BTreeMap<PathBuf, Hold>, Refusal> {
     let mut holds: BTreeMap<PathBuf, Hold> = BTreeMap::new();
-    let mut placeholders = placeholders;
     for entry in protected {
         let mut relative = PathBuf::new();
         let mut components = Path::new(&entry.path).components().peekable();
@@ -44,43 +45,11 @@ pub(crate) fn holds(
             relative.push(component);
             let last = components.peek().is_none();
             let path = source.join(&relative);
-            let refuse = |errno| {
-                Refusal::kernel(Step::Placeholder, &path.display().to_string(), errno).at(&entry.origin)
-            };
-            let read_only = match kind(&path).map_err(refuse)? {
-                None => {
-                    // A private copy needs no placeholder: what is made there reaches the host only through `apply`,
-                    // which never writes a protected path.
-                    let Some(placeholders) = placeholders.as_deref_mut() else { break };
-                    let directory = entry.directory || !last;
-                    run(Step::Placeholder, 0, || placeholders.make(&path, directory))
-                        .map_err(|failure| refuse(failure.errno))?;
-                    true
-                }
-                Some(FileType::Symlink) => {
-                    return Err(Refusal::new(
-                        Step::Placeholder,
-                        format!(
-                            "`{}` is a protected path and a symbolic link, which cannot be held",
-                            path.display()
-                        ),
-                    )
-                    .at(&entry.origin)
-                    .help("bind the folder `copy` or `ro`, or put the file itself in place of the link"));
-                }
-                Some(FileType::Directory) => {
-                    if let Some(placeholders) = placeholders.as_deref_mut() {
-                        placeholders.adopt(&path).map_err(refuse)? || last
-                    } else {
-                        last
-                    }
-                }
-                Some(_) => {
-                    if let Some(placeholders) = placeholders.as_deref_mut() {
-                        placeholders.adopt(&path).map_err(refuse)?;
-                    }
-                    true
-                }
+            let held = hold(source, &relative, last, entry, placeholders.as_deref_mut());
+            let read_only = match held.map_err(|refused| refused.into_refusal(&path, entry))? {
+                Held::Nothing => break,
+                Held::Pinned => false,
+                Held::ReadOnly => true,
             };
             let hold = holds
                 .entry(relative.clone())
@@ -94,58 +63,203 @@ pub(crate) fn holds(
     Ok(holds)
 }
 
-fn kind(path: &Path) -> Result<Option<FileType>, Errno> {
-    match rustix::fs::lstat(path) {
-        Ok(stat) => Ok(Some(FileType::from_raw_mode(stat.st_mode))),
-        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
-        Err(errno) => Err(errno),
+/// How one component of a protected path is held.
+enum Held {
+    /// It does not exist, and need not: a private copy reaches the host only through `apply`, which never writes it.
+    Nothing,
+    /// A folder above the path.
+    Pinned,
+    /// The path itself, or what stands in the way of it.
+    ReadOnly,
+}
+
+enum Refused {
+    Kernel(Errno),
+    Link,
+    HardLinks,
+}
+
+impl From<Errno> for Refused {
+    fn from(errno: Errno) -> Self {
+        Self::Kernel(errno)
+    }
+}
+
+impl Refused {
+    fn into_refusal(self, path: &Path, entry: &Protected) -> Refusal {
+        let shown = path.display();
+        let refusal = match self {
+            Self::Kernel(errno) => Refusal::kernel(Step::Placeholder, &shown.to_string(), errno),
+            Self::Link => {
+                let reason =
+                    format!("`{shown}` is a protected path and a symbolic link, which cannot be held");
+                Refusal::new(Step::Placeholder, reason)
+                    .help("bind the folder `copy` or `ro`, or put the file itself in place of the link")
+            }
+            Self::HardLinks => {
+                let reason = format!(
+                    "`{shown}` is a protected path with another hard link, through which it could be written"
+                );
+                Refusal::new(Step::Placeholder, reason)
+                    .help("bind the folder `copy` or `ro`, or remove the other link")
+            }
+        };
+        refusal.at(&entry.origin)
+    }
+}
+
+fn hold(
+    source: &Path,
+    relative: &Path,
+    last: bool,
+    entry: &Protected,
+    placeholders: Option<&mut Placeholders>,
+) -> Result<Held, Refused> {
+    let found = match rustix::fs::lstat(source.join(relative)) {
+        Ok(stat) => Some((FileType::from_raw_mode(stat.st_mode), stat.st_nlink)),
+        Err(Errno::NOENT | Errno::NOTDIR) => None,
+        Err(errno) => return Err(errno.into()),
+    };
+    let Some(placeholders) = placeholders else {
+        return Ok(match found {
+            None => Held::Nothing,
+            Some((FileType::Symlink, _)) => return Err(Refused::Link),
+            Some((FileType::Directory, _)) if !last => Held::Pinned,
+            Some(_) => Held::ReadOnly,
+        });
+    };
+    match found {
+        None => {
+            let directory = entry.directory || !last;
+            let made =
+                run(Step::Placeholder, 0, || placeholders.make(source, relative, directory, &entry.content));
+            made.map(|()| Held::ReadOnly).map_err(|failure| failure.errno.into())
+        }
+        Some((FileType::Symlink, _)) => Err(Refused::Link),
+        Some((FileType::Directory, _)) => {
+            let placeholder = placeholders.adopt(source, relative, "")?;
+            Ok(if placeholder || last { Held::ReadOnly } else { Held::Pinned })
+        }
+        Some((_, links)) => {
+            if links > 1 {
+                return Err(Refused::HardLinks);
+            }
+            placeholders.adopt(source, relative, &entry.content)?;
+            Ok(Held::ReadOnly)
+        }
     }
 }
 
 /// The placeholders that this run made or shares. Dropping it removes those that no other run holds.
 #[derive(Debug, Default)]
 pub(crate) struct Placeholders {
-    held: Vec<(PathBuf, OwnedFd)>,
+    held: Vec<Placeholder>,
+}
+
+/// One of them, by its open folder, so that nothing that is swapped above it leads elsewhere.
+#[derive(Debug)]
+struct Placeholder {
+    folder: OwnedFd,
+    name: OsString,
+    content: String,
+    file: OwnedFd,
+}
+
+/// Opens the folder of `relative` below `source`, following no symbolic link.
+fn folder(source: &Path, relative: &Path) -> Result<(OwnedFd, OsString), Errno> {
+    let how = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let straight = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let root = rustix::fs::openat2(CWD, source, how, Mode::empty(), straight)?;
+    let name = relative.file_name().ok_or(Errno::INVAL)?.to_owned();
+    let parent = relative.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let folder = match parent {
+        Some(parent) => {
+            rustix::fs::openat2(&root, parent, how, Mode::empty(), straight | ResolveFlags::BENEATH)?
+        }
+        None => root,
+    };
+    Ok((folder, name))
 }
 
 impl Placeholders {
-    fn make(&mut self, path: &Path, directory: bool) -> Result<(), Errno> {
-        if directory {
-            rustix::fs::mkdir(path, Mode::from_raw_mode(0o755))?;
-            rustix::fs::chmod(path, Mode::from_raw_mode(DIRECTORY_MODE))?;
+    fn make(&mut self, source: &Path, relative: &Path, directory: bool, content: &str) -> Result<(), Errno> {
+        let (folder, name) = folder(source, relative)?;
+        let file = if directory {
+            rustix::fs::mkdirat(&folder, &name, Mode::from_raw_mode(0o700))?;
+            let how = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            rustix::fs::openat(&folder, &name, how, Mode::empty())?
         } else {
-            let how = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-            let file = rustix::fs::open(path, how, Mode::from_raw_mode(0o444))?;
-            rustix::fs::fchmod(&file, Mode::from_raw_mode(FILE_MODE))?;
+            let how = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
+            rustix::fs::openat(&folder, &name, how, Mode::from_raw_mode(0o444))?
+        };
+        // From here on it goes again, whatever fails.
+        self.held.push(Placeholder { folder, name, content: content.to_owned(), file });
+        let made = self.held.last().ok_or(Errno::INVAL)?;
+        if !directory
+            && !content.is_empty()
+            && rustix::io::write(&made.file, content.as_bytes())? != content.len()
+        {
+            return Err(Errno::IO);
         }
-        if self.adopt(path)? { Ok(()) } else { Err(Errno::STALE) }
+        rustix::fs::fchmod(
+            &made.file,
+            Mode::from_raw_mode(if directory { DIRECTORY_MODE } else { FILE_MODE }),
+        )?;
+        rustix::fs::flock(&made.file, FlockOperation::NonBlockingLockShared)?;
+        if made.stands()? { Ok(()) } else { Err(Errno::STALE) }
     }
 
-    /// Holds what is at `path` if it is a placeholder; says whether it is.
-    fn adopt(&mut self, path: &Path) -> Result<bool, Errno> {
-        let how = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        if !is_placeholder(&rustix::fs::lstat(path)?) {
+    /// Holds what is at `relative` if it is a placeholder; says whether it is.
+    fn adopt(&mut self, source: &Path, relative: &Path, content: &str) -> Result<bool, Errno> {
+        let (folder, name) = folder(source, relative)?;
+        if !is_placeholder(&rustix::fs::statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW)?, content) {
             return Ok(false);
         }
-        if self.held.iter().any(|(held, _)| held == path) {
-            return Ok(true);
+        let how = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&folder, &name, how, Mode::empty())?;
+        let placeholder = Placeholder { folder, name, content: content.to_owned(), file };
+        if placeholder.filled()? {
+            return Ok(false);
         }
-        let file = rustix::fs::open(path, how, Mode::empty())?;
+        let opened = identity(&rustix::fs::fstat(&placeholder.file)?);
+        for held in &self.held {
+            if identity(&rustix::fs::fstat(&held.file)?) == opened {
+                return Ok(true);
+            }
+        }
         // Another run that is just removing it holds the lock alone: then it is going, and this launch cannot rely on it.
-        rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared)?;
-        let (opened, named) = (rustix::fs::fstat(&file)?, rustix::fs::lstat(path)?);
-        if !is_placeholder(&opened) || (opened.st_dev, opened.st_ino) != (named.st_dev, named.st_ino) {
+        rustix::fs::flock(&placeholder.file, FlockOperation::NonBlockingLockShared)?;
+        if !placeholder.stands()? {
             return Err(Errno::STALE);
         }
-        self.held.push((path.to_owned(), file));
+        self.held.push(placeholder);
         Ok(true)
     }
 }
 
-fn is_placeholder(stat: &rustix::fs::Stat) -> bool {
+impl Placeholder {
+    /// Whether it is a folder with something in it: then it is somebody's.
+    fn filled(&self) -> Result<bool, Errno> {
+        if FileType::from_raw_mode(rustix::fs::fstat(&self.file)?.st_mode) != FileType::Directory {
+            return Ok(false);
+        }
+        let mut entries = rustix::fs::Dir::read_from(&self.file)?;
+        // `.` and `..` come with every folder.
+        Ok(entries.by_ref().take(3).count() > 2)
+    }
+
+    /// Whether its name still leads to it, and it is still a placeholder.
+    fn stands(&self) -> Result<bool, Errno> {
+        let opened = rustix::fs::fstat(&self.file)?;
+        let named = rustix::fs::statat(&self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(is_placeholder(&opened, &self.content) && identity(&opened) == identity(&named))
+    }
+}
+
+fn is_placeholder(stat: &Stat, content: &str) -> bool {
     let mode = stat.st_mode & 0o7777;
     match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => mode == FILE_MODE && stat.st_size == 0,
+        FileType::RegularFile => mode == FILE_MODE && usize::try_from(stat.st_size) == Ok(content.len()),
         FileType::Directory => mode == DIRECTORY_MODE,
         _ => false,
     }
@@ -154,18 +268,18 @@ fn is_placeholder(stat: &rustix::fs::Stat) -> bool {
 impl Drop for Placeholders {
     fn drop(&mut self) {
         // The reverse order of making: children first.
-        for (path, file) in self.held.drain(..).rev() {
-            let alone = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
-            let same = rustix::fs::fstat(&file).ok().zip(rustix::fs::lstat(&path).ok()).is_some_and(
-                |(opened, named)| {
-                    is_placeholder(&opened) && (opened.st_dev, opened.st_ino) == (named.st_dev, named.st_ino)
-                },
-            );
-            if alone && same {
-                let directory = path.is_dir();
+        for placeholder in self.held.drain(..).rev() {
+            let alone =
+                rustix::fs::flock(&placeholder.file, FlockOperation::NonBlockingLockExclusive).is_ok();
+            // One that was never finished (its mode not yet set) is this run's own, and goes too.
+            let unfinished =
+                rustix::fs::fstat(&placeholder.file).is_ok_and(|stat| stat.st_mode & 0o1000 == 0);
+            if alone && (unfinished || placeholder.stands().unwrap_or(false)) {
+                let directory = rustix::fs::fstat(&placeholder.file)
+                    .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory);
                 let flags = if directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
                 // What cannot be removed (a folder that the host has since filled) is no longer a placeholder.
-                let _ = rustix::fs::unlinkat(CWD, &path, flags);
+                let _ = rustix::fs::unlinkat(&placeholder.folder, &placeholder.name, flags);
             }
         }
     }
@@ -176,7 +290,12 @@ mod tests {
     use super::*;
 
     fn protected(path: &str, directory: bool) -> Protected {
-        Protected { path: path.to_owned(), directory, origin: Origin::builtin("policies/protected.toml") }
+        Protected {
+            path: path.to_owned(),
+            directory,
+            content: String::new(),
+            origin: Origin::builtin("policies/protected.toml"),
+        }
     }
 
     #[test]
@@ -252,6 +371,42 @@ mod tests {
         holds(folder.path(), &wanted, Some(&mut next)).unwrap();
         assert_eq!(next.held.len(), 1);
         assert!(folder.path().join(".mcp.json").exists());
+    }
+
+    #[test]
+    fn a_placeholder_can_say_what_its_absence_means() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join(".git")).unwrap();
+        let wanted = [Protected { content: ".\n".to_owned(), ..protected(".git/commondir", false) }];
+        let (mut first, mut second) = (Placeholders::default(), Placeholders::default());
+        holds(folder.path(), &wanted, Some(&mut first)).unwrap();
+        assert_eq!(std::fs::read(folder.path().join(".git/commondir")).unwrap(), b".\n");
+        holds(folder.path(), &wanted, Some(&mut second)).unwrap();
+        drop((first, second));
+        assert_eq!(std::fs::read_dir(folder.path().join(".git")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_file_with_another_link_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("sample"), "x").unwrap();
+        std::fs::hard_link(folder.path().join("sample"), folder.path().join(".envrc")).unwrap();
+        let wanted = [protected(".envrc", false)];
+        let refusal = holds(folder.path(), &wanted, Some(&mut Placeholders::default())).unwrap_err();
+        assert!(refusal.reason.contains("another hard link"), "{refusal}");
+    }
+
+    #[test]
+    fn a_filled_folder_with_a_placeholders_mode_is_somebodys() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join(".git/hooks")).unwrap();
+        let mode = std::fs::Permissions::from_mode(0o1555);
+        std::fs::set_permissions(folder.path().join(".git"), mode).unwrap();
+        let wanted = [protected(".git/hooks", true)];
+        let holds = holds(folder.path(), &wanted, Some(&mut Placeholders::default())).unwrap();
+        assert_eq!(holds.get(Path::new(".git")).map(|hold| hold.read_only), Some(false));
+        std::fs::set_permissions(folder.path().join(".git"), std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use agentrc_host::StateDir;
 use agentrc_host::review::{Choice, Review};
 
-use super::Outcome;
+use super::{Outcome, sure};
 use crate::arguments::Apply;
-use crate::{exit, terminal};
+use crate::refusal::Refusal;
+use crate::{exit, host, terminal};
 
 /// Applies all changes, or those that were named.
 ///
@@ -13,9 +14,13 @@ use crate::{exit, terminal};
 /// Something cannot be applied (then nothing was), or changed meanwhile.
 pub fn apply(arguments: &Apply) -> Outcome {
     let state = StateDir::of_this_user()?;
-    let run = state.resolve_run(&arguments.run.name)?;
+    let run = host::run_named(&state, &arguments.run.name)?;
     let choice = Choice { paths: arguments.paths.clone(), force: arguments.force, skip: arguments.skip };
-    let applied = Review::open(&state, &run)?.apply(&choice)?;
+    let review = Review::open(&state, &run)?;
+    if !arguments.yes && !sure(&format!("write {} changes to the host's files?", review.changes()?.len()))? {
+        return Err(Refusal::new("nothing was applied").into());
+    }
+    let applied = review.apply(&choice)?;
     terminal::print(&format!(
         "{} written, {} removed; the copies are kept until agentrc discard {run}\n",
         applied.written, applied.removed

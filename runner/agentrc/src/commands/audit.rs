@@ -66,7 +66,7 @@ fn list(state: &StateDir, arguments: &AuditList) -> Outcome {
 }
 
 fn show(state: &StateDir, arguments: &Show) -> Outcome {
-    let run = state.open_run(&state.resolve_run(&arguments.run.name)?)?;
+    let run = state.open_run(&host::run_named(state, &arguments.run.name)?)?;
     let log = run.folder().open_file(LOG_FILE)?;
     if arguments.json {
         let mut text = String::new();
@@ -91,7 +91,7 @@ fn verify(state: &StateDir, arguments: &Verify) -> Outcome {
     let key = state.public_key()?;
     let mut verified = Vec::new();
     if let Some(asked) = &arguments.run {
-        let run = state.resolve_run(asked)?;
+        let run = host::run_named(state, asked)?;
         let report = state.verify_run(&run, &key)?;
         verified.push(Verified::of_run(state, run, Ok(report)));
     } else if state.run_ids()?.is_empty() && state.folder().find_file(LEDGER_FILE)?.is_none() {

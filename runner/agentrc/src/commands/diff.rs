@@ -9,7 +9,7 @@ use agentrc_host::review::{Change, ChangeKind, Difference, Node, Review, What};
 use super::Outcome;
 use crate::arguments::Diff;
 use crate::terminal::{Style, Tone};
-use crate::{exit, terminal};
+use crate::{exit, host, terminal};
 
 /// Prints the changes, a name and then its lines.
 ///
@@ -17,7 +17,7 @@ use crate::{exit, terminal};
 /// There is no such run, or its copies cannot be read.
 pub fn diff(arguments: &Diff) -> Outcome {
     let state = StateDir::of_this_user()?;
-    let review = Review::open(&state, &state.resolve_run(&arguments.run.name)?)?;
+    let review = Review::open(&state, &host::run_named(&state, &arguments.run.name)?)?;
     let changes = review.changes()?;
     let style = Style::stdout();
     if changes.is_empty() {

@@ -2,9 +2,10 @@
 
 use agentrc_host::StateDir;
 
-use super::Outcome;
+use super::{Outcome, sure};
 use crate::arguments::Discard;
-use crate::{exit, terminal};
+use crate::refusal::Refusal;
+use crate::{exit, host, terminal};
 
 /// Removes the copies of one run.
 ///
@@ -12,7 +13,10 @@ use crate::{exit, terminal};
 /// There is no such run, it goes on, or something cannot be removed.
 pub fn discard(arguments: &Discard) -> Outcome {
     let state = StateDir::of_this_user()?;
-    let run = state.resolve_run(&arguments.run.name)?;
+    let run = host::run_named(&state, &arguments.run.name)?;
+    if !arguments.yes && !sure(&format!("throw away what {run} changed?"))? {
+        return Err(Refusal::new("nothing was discarded").into());
+    }
     let removed = agentrc_host::review::discard(&state, &run)?;
     terminal::print(&match removed.len() {
         0 => format!("{run} has no copies\n"),

@@ -19,10 +19,17 @@ pub mod support;
 pub mod why;
 
 use crate::arguments::Command;
-use crate::refusal::Failure;
+use crate::consent;
+use crate::refusal::{Failure, Refusal};
 
 /// What a command returns: its exit code.
 pub type Outcome = Result<u8, Failure>;
+
+/// Asks a person whether to go on; a program that calls us has already decided.
+fn sure(question: &str) -> Result<bool, Failure> {
+    let answer = consent::ask(question);
+    Ok(answer.map_err(|error| Refusal::new(format!("cannot ask: {error}")))?.unwrap_or(true))
+}
 
 /// Carries out one command.
 ///

@@ -72,6 +72,7 @@ fn execute(arguments: &arguments::Run) -> Outcome {
             reason.help = refusal.help;
             let mut reasons = vec![reason];
             reasons.extend(record_refusal(recorder, &reasons));
+            reasons.extend(clear(&run, &plan));
             Err(Failure::Refused { reasons, code: exit::REFUSED })
         }
     }
@@ -176,6 +177,17 @@ fn describe(
         clock: run.clock().map_err(|error| host::refusal(&error).step(fault::RUN_DIRECTORY))?,
         copies,
     })
+}
+
+/// The layers of copies that nobody ever wrote to. That one cannot be removed is one more reason.
+fn clear(run: &Run, plan: &Plan) -> Option<Refusal> {
+    let layers = plan.mounts.iter().filter_map(|mount| match &mount.source {
+        MountSource::Copy { layer, .. } => Some(layer),
+        _ => None,
+    });
+    let cleared =
+        layers.map(|layer| agentrc_host::tree::remove(run.folder(), layer)).collect::<Result<Vec<_>, _>>();
+    cleared.err().map(|error| host::refusal(&error).step("clear"))
 }
 
 /// Puts the refusal into the log. That this fails is one more reason.

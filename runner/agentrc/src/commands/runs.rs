@@ -9,7 +9,7 @@ use serde_json::json;
 use super::Outcome;
 use crate::arguments::Runs;
 use crate::terminal::{Style, Tone, escape};
-use crate::{exit, terminal};
+use crate::{exit, host, terminal};
 
 /// Lists runs, newest first, or removes one.
 ///
@@ -18,7 +18,7 @@ use crate::{exit, terminal};
 pub fn runs(arguments: &Runs) -> Outcome {
     let state = StateDir::of_this_user()?;
     if let Some(asked) = &arguments.remove {
-        let run = state.resolve_run(asked)?;
+        let run = host::run_named(&state, asked)?;
         state.remove_run(&run)?;
         terminal::print(&format!("removed {run}\n"))?;
         return Ok(exit::SUCCESS);

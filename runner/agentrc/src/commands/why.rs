@@ -59,7 +59,7 @@ const ANSWERS: &[(&str, &str, &str)] = &[
 /// There is no such run, or its log cannot be read.
 pub fn why(arguments: &Why) -> Outcome {
     let state = StateDir::of_this_user()?;
-    let run = state.open_run(&state.resolve_run(&arguments.run.name)?)?;
+    let run = state.open_run(&host::run_named(&state, &arguments.run.name)?)?;
     let style = Style::stdout();
     let mut story = Story { run: run.id().to_owned(), ..Story::default() };
     if let Some(log) = run.folder().find_file(LOG_FILE)? {
@@ -92,10 +92,11 @@ impl Story {
                 self.layers = evidence.layers.iter().map(|layer| escape(&layer.layer)).collect();
             }
             Event::Refused { origin, .. } => {
-                self.findings.push(with_way_out(events::words(event, style), origin.as_deref()))
+                let line = origin.as_deref().filter(|origin| is_place(origin));
+                self.findings.push(with_way_out(events::words(event, style), line));
             }
             Event::Limit { origin, .. } => {
-                self.findings.push(with_way_out(events::words(event, style), origin.as_deref()))
+                self.findings.push(with_way_out(events::words(event, style), origin.as_deref()));
             }
             Event::Denial(denial) => {
                 self.findings.push(with_way_out(events::words(event, style), Some(denial.rule.as_str())));

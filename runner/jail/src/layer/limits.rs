@@ -41,7 +41,9 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// Refuses a resource that is not known, and a value above what this user may have.
+    /// Refuses a resource that is not known. A bound that no line asked for is only ever an upper one: where the host's
+    /// own is lower (`nproc` on a machine with little memory), that is what holds. One that a line asks for and this user
+    /// cannot have is refused when it is set.
     pub(crate) fn prepare(planned: &Planned) -> Result<Self, Refusal> {
         run(Step::PrepareLimits, 0, || Ok(()))
             .map_err(|failure| Refusal::kernel(failure.step, "", failure.errno))?;
@@ -56,12 +58,19 @@ impl Limits {
                 resource: *resource,
                 name: limit.resource.clone(),
                 shown,
-                value: limit.value,
+                value: if limit.origin.is_written() { limit.value } else { lower(limit.value, *resource)? },
                 origin: limit.origin.clone(),
             });
         }
         Ok(Self { rlimits })
     }
+}
+
+/// The lower of `value` and the hard limit.
+fn lower(value: u64, resource: u32) -> Result<u64, Refusal> {
+    run(Step::PrepareLimits, 1, || kernel::hard_limit(resource))
+        .map(|hard| value.min(hard))
+        .map_err(|failure| Refusal::kernel(failure.step, "", failure.errno))
 }
 
 impl Layer for Limits {
@@ -123,6 +132,18 @@ mod tests {
             Limits::prepare(&planned("files", 1))
                 .err()
                 .is_some_and(|refusal| refusal.reason.contains("`files`"))
+        );
+    }
+
+    #[test]
+    fn a_default_above_what_the_host_allows_is_lowered_and_a_written_one_is_not() {
+        // Nobody may have more open files than /proc/sys/fs/nr_open, so this is above every hard limit.
+        let mut limits = planned("nofile", u64::MAX - 1);
+        assert_eq!(Limits::prepare(&limits).unwrap().rlimits[0].value, u64::MAX - 1);
+        limits.rlimits[0].origin = Origin { file: "policies/base.toml".to_owned(), line: 0, column: 0 };
+        assert_eq!(
+            Limits::prepare(&limits).unwrap().rlimits[0].value,
+            kernel::hard_limit(libc::RLIMIT_NOFILE).unwrap()
         );
     }
 

@@ -162,6 +162,16 @@ pub(crate) fn set_hostname(name: &[u8]) -> Result<(), Errno> {
     check(libc::c_long::from(unsafe { libc::sethostname(name.as_ptr().cast(), name.len()) })).map(drop)
 }
 
+/// The hard limit of a resource, with libc's own number of it.
+pub(crate) fn hard_limit(resource: u32) -> Result<u64, Errno> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel writes one `rlimit64` through a pointer to a live one that nothing else borrows.
+    check(unsafe {
+        libc::syscall(libc::SYS_prlimit64, 0, resource, std::ptr::null::<libc::rlimit>(), &raw mut limit)
+    })?;
+    Ok(limit.rlim_max)
+}
+
 /// setrlimit(2), soft and hard alike, with libc's own number of the resource.
 pub(crate) fn set_rlimit(resource: u32, value: u64) -> Result<(), Errno> {
     let limit = libc::rlimit { rlim_cur: value, rlim_max: value };

@@ -10,8 +10,8 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 
-use super::op::{Op, Slot, Slots, Source};
-use super::table::Expected;
+use super::op::{Entry, Op, Slot, Slots, Source};
+use super::table::{Expected, FileSystem};
 use super::{Mounts, Operation};
 use crate::protect::{self, Placeholders};
 use crate::refusal::Refusal;
@@ -32,6 +32,8 @@ pub(crate) struct Inputs<'a> {
     pub(crate) run: &'a Path,
     /// Holds protected paths that do not exist yet.
     pub(crate) placeholders: &'a mut Placeholders,
+    /// The host's unix sockets, once they have been looked up.
+    pub(crate) sockets: Option<Vec<PathBuf>>,
 }
 
 /// What is at a place of the new root, as far as later mounts need to know it.
@@ -53,6 +55,8 @@ struct Layout<'a> {
     expected: Vec<Expected>,
     places: BTreeMap<String, Place>,
     made: BTreeSet<String>,
+    /// One of the paths that are held read-only, to be tried.
+    held: Option<String>,
     next: Slot,
 }
 
@@ -69,6 +73,7 @@ pub(crate) fn prepare(inputs: Inputs<'_>) -> Result<Mounts, Refusal> {
         expected: Vec::new(),
         places: BTreeMap::new(),
         made: BTreeSet::from(["/".to_owned()]),
+        held: None,
         next: 0,
     };
     layout.root(&origin)?;
@@ -86,17 +91,27 @@ pub(crate) fn prepare(inputs: Inputs<'_>) -> Result<Mounts, Refusal> {
     if operations.len() > usize::from(u16::MAX) {
         return Err(Refusal::new(Step::PrepareMounts, "the mount table is too long"));
     }
+    let held = layout.held.map_or_else(|| c_string(b"/.agentrc/denied"), |path| c_string(path.as_bytes()))?;
     Ok(Mounts {
         operations,
         slots: Slots::new(layout.next),
         made: layout.made,
         expected: layout.expected,
+        held,
     })
 }
 
 /// A path of the new root for a system call, relative to it.
 fn relative(target: &str) -> Result<CString, Refusal> {
     c_string(target.trim_start_matches('/').as_bytes())
+}
+
+/// A path of the new root as a folder and a name in it.
+fn entry(target: &str) -> Result<Entry, Refusal> {
+    let (parent, name) = target.rsplit_once('/').unwrap_or(("", target));
+    let parent = parent.trim_start_matches('/');
+    let parent = if parent.is_empty() { "." } else { parent };
+    Ok(Entry { parent: c_string(parent.as_bytes())?, name: c_string(name.as_bytes())? })
 }
 
 /// `base` with a suffix, without a double slash at the root.
@@ -126,8 +141,8 @@ impl Layout<'_> {
         self.next - 1
     }
 
-    fn expect(&mut self, target: &str, attributes: u64, recursive: bool) {
-        self.expected.push(Expected { target: target.to_owned(), options: names(attributes), recursive });
+    fn expect(&mut self, target: &str, attributes: u64, file_system: FileSystem) {
+        self.expected.push(Expected { target: target.to_owned(), options: names(attributes), file_system });
     }
 
     /// The root itself, and what is sealed in it.
@@ -136,7 +151,7 @@ impl Layout<'_> {
         let anchor =
             Resolved { path: self.inputs.run.to_owned(), identity: (0, 0), directory: true }.c_path()?;
         self.push_inside(Op::Root { slot, anchor }, "/", origin);
-        self.expect("/", READ_ONLY | NO_SUID | NO_DEV, false);
+        self.expect("/", READ_ONLY | NO_SUID | NO_DEV, FileSystem::Own("tmpfs"));
         self.places.insert("/".to_owned(), Place::Ours);
         self.make_directory(SEALED, 0o755, origin)?;
         self.make_directory(&join(SEALED, "directory"), 0, origin)?;
@@ -212,9 +227,9 @@ impl Layout<'_> {
     }
 
     fn make_directory(&mut self, target: &str, mode: u32, origin: &Origin) -> Result<(), Refusal> {
-        let path = relative(target)?;
+        let at = entry(target)?;
         self.made.insert(target.to_owned());
-        self.push_inside(Op::Directory { path, mode }, target, origin);
+        self.push_inside(Op::Directory { at, mode }, target, origin);
         Ok(())
     }
 
@@ -225,9 +240,9 @@ impl Layout<'_> {
         content: Vec<u8>,
         origin: &Origin,
     ) -> Result<(), Refusal> {
-        let path = relative(target)?;
+        let at = entry(target)?;
         self.made.insert(target.to_owned());
-        self.push_inside(Op::File { path, mode, content }, target, origin);
+        self.push_inside(Op::File { at, mode, content }, target, origin);
         Ok(())
     }
 
@@ -262,7 +277,7 @@ impl Layout<'_> {
                 let slot = self.tmpfs(*mode, *size_bytes, target, origin)?;
                 self.attach(slot, target, origin)?;
                 self.places.insert(target.clone(), Place::Ours);
-                self.expect(target, read_only | NO_SUID | NO_DEV, false);
+                self.expect(target, read_only | NO_SUID | NO_DEV, FileSystem::Own("tmpfs"));
                 if read_only != 0 {
                     let op = Op::Seal { slot, attributes: READ_ONLY };
                     self.seals.push(Operation { op, subject: target.clone(), origin: origin.clone() });
@@ -297,9 +312,9 @@ impl Layout<'_> {
 
     fn symlink(&mut self, target: &str, to: &[u8], origin: &Origin) -> Result<(), Refusal> {
         self.parent(target, origin)?;
-        let (path, to) = (relative(target)?, c_string(to)?);
+        let (at, to) = (entry(target)?, c_string(to)?);
         self.made.insert(target.to_owned());
-        self.push_inside(Op::Symlink { path, to }, target, origin);
+        self.push_inside(Op::Symlink { at, to }, target, origin);
         Ok(())
     }
 
@@ -342,8 +357,8 @@ impl Layout<'_> {
         self.make_point(target, from.directory, origin)?;
         self.attach(slot, target, origin)?;
         self.places.insert(target.to_owned(), Place::Host(from.path.clone()));
-        self.expect(target, attributes, true);
-        Ok(())
+        self.expect(target, attributes, FileSystem::Host);
+        self.hide_sockets(&from.path, target, origin)
     }
 
     fn copy(&mut self, from: &Resolved, layer: &str, target: &str, origin: &Origin) -> Result<(), Refusal> {
@@ -376,7 +391,37 @@ impl Layout<'_> {
         self.make_point(target, true, origin)?;
         self.attach(slot, target, origin)?;
         self.places.insert(target.to_owned(), Place::Host(from.path.clone()));
-        self.expect(target, NO_SUID | NO_DEV, false);
+        self.expect(target, NO_SUID | NO_DEV, FileSystem::Own("overlay"));
+        self.hide_sockets(&from.path, target, origin)
+    }
+
+    /// Hides the unix sockets that the host is listening on below a bind: connecting to one is no write to a file, so
+    /// neither a read-only mount nor Landlock (up to ABI 8) stops it. Sockets that the host makes later are not seen
+    /// (docs/security-model.md).
+    fn hide_sockets(&mut self, source: &Path, target: &str, origin: &Origin) -> Result<(), Refusal> {
+        if self.inputs.sockets.is_none() {
+            let failed = |errno| Refusal::kernel(Step::PrepareMounts, "/proc/net/unix", errno);
+            self.inputs.sockets = Some(crate::sockets::listed().map_err(failed)?);
+        }
+        let below: Vec<PathBuf> = self
+            .inputs
+            .sockets
+            .iter()
+            .flatten()
+            .filter_map(|socket| socket.strip_prefix(source).ok())
+            .map(Path::to_owned)
+            .collect();
+        for socket in below {
+            let Some(name) = socket.to_str() else {
+                let reason =
+                    format!("the socket `{}` below this bind has a name that is not UTF-8", socket.display());
+                return Err(Refusal::new(Step::PrepareMounts, reason).at(origin));
+            };
+            let at = join(target, name);
+            let path = relative(&at)?;
+            self.push_inside(Op::Hide { path, with: c".agentrc/file" }, &at, origin);
+            self.expect(&at, READ_ONLY, FileSystem::Own("tmpfs"));
+        }
         Ok(())
     }
 
@@ -390,8 +435,11 @@ impl Layout<'_> {
 
     fn hold(&mut self, target: &str, attributes: u64, origin: &Origin) -> Result<(), Refusal> {
         let path = relative(target)?;
+        if attributes & READ_ONLY != 0 {
+            self.held.get_or_insert_with(|| target.to_owned());
+        }
         self.push_inside(Op::Hold { path, attributes }, target, origin);
-        self.expect(target, attributes, true);
+        self.expect(target, attributes, FileSystem::Host);
         Ok(())
     }
 
@@ -414,7 +462,7 @@ impl Layout<'_> {
         }
         self.push_inside(Op::Proc { slot, attributes }, target, origin);
         self.attach(slot, target, origin)?;
-        self.expect(target, read_only | NO_SUID | NO_DEV | NO_EXEC, false);
+        self.expect(target, read_only | NO_SUID | NO_DEV | NO_EXEC, FileSystem::Own("proc"));
         self.places.insert(target.to_owned(), Place::Host(PathBuf::from("/proc")));
         for part in masked {
             if rustix::fs::lstat(part.as_str()).is_ok() {
@@ -434,7 +482,7 @@ impl Layout<'_> {
         let slot = self.tmpfs(0o755, 1 << 20, target, origin)?;
         self.attach(slot, target, origin)?;
         self.places.insert(target.to_owned(), Place::Ours);
-        self.expect(target, READ_ONLY | NO_SUID | NO_DEV, false);
+        self.expect(target, READ_ONLY | NO_SUID | NO_DEV, FileSystem::Own("tmpfs"));
         let op = Op::Seal { slot, attributes: READ_ONLY };
         self.seals.push(Operation { op, subject: target.to_owned(), origin: origin.clone() });
         for node in nodes {
@@ -449,13 +497,14 @@ impl Layout<'_> {
                 path: c_string(path.as_os_str().as_encoded_bytes())?,
                 identity: (found.st_dev, found.st_ino),
             };
-            let attributes = NO_SUID | NO_EXEC;
+            // A device on a read-only mount can still be written; its mode and its times cannot be changed.
+            let attributes = READ_ONLY | NO_SUID | NO_EXEC;
             let op = Op::Clone { slot: node_slot, source, attributes };
             self.push_source(op, &path.display().to_string(), origin);
             let at = join(target, node);
             self.make_file(&at, 0o444, Vec::new(), origin)?;
             self.attach(node_slot, &at, origin)?;
-            self.expect(&at, attributes, false);
+            self.expect(&at, attributes, FileSystem::Device);
         }
         for (name, to) in [
             ("fd", "/proc/self/fd"),
@@ -471,7 +520,7 @@ impl Layout<'_> {
         let pts_slot = self.slot();
         self.push_inside(Op::Pts { slot: pts_slot }, &pts, origin);
         self.attach(pts_slot, &pts, origin)?;
-        self.expect(&pts, NO_SUID | NO_EXEC, false);
+        self.expect(&pts, NO_SUID | NO_EXEC, FileSystem::Own("devpts"));
         Ok(())
     }
 
@@ -488,7 +537,7 @@ impl Layout<'_> {
         let path = relative(target)?;
         let with = if directory { c".agentrc/directory" } else { c".agentrc/file" };
         self.push_inside(Op::Hide { path, with }, target, origin);
-        self.expect(target, READ_ONLY, false);
+        self.expect(target, READ_ONLY, FileSystem::Own("tmpfs"));
         Ok(())
     }
 

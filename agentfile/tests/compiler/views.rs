@@ -1,0 +1,143 @@
+//! What people see of a plan: its description, its differences, and what is not yet enforced.
+
+use agentfile::plan::describe::{describe, unenforced};
+use agentfile::plan::difference::difference;
+
+use crate::plans;
+use crate::support::plan;
+
+fn differences(old: &str, new: &str) -> Vec<(String, bool)> {
+    let of = |lines: &str| plan(&format!("AGENT x\nCMD true\n{lines}\n"));
+    difference(&of(old), &of(new)).into_iter().map(|found| (found.text, found.widens)).collect()
+}
+
+#[test]
+fn differences_are_in_words_and_say_what_widens() {
+    for (old, new, text, widens) in [
+        ("BIND ./out /output ro", "BIND ./out /output rw", "adds write to /output", true),
+        ("MOUNT /data rw", "MOUNT /data ro", "removes write to /data", false),
+        ("", "BIND ./out /output ro", "adds read of /output (the host's `./out`)", true),
+        ("BIND ./out /output rw", "", "removes read of and write to /output (the host's `./out`)", false),
+        (
+            "BIND ./out /output ro",
+            "BIND ./src /output ro",
+            "shows the host's `./src` at /output, not the host's `./out`",
+            true,
+        ),
+        ("BIND ./src /w rw\nDENY write /w/a", "BIND ./src /w rw", "no longer protects /w/a", true),
+        (
+            "BIND ./src /w rw\nDENY read /w/a",
+            "BIND ./src /w rw",
+            "removes the restriction of /w/a (hidden)",
+            true,
+        ),
+        ("URL https://a.example", "", "removes network to https://a.example:443", false),
+        ("", "URL https://a.example", "adds network to https://a.example:443", true),
+        ("LIMIT memory 1GiB", "LIMIT memory 2GiB", "raises memory from 1 GiB to 2 GiB", true),
+        ("LIMIT memory 2GiB", "LIMIT memory 1GiB", "lowers memory from 2 GiB to 1 GiB", false),
+        ("LIMIT pids 64", "", "removes the limit of processes (64)", true),
+        ("", "TIMEOUT 60", "limits wall time to 1 min", false),
+        ("AUDIT all", "AUDIT basic", "lowers the audit from all to basic", true),
+        (
+            "TOOL utcp:a",
+            "TOOL utcp:a\nALLOW invoke utcp:a",
+            "changes TOOL utcp:a: permitted, not not permitted",
+            true,
+        ),
+        ("", "CRED k env:A host:a.example", "adds CRED k", true),
+    ] {
+        let found = differences(old, new);
+        assert!(found.contains(&(text.to_owned(), widens)), "{old} → {new}: {found:#?}");
+    }
+}
+
+#[test]
+fn the_same_plan_from_other_lines_has_no_difference() {
+    assert_eq!(
+        differences("BIND ./src /w rw\nTIMEOUT 60", "\n\n# comment\nTIMEOUT 60\nBIND ./src /w rw"),
+        []
+    );
+    for (name, plan) in plans::all() {
+        assert_eq!(difference(&plan, &plan), [], "{name}");
+    }
+}
+
+#[test]
+fn plans_that_differ_have_a_difference() {
+    let plans: Vec<_> = plans::all().into_iter().collect();
+    for (old_name, old) in &plans {
+        for (new_name, new) in &plans {
+            assert_eq!(difference(old, new).is_empty(), old_name == new_name, "{old_name} → {new_name}");
+        }
+    }
+}
+
+#[test]
+fn a_description_has_every_line_of_the_file_with_its_origin() {
+    for (name, plan) in plans::all() {
+        let sections = describe(&plan);
+        let origins: Vec<_> =
+            sections.iter().flat_map(|section| &section.lines).map(|line| line.origin.clone()).collect();
+        assert!(sections.iter().all(|section| !section.lines.is_empty()), "{name}");
+        for mount in plan.mounts.iter().filter(|mount| mount.origin.is_written()) {
+            assert!(origins.contains(&mount.origin), "{name}: {}", mount.origin);
+        }
+        for policy in &plan.cedar.policies {
+            assert!(origins.contains(&policy.origin), "{name}: {}", policy.origin);
+        }
+    }
+    let limits = describe(&plans::all().remove("limits").unwrap());
+    let lines: Vec<_> = limits
+        .iter()
+        .filter(|section| section.class == "limits")
+        .flat_map(|section| &section.lines)
+        .collect();
+    assert!(lines.iter().any(|line| line.text == "cpu: 1.50 CPUs" && line.origin.line == 5), "{lines:#?}");
+}
+
+#[test]
+fn what_is_not_yet_enforced_is_all_named() {
+    let of = |name: &str| -> Vec<(String, u32)> {
+        let plan = plans::all().remove(name).unwrap();
+        unenforced(&plan).into_iter().map(|(what, origin)| (what, origin.line)).collect()
+    };
+    for name in ["minimal", "python", "reviewer", "scratch", "procedure", "denied", "outside"] {
+        assert_eq!(of(name), [], "{name}");
+    }
+    let lines =
+        |name: &str| of(name).into_iter().map(|(_, line)| line).collect::<std::collections::BTreeSet<_>>();
+    // The SKILL line of a local folder is held by what is shown; the DENY and ALLOW lines by what they speak of.
+    assert_eq!(lines("tools"), [3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 19, 20].into());
+    assert_eq!(lines("network"), [3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14].into());
+    assert_eq!(lines("limits"), [10, 11, 12, 13].into());
+    assert_eq!(lines("reference"), [1, 2, 3, 4, 5].into());
+    assert_eq!(lines("policies"), [4, 5, 14].into());
+    let copy = plan("AGENT x\nCMD true\nBIND ./src /w\nLIMIT disk 1GiB\n");
+    assert_eq!(unenforced(&copy).len(), 1);
+}
+
+#[test]
+fn consent_is_asked_for_what_lies_outside_the_folder() {
+    let asks = |name: &str| -> Vec<String> {
+        plans::all().remove(name).unwrap().grants.into_iter().map(|grant| grant.asks).collect()
+    };
+    assert_eq!(asks("python"), Vec::<String>::new());
+    assert_eq!(
+        asks("outside"),
+        [
+            "read `~/.cargo` as `/home/agent/.cargo`",
+            "read `/srv/data`, and write a private copy of it, as `/data`",
+            "read and write `../sibling` as `/sibling`",
+            "read and write `~` as `/host-home`",
+        ]
+    );
+    assert_eq!(
+        asks("network"),
+        [
+            "use the value of the environment variable `API_KEY` as `api_key`, towards api.example.com",
+            "use the value of `vault://secret/data/db#password` as `db`, towards no host",
+            "connect to the private address `127.0.0.1`, port 11434",
+            "connect to the private address `10.0.0.5`, port 5432",
+        ]
+    );
+}
