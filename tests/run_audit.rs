@@ -283,7 +283,9 @@ fn zombie(pid: u32) -> bool {
 fn two_runs_at_once_keep_their_logs_apart() {
     as_each(AGENTRC, |lab| {
         lab.script(lab.project("go.sh"), "echo ready\nread line\n");
-        let mut children: Vec<_> = (0..4).map(|_| lab.start(LONG)).collect();
+        let agentfile = lab.agentfile(LONG);
+        let start = |_| Child::start(lab, lab.agentrc(["run".as_ref(), agentfile.as_os_str()]));
+        let mut children: Vec<_> = (0..4).map(start).collect();
         for child in &children {
             child.wait_for("ready");
         }
