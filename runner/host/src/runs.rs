@@ -59,6 +59,9 @@ pub enum RunState {
     Interrupted,
 }
 
+/// Length of the part of a run's name that tells its second.
+const SECOND: usize = "20261125-124522".len();
+
 /// What a list of runs shows.
 #[derive(Debug)]
 pub struct Listed {
@@ -121,12 +124,19 @@ impl StateDir {
     /// # Errors
     /// Listing the folder.
     pub fn run_ids(&self) -> Result<Vec<String>, Error> {
-        let entries = tree::entries(&self.runs_folder()?)?;
-        Ok(entries
+        let runs = self.runs_folder()?;
+        let mut ids: Vec<String> = tree::entries(&runs)?
             .into_iter()
             .filter_map(|(name, _)| name.into_string().ok())
             .filter(|name| is_id(name))
-            .collect())
+            .collect();
+        // A name tells the second; within one, the lock file does, which is made with the run and never written.
+        ids.sort_by_cached_key(|id| {
+            let lock =
+                std::fs::metadata(runs.path_of(id).join(LOCK_FILE)).and_then(|lock| lock.modified()).ok();
+            (id.get(..SECOND).unwrap_or_default().to_owned(), lock, id.clone())
+        });
+        Ok(ids)
     }
 
     /// All runs with their states, oldest first. What is wrong with one run does not hide the others.
