@@ -59,9 +59,6 @@ pub enum RunState {
     Interrupted,
 }
 
-/// Length of the part of a run's name that tells its second.
-const SECOND: usize = "20261125-124522".len();
-
 /// What a list of runs shows.
 #[derive(Debug)]
 pub struct Listed {
@@ -97,7 +94,11 @@ impl StateDir {
     pub fn create_run(&self) -> Result<Run, Error> {
         let runs = self.runs_folder()?;
         for _ in 0..NAMES {
-            let id = format!("{}-{}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S"), hex(&random::<2>()?));
+            let now = jiff::Timestamp::now();
+            // Names are in the order of the runs: the second, its 256th part (4 ms: no run is shorter), and chance.
+            let [chance] = random::<1>()?;
+            let part = u8::try_from(now.subsec_nanosecond() / 3_906_250).unwrap_or(u8::MAX);
+            let id = format!("{}-{}", now.strftime("%Y%m%d-%H%M%S"), hex(&[part, chance]));
             if runs.make_folder(Path::new(&id))? {
                 let run = Run::at(&runs, &id, true)?;
                 run.lock()?;
@@ -124,19 +125,12 @@ impl StateDir {
     /// # Errors
     /// Listing the folder.
     pub fn run_ids(&self) -> Result<Vec<String>, Error> {
-        let runs = self.runs_folder()?;
-        let mut ids: Vec<String> = tree::entries(&runs)?
+        let entries = tree::entries(&self.runs_folder()?)?;
+        Ok(entries
             .into_iter()
             .filter_map(|(name, _)| name.into_string().ok())
             .filter(|name| is_id(name))
-            .collect();
-        // A name tells the second; within one, the lock file does, which is made with the run and never written.
-        ids.sort_by_cached_key(|id| {
-            let lock =
-                std::fs::metadata(runs.path_of(id).join(LOCK_FILE)).and_then(|lock| lock.modified()).ok();
-            (id.get(..SECOND).unwrap_or_default().to_owned(), lock, id.clone())
-        });
-        Ok(ids)
+            .collect())
     }
 
     /// All runs with their states, oldest first. What is wrong with one run does not hide the others.

@@ -59,8 +59,8 @@ fn a_thousand_runs_of_one_second_have_a_thousand_names() {
     let host = host();
     let mut names: Vec<_> = (0..1000).map(|_| host.state.create_run().unwrap().id().to_owned()).collect();
     assert!(names.iter().all(|name| is_id(name)), "{}", names[0]);
-    assert_eq!(host.state.run_ids().unwrap(), names, "in the order in which they were made");
     names.sort();
+    assert_eq!(host.state.run_ids().unwrap(), names);
     names.dedup();
     assert_eq!(names.len(), 1000);
 }
