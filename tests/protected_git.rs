@@ -15,11 +15,11 @@ const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
 const PLANTS: &[(&str, &str)] = &[
     (
         "a hook",
-        "printf '#!/bin/sh\\ntouch %s\\n' $CANARY > .git/hooks/pre-commit; chmod +x .git/hooks/pre-commit",
+        "mkdir -p .git/hooks; printf '#!/bin/sh\\ntouch %s\\n' $CANARY > .git/hooks/pre-commit; chmod +x .git/hooks/pre-commit",
     ),
     (
         "another hook",
-        "printf '#!/bin/sh\\ntouch %s\\n' $CANARY > .git/hooks/post-index-change; chmod +x .git/hooks/post-index-change",
+        "mkdir -p .git/hooks; printf '#!/bin/sh\\ntouch %s\\n' $CANARY > .git/hooks/post-index-change; chmod +x .git/hooks/post-index-change",
     ),
     ("fsmonitor", "git config core.fsmonitor \"touch $CANARY; false\""),
     ("fsmonitor, by hand", "printf '[core]\\n\\tfsmonitor = \"touch %s; false\"\\n' $CANARY >> .git/config"),
