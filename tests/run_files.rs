@@ -16,7 +16,7 @@ fn shell(lab: &Lab, lines: &str, script: &str) -> Outcome {
 
 /// The run this lab made last, by the name its folder has.
 fn last_changes(lab: &Lab) -> String {
-    let outcome = lab.finish_command(lab.agentrc(["diff", "latest", "--names"]));
+    let outcome = lab.finish_command(lab.agentrc(["diff", &lab.last_run(), "--names"]));
     outcome.out()
 }
 
@@ -103,10 +103,10 @@ fn a_copy_is_private_until_it_is_applied() {
                     lab.who.name
                 );
             }
-            lab.finish_command(lab.agentrc(["discard", "latest"])).expect_code(0);
+            lab.finish_command(lab.agentrc(["discard", &lab.last_run()])).expect_code(0);
             assert_eq!(before, snapshot(&lab.project("data")), "as {}: discard", lab.who.name);
             shell(lab, &format!("BIND ./data /data {mode}"), script).expect_code(0);
-            lab.finish_command(lab.agentrc(["apply", "latest"])).expect_code(0);
+            lab.finish_command(lab.agentrc(["apply", &lab.last_run()])).expect_code(0);
             let names: Vec<PathBuf> = snapshot(&lab.project("data")).into_keys().collect();
             assert_eq!(
                 names,
