@@ -1,5 +1,6 @@
-//! What it costs when a kernel feature is missing, and how to get it: the few lines that read the table. Which row applies is decided by what this machine's own files say, not by a version or a distribution's name; the
-//! distribution only chooses between commands that do the same.
+//! What it costs when a kernel feature is missing, and how to get it: the few lines that read the table. Which row
+//! applies is decided by what this machine's own files say, not by a version or a distribution's name; the distribution
+//! only chooses between commands that do the same.
 
 mod table;
 
