@@ -20,7 +20,7 @@ BIND ./one-file /one-file ro
 MOUNT /scratch rw
 DENY read /work/hidden
 DENY write /work/frozen
-LIMIT open_files 64
+LIMIT open_files 256
 TIMEOUT 60
 AUDIT all
 CMD /bin/sh ./go.sh

@@ -201,7 +201,7 @@ fn a_private_copy_may_be_changed_but_protected_paths_never_reach_the_host() {
             "the copy reached the host before `apply`"
         );
         assert_eq!(before, held(&repo), "during the run");
-        let applied = lab.finish_command(lab.agentrc(["apply", "latest", "--yes"]));
+        let applied = lab.finish_command(lab.agentrc(["apply", &lab.last_run()]));
         assert_eq!(
             names(&before),
             names(&held(&repo)),
@@ -232,7 +232,7 @@ fn apply_follows_no_symlink_that_the_agent_planted() {
         lab.run("AGENT copier\nBIND ./data /work copy\nCMD /bin/sh ./plant.sh\n").expect_code(0);
         // The host's side changes meanwhile, too: a folder that the agent added a file to is a link by now.
         lab.symlink(lab.outside(""), lab.project("data/other"));
-        let applied = lab.finish_command(lab.agentrc(["apply", "latest", "--yes"]));
+        let applied = lab.finish_command(lab.agentrc(["apply", &lab.last_run()]));
         assert_eq!(
             fs::read_to_string(lab.outside("canary")).expect("canary"),
             "untouched\n",

@@ -123,8 +123,8 @@ fn names_and_lines_of_a_copy_cannot_drive_the_terminal() {
     );
     world.write("data/x", "");
     world.ends(["run"], 0);
-    world.ends(["diff", "latest"], 0).is_plain().out_has(&["a\\x1b[2Jb", "link to"]);
-    world.ends(["apply", "latest"], 0).is_plain();
+    world.ends(["diff", "latest"], 0).plain().out_has(&["a\\x1b[2Jb", "link to"]);
+    world.ends(["apply", "latest"], 0).plain();
 }
 
 #[test]

@@ -34,12 +34,15 @@ pub(crate) struct Agent {
 
 /// Everything that init needs.
 pub(crate) struct Init<'a> {
-    /// Before the terminal is opened: namespaces, mounts, limits.
-    pub(crate) outer: [&'a dyn Layer; 3],
+    /// Before the terminal is opened: namespaces, mounts.
+    pub(crate) outer: [&'a dyn Layer; 2],
     /// After it: capabilities.
     pub(crate) privilege: &'a dyn Layer,
     /// Last: Landlock, seccomp.
     pub(crate) locks: [&'a dyn Layer; 2],
+    /// In the agent's process, once it holds no descriptor of ours: a low `LIMIT open_files` must bound the agent's files,
+    /// not those of the launch.
+    pub(crate) limits: &'a dyn Layer,
     /// Which of the agent's standard streams are a terminal of its own.
     pub(crate) streams: &'a Streams,
     /// What the probes are aimed at.
@@ -162,6 +165,9 @@ impl Init<'_> {
             signal::Set::empty().block().map(drop)
         })?;
         run(Step::Terminal, 0, || self.streams.give(slave))?;
+        // Only the channel is left, and the standard streams.
+        run(Step::CloseDescriptors, 2, || kernel::close_others(self.channel.as_fd()))?;
+        self.limits.apply()?;
         run(Step::WorkingDirectory, 0, || rustix::process::chdir(self.agent.directory.as_c_str()))?;
         let message = run(Step::OpenReadings, 0, || self.readings())?;
         run(Step::Evidence, 0, || channel::send(self.channel.as_fd(), &message))?;

@@ -87,7 +87,8 @@ pub fn launch(request: &Request<'_>, recorder: &mut dyn Recorder) -> Result<Ende
         Cloned::Child => {
             crate::child::enter();
             Init {
-                outer: [&namespaces, &mounts, &limits],
+                outer: [&namespaces, &mounts],
+                limits: &limits,
                 privilege: &capabilities,
                 locks: [&landlock, &seccomp],
                 streams: &streams,

@@ -163,6 +163,8 @@ struct Placeholder {
     name: OsString,
     content: String,
     file: OwnedFd,
+    /// Whether this run made it and has not finished: then it goes whatever it looks like.
+    unfinished: bool,
 }
 
 /// Opens the folder of `relative` below `source`, following no symbolic link.
@@ -185,27 +187,29 @@ impl Placeholders {
     fn make(&mut self, source: &Path, relative: &Path, directory: bool, content: &str) -> Result<(), Errno> {
         let (folder, name) = folder(source, relative)?;
         let file = if directory {
-            rustix::fs::mkdirat(&folder, &name, Mode::from_raw_mode(0o700))?;
+            rustix::fs::mkdirat(&folder, &name, Mode::from_raw_mode(DIRECTORY_MODE))?;
             let how = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             rustix::fs::openat(&folder, &name, how, Mode::empty())?
         } else {
             let how = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
-            rustix::fs::openat(&folder, &name, how, Mode::from_raw_mode(0o444))?
+            rustix::fs::openat(&folder, &name, how, Mode::from_raw_mode(FILE_MODE))?
         };
         // From here on it goes again, whatever fails.
-        self.held.push(Placeholder { folder, name, content: content.to_owned(), file });
-        let made = self.held.last().ok_or(Errno::INVAL)?;
+        self.held.push(Placeholder { folder, name, content: content.to_owned(), file, unfinished: true });
+        let made = self.held.last_mut().ok_or(Errno::INVAL)?;
         if !directory
             && !content.is_empty()
             && rustix::io::write(&made.file, content.as_bytes())? != content.len()
         {
             return Err(Errno::IO);
         }
-        rustix::fs::fchmod(
-            &made.file,
-            Mode::from_raw_mode(if directory { DIRECTORY_MODE } else { FILE_MODE }),
-        )?;
+        let mode = if directory { DIRECTORY_MODE } else { FILE_MODE };
+        // Only a strict umask has taken something away: a change of mode would cost a write of its own.
+        if rustix::fs::fstat(&made.file)?.st_mode & 0o7777 != mode {
+            rustix::fs::fchmod(&made.file, Mode::from_raw_mode(mode))?;
+        }
         rustix::fs::flock(&made.file, FlockOperation::NonBlockingLockShared)?;
+        made.unfinished = false;
         if made.stands()? { Ok(()) } else { Err(Errno::STALE) }
     }
 
@@ -217,7 +221,7 @@ impl Placeholders {
         }
         let how = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&folder, &name, how, Mode::empty())?;
-        let placeholder = Placeholder { folder, name, content: content.to_owned(), file };
+        let placeholder = Placeholder { folder, name, content: content.to_owned(), file, unfinished: false };
         if placeholder.filled()? {
             return Ok(false);
         }

@@ -268,6 +268,7 @@ impl Readings {
 
 /// Judges: every layer as armed, every act denied as it must be. Returns the evidence to record.
 pub(crate) fn judge(layers: &[&dyn Layer], readings: &Readings) -> Result<Evidence, Refusal> {
+    run(Step::Probe, 0, || Ok(())).map_err(|failure| Refusal::kernel(Step::Probe, "", failure.errno))?;
     for (act, answer) in Act::ALL.iter().zip(readings.answers) {
         if !act.expected().iter().any(|errno| errno.raw_os_error() == answer) {
             let got = match answer {

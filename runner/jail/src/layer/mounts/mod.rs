@@ -69,6 +69,7 @@ impl Layer for Mounts {
         for (item, operation) in self.operations.iter().enumerate() {
             interpret(&operation.op, &self.slots, item)?;
         }
+        self.slots.close();
         Ok(())
     }
 

@@ -81,6 +81,14 @@ impl Slots {
         Self { slots: (0..count).map(|_| Cell::new(None)).collect(), root: Cell::new(None) }
     }
 
+    /// Lets go of every descriptor: the new root is made, and the limit of open files is about to hold.
+    pub(crate) fn close(&self) {
+        for slot in &self.slots {
+            drop(slot.take());
+        }
+        drop(self.root.take());
+    }
+
     fn put(&self, slot: Slot, fd: OwnedFd) -> Result<(), Errno> {
         self.slots.get(slot).ok_or(Errno::BADF)?.set(Some(fd));
         Ok(())
