@@ -113,6 +113,8 @@ struct Protected {
     directory: bool,
     #[serde(default)]
     home: bool,
+    #[serde(default)]
+    content: String,
     reason: String,
 }
 
@@ -150,8 +152,8 @@ fn main() -> Result<()> {
         relative(&entry.path)?;
         writeln!(
             out,
-            "ProtectedPath {{ path: {:?}, directory: {}, home: {}, reason: {:?} }},",
-            entry.path, entry.directory, entry.home, entry.reason
+            "ProtectedPath {{ path: {:?}, directory: {}, content: {:?}, home: {}, reason: {:?} }},",
+            entry.path, entry.directory, entry.content, entry.home, entry.reason
         )?;
     }
     writeln!(out, "];")?;

@@ -145,7 +145,7 @@ fn control_characters_of_an_agent_cannot_forge_a_line() {
         let ends = events.iter().filter(|event| audit::name(event) == "run.ended").count();
         assert_eq!(ends, 1, "{text}");
         assert_eq!(verify(lab).0, 0);
-        let shown = lab.finish_command(lab.agentrc(["audit", "show", "latest"]));
+        let shown = lab.finish_command(lab.agentrc(["audit", "show", &lab.last_run()]));
         assert!(!shown.stdout.contains(&0x1b), "as {}: an escape reaches the terminal", lab.who.name);
     });
 }
@@ -283,7 +283,9 @@ fn zombie(pid: u32) -> bool {
 fn two_runs_at_once_keep_their_logs_apart() {
     as_each(AGENTRC, |lab| {
         lab.script(lab.project("go.sh"), "echo ready\nread line\n");
-        let mut children: Vec<_> = (0..4).map(|_| lab.start(LONG)).collect();
+        let agentfile = lab.agentfile(LONG);
+        let start = |_| Child::start(lab, lab.agentrc(["run".as_ref(), agentfile.as_os_str()]));
+        let mut children: Vec<_> = (0..4).map(start).collect();
         for child in &children {
             child.wait_for("ready");
         }
@@ -295,5 +297,23 @@ fn two_runs_at_once_keep_their_logs_apart() {
         }
         assert_eq!(lab.runs().len(), 4);
         assert_eq!(verify(lab).0, 0, "as {}: {}", lab.who.name, verify(lab).1);
+    });
+}
+
+#[test]
+fn the_latest_run_is_the_one_that_started_last() {
+    as_each(AGENTRC, |lab| {
+        // Several within one second, as a script makes them.
+        for number in 0..8 {
+            let text = format!("AGENT number-{number}\nCMD /bin/true\n");
+            lab.run(&text).expect_code(0);
+            let shown = lab.finish_command(lab.agentrc(["audit", "show", "latest", "--json"]));
+            assert!(
+                shown.out().contains(&format!("number-{number}")),
+                "as {}: after run {number}: {}",
+                lab.who.name,
+                shown.out()
+            );
+        }
     });
 }

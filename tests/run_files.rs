@@ -16,7 +16,7 @@ fn shell(lab: &Lab, lines: &str, script: &str) -> Outcome {
 
 /// The run this lab made last, by the name its folder has.
 fn last_changes(lab: &Lab) -> String {
-    let outcome = lab.finish_command(lab.agentrc(["diff", "latest", "--names"]));
+    let outcome = lab.finish_command(lab.agentrc(["diff", &lab.last_run(), "--names"]));
     outcome.out()
 }
 
@@ -103,10 +103,10 @@ fn a_copy_is_private_until_it_is_applied() {
                     lab.who.name
                 );
             }
-            lab.finish_command(lab.agentrc(["discard", "latest", "--yes"])).expect_code(0);
+            lab.finish_command(lab.agentrc(["discard", &lab.last_run()])).expect_code(0);
             assert_eq!(before, snapshot(&lab.project("data")), "as {}: discard", lab.who.name);
             shell(lab, &format!("BIND ./data /data {mode}"), script).expect_code(0);
-            lab.finish_command(lab.agentrc(["apply", "latest", "--yes"])).expect_code(0);
+            lab.finish_command(lab.agentrc(["apply", &lab.last_run()])).expect_code(0);
             let names: Vec<PathBuf> = snapshot(&lab.project("data")).into_keys().collect();
             assert_eq!(
                 names,
@@ -274,5 +274,24 @@ fn an_empty_root_has_only_what_is_declared() {
             assert!(!names.lines().any(|line| line == name), "as {}: /{name} in\n{names}", lab.who.name);
         }
         lab.run("AGENT nothing\nFROM scratch\nCMD /bin/sh\n").expect_code(127);
+    });
+}
+
+#[test]
+fn a_skill_is_shown_read_only_and_only_when_it_is_permitted() {
+    as_each(AGENTRC, |lab| {
+        lab.file(lab.project("review/SKILL.md"), "---\nname: review\ndescription: reviews\n---\n");
+        let script = "cat /agentrc/skills/review/SKILL.md 2>/dev/null; echo x > /agentrc/skills/review/SKILL.md; exit 0\n";
+        let declared = shell(lab, "SKILL ./review", script);
+        assert_eq!(
+            (declared.code(), declared.out().as_str()),
+            (0, ""),
+            "as {}: declared is not permitted",
+            lab.who.name
+        );
+        let permitted = shell(lab, "SKILL ./review\nALLOW invoke review", script);
+        assert!(permitted.out().contains("name: review"), "as {}: {}", lab.who.name, permitted.stderr);
+        let text = fs::read_to_string(lab.project("review/SKILL.md")).expect("the skill");
+        assert!(text.contains("name: review"), "as {}: it was changed", lab.who.name);
     });
 }

@@ -32,7 +32,7 @@ fn a_limit_without_a_controller_is_a_refusal_with_its_line() {
                 assert!([0, 125].contains(&outcome.code()), "{line}: {}", outcome.stderr);
                 continue;
             }
-            outcome.expect_refusal(&["Agentfile:2:", "agentrc doctor"]);
+            outcome.expect_refusal(&["Agentfile:2:", "cgroup controller"]);
             assert_eq!(outcome.out(), "", "as {}: `{line}`", lab.who.name);
         }
     });

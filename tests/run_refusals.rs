@@ -32,7 +32,6 @@ fn refused(lab: &Lab, lines: &str, words: &[&str]) {
 fn what_needs_a_later_part_is_refused_with_its_place() {
     as_each(AGENTRC, |lab| {
         lab.file(lab.project("f.py"), "def s(x: int) -> int:\n    return x\n");
-        lab.file(lab.project("skill/SKILL.md"), "---\nname: skill\ndescription: x\n---\n");
         lab.file(
             lab.project("memory.json"),
             r#"{"definitions": {"Note": {"type": "object"}}, "Note": {"type": "object"}}"#,
@@ -48,7 +47,8 @@ fn what_needs_a_later_part_is_refused_with_its_place() {
             "SERVER search https://mcp.example.com/mcp",
             "CRED token env:CALLERS_SECRET host:api.example.com",
             "FUNCTION ./f.py:s",
-            "SKILL ./skill",
+            "SKILL review",
+            "SKILL ghcr.io/example/skill:1",
             "MEMORY notes ./memory.json schema:Note mode:rw",
             "BROKER vault",
             "TRACE otlp://127.0.0.1:4317",

@@ -50,6 +50,8 @@ pub(crate) struct ProtectedPath {
     /// Relative to the bind.
     pub(crate) path: &'static str,
     pub(crate) directory: bool,
+    /// What a file that does not exist yet is held with.
+    pub(crate) content: &'static str,
     /// Only in a bind of a home directory.
     pub(crate) home: bool,
     /// What the host would do with it.

@@ -192,13 +192,19 @@ table! {
         "OPTIMIZER …"; "Hint."; "Unsupported here."; "OPTIMIZER example";
 }
 
-/// Keywords that only the newer dialect (draft 5, 6) has.
+/// Keywords that only the newer dialect (draft 5, 6) has; a `COPY` is its own only where it names `/mnt/tools`.
 pub const NEWER: &[&str] = &["IDENTITY", "CAPABILITY", "COPY"];
 
 /// The directive with this keyword.
 #[must_use]
 pub fn find(keyword: &str) -> Option<&'static Directive> {
     DIRECTIVES.iter().find(|directive| directive.keyword == keyword)
+}
+
+/// Whether `word` can be meant as a keyword, and be shown as one: letters, and not many.
+pub(crate) fn is_word(word: &str) -> bool {
+    word.len() <= 24
+        && word.bytes().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-' | b':'))
 }
 
 /// The keyword that was probably meant, for "did you mean": at most two edits away.

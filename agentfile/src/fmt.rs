@@ -6,7 +6,7 @@
 use crate::diag::{Diagnostic, Severity};
 use crate::directive::{self, Shape};
 use crate::lex::{self, Line, Words};
-use crate::parse::parse;
+use crate::parse::{command, parse};
 
 /// The canonical form of a file.
 ///
@@ -65,8 +65,9 @@ fn statement(line: Line<'_>, out: &mut String) -> bool {
         let Ok(word) = word else { continue };
         arguments += 1;
         out.push(' ');
-        if words.quotes {
-            quote(&word.text, out);
+        let raw = line.text.get(word.span.start - line.start..).unwrap_or_default();
+        if words.quotes && raw.starts_with('"') {
+            out.push_str(&command::written(&word.text));
         } else {
             out.push_str(&word.text);
         }
@@ -80,22 +81,6 @@ fn statement(line: Line<'_>, out: &mut String) -> bool {
     entry.is_some_and(|entry| entry.opens_block(arguments))
 }
 
-/// A word of a command, in quotes where it would not be read back as it is without.
-fn quote(word: &str, out: &mut String) {
-    if !word.is_empty() && !word.starts_with('#') && !word.contains([' ', '\t', '"']) {
-        out.push_str(word);
-        return;
-    }
-    out.push('"');
-    for character in word.chars() {
-        if matches!(character, '"' | '\\') {
-            out.push('\\');
-        }
-        out.push(character);
-    }
-    out.push('"');
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,8 +91,8 @@ mod tests {
 
     #[test]
     fn blanks_line_ends_and_comments() {
-        let source = "\n \tAGENT \t a  # why \r\n#c\r\n\r\n \r\nSKILL\ta#b #c#\n\n";
-        assert_eq!(formatted(source), "AGENT a  # why\n#c\n\nSKILL a#b  #c#\n");
+        let source = "\n \tAGENT \t a  # why \r\n#c\r\n\r\n \r\nISOLATION\ta#b #c#\n\n";
+        assert_eq!(formatted(source), "AGENT a  # why\n#c\n\nISOLATION a#b  #c#\n");
         assert_eq!(formatted(""), "");
         assert_eq!(formatted(" \n\t\n"), "");
         assert_eq!(formatted("\n\nAGENT a"), "AGENT a\n");
@@ -122,10 +107,13 @@ mod tests {
     #[test]
     fn words_are_quoted_only_where_needed() {
         assert_eq!(
-            formatted(r#"CMD "sh" a"b c"d "" "\"" "\\" \ "#),
-            "CMD sh \"ab cd\" \"\" \"\\\"\" \\ \\\n"
+            formatted(r#"CMD  "sh" a"b c" "" "\"" "\\" \ {"k":1}"#),
+            "CMD sh a\"b c\" \"\" \"\\\"\" \"\\\\\" \\ {\"k\":1}\n"
         );
-        assert_eq!(formatted(r##"CMD x "#y" z#"##), "CMD x \"#y\" z#\n");
+        assert_eq!(
+            formatted(r##"CMD x "#y" z# "a/b" "$V" "&&" "[""##),
+            "CMD x \"#y\" z# a/b \"$V\" \"&&\" \"[\"\n"
+        );
         assert_eq!(formatted(r#"CMD "a b\\" # end"#), "CMD \"a b\\\\\"  # end\n");
     }
 

@@ -52,25 +52,6 @@ fn push_or_grow(findings: &mut Vec<Diagnostic>, finding: Diagnostic) {
     }
 }
 
-/// Whether a character can change how others are shown: controls, and the invisible format characters with which a text
-/// reads differently from what it is (Unicode TR 36; "Trojan Source", CVE-2021-42574).
-#[must_use]
-pub fn is_unseen(character: char) -> bool {
-    character.is_control()
-        || matches!(
-            character,
-            '\u{ad}'
-                | '\u{61c}'
-                | '\u{180e}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}'
-                | '\u{feff}'
-                | '\u{fff9}'..='\u{fffb}'
-                | '\u{e0000}'..='\u{e007f}'
-        )
-}
-
 /// One line of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Line<'a> {
@@ -104,7 +85,7 @@ impl Line<'_> {
 }
 
 /// The lines of a text, ended by LF or CRLF.
-pub fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
+pub fn lines(text: &str) -> impl Iterator<Item = Line<'_>> + Clone {
     let mut start = 0;
     text.split_inclusive('\n').map(move |whole| {
         let line = whole.strip_suffix('\n').map_or(whole, |line| line.strip_suffix('\r').unwrap_or(line));
@@ -114,18 +95,24 @@ pub fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
     })
 }
 
-/// The words of a line up to a comment, split at spaces and tabs. `None` for the quote of an unclosed quoted word, which
-/// ends the line.
+/// The words of a line up to a comment, split at spaces and tabs; an error for a quoted word that is none.
 pub struct Words<'a> {
     line: Line<'a>,
     at: usize,
-    /// Whether double quotes group (in `CMD`).
+    /// Whether a double quote at the start of a word groups (in `CMD`).
     pub quotes: bool,
 }
 
-/// A double quote that is never closed, at this place.
+/// What is wrong with a quoted word, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unclosed(pub Span);
+pub enum BadQuote {
+    /// The quote is never closed; it takes the rest of the line.
+    Unclosed(Span),
+    /// A backslash before something else than a quote or a backslash.
+    Escape(Span),
+    /// Text that follows the closing quote without a blank.
+    Attached(Span),
+}
 
 impl<'a> Words<'a> {
     /// The words of `line`; quotes do not group until [`Words::quotes`] is set.
@@ -144,33 +131,48 @@ impl<'a> Words<'a> {
         self.rest().starts_with('#').then_some(self.line.start + self.at)
     }
 
-    fn quoted(&mut self) -> Result<Word, Unclosed> {
-        let start = self.at;
+    /// A word that starts with a quote. One inside a word is a character like others, as everywhere in draft 4: what
+    /// `{"k":1}` says must reach the program.
+    fn quoted(&mut self) -> Result<Word, BadQuote> {
+        let (from, base) = (self.at, self.line.start);
+        let at = |start: usize, end: usize| Span::new(base + start, base + end);
         let mut text = String::new();
-        let mut inside = false;
-        let mut characters = self.rest().char_indices().peekable();
-        let mut end = self.line.text.len();
+        let mut escape = None;
+        let mut close = None;
+        let mut characters = self.rest().char_indices().skip(1);
         while let Some((offset, character)) = characters.next() {
             match character {
-                '"' => inside = !inside,
-                '\\' if inside && matches!(characters.peek(), Some((_, '"' | '\\'))) => {
-                    text.extend(characters.next().map(|(_, escaped)| escaped));
-                }
-                ' ' | '\t' if !inside => {
-                    end = start + offset;
+                '"' => {
+                    close = Some(from + offset + 1);
                     break;
                 }
+                '\\' => match characters.next() {
+                    Some((_, escaped @ ('"' | '\\'))) => text.push(escaped),
+                    Some((to, other)) => {
+                        escape = escape.or(Some(at(from + offset, from + to + other.len_utf8())));
+                    }
+                    None => {}
+                },
                 other => text.push(other),
             }
         }
-        self.at = end;
-        let span = Span::new(self.line.start + start, self.line.start + end);
-        if inside { Err(Unclosed(span)) } else { Ok(Word { text, span }) }
+        let Some(close) = close else {
+            self.at = self.line.text.len();
+            return Err(BadQuote::Unclosed(at(from, self.at)));
+        };
+        self.at = close;
+        let attached = self.rest().find([' ', '\t']).unwrap_or(self.rest().len());
+        self.at += attached;
+        match escape {
+            Some(span) => Err(BadQuote::Escape(span)),
+            None if attached > 0 => Err(BadQuote::Attached(at(close, self.at))),
+            None => Ok(Word { text, span: at(from, close) }),
+        }
     }
 }
 
 impl Iterator for Words<'_> {
-    type Item = Result<Word, Unclosed>;
+    type Item = Result<Word, BadQuote>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let blank = self.rest().len() - self.rest().trim_start_matches([' ', '\t']).len();
@@ -179,7 +181,7 @@ impl Iterator for Words<'_> {
         if rest.is_empty() || rest.starts_with('#') {
             return None;
         }
-        if self.quotes {
+        if self.quotes && rest.starts_with('"') {
             return Some(self.quoted());
         }
         let length = rest.find([' ', '\t']).unwrap_or(rest.len());
@@ -198,7 +200,7 @@ mod tests {
         let line = Line { text: line, start: 0, next: line.len() };
         let mut words = Words::new(line);
         words.quotes = quotes;
-        words.map(|word| word.map_or_else(|_| "UNCLOSED".to_owned(), |word| word.text)).collect()
+        words.map(|word| word.map_or_else(|bad| format!("{bad:?}"), |word| word.text)).collect()
     }
 
     #[test]
@@ -214,9 +216,20 @@ mod tests {
             words(r#"CMD sh -c "echo # \"hi\" \\" x"#, true),
             ["CMD", "sh", "-c", r#"echo # "hi" \"#, "x"]
         );
-        assert_eq!(words(r#"CMD a"b c"d """#, true), ["CMD", "ab cd", ""]);
-        assert_eq!(words(r#"CMD "open"#, true), ["CMD", "UNCLOSED"]);
         assert_eq!(words(r#"URL "x y""#, false), ["URL", "\"x", "y\""]);
+    }
+
+    #[test]
+    fn a_quote_counts_only_at_the_start_of_a_word() {
+        assert_eq!(words(r#"CMD {"k":1} a"b c"d """#, true), ["CMD", r#"{"k":1}"#, "a\"b", "c\"d", ""]);
+    }
+
+    #[test]
+    fn what_is_no_quoted_word_is_said_with_its_place_and_the_next_word_is_read() {
+        assert_eq!(words(r#"CMD "open"#, true), ["CMD", "Unclosed(Span { start: 4, end: 9 })"]);
+        assert_eq!(words(r#"CMD "open\"#, true), ["CMD", "Unclosed(Span { start: 4, end: 10 })"]);
+        assert_eq!(words(r#"CMD "a\é" b"#, true), ["CMD", "Escape(Span { start: 6, end: 9 })", "b"]);
+        assert_eq!(words(r#"CMD "a"b c"#, true), ["CMD", "Attached(Span { start: 7, end: 8 })", "c"]);
     }
 
     #[test]

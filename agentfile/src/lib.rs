@@ -10,6 +10,7 @@
 
 mod base;
 pub mod boundary;
+pub mod characters;
 mod check;
 pub mod code;
 pub mod compile;
@@ -28,6 +29,7 @@ pub mod policy;
 pub mod render;
 pub mod span;
 pub mod syntax;
+mod work;
 
 /// The files beside the Agentfile, as the compiler may see them. Paths are relative to the Agentfile's folder,
 /// normalised, and never leave it.

@@ -76,6 +76,7 @@ impl<'a> Places<'a> {
         let offset = offset.min(self.source.len());
         let stride = offset / STRIDE;
         let rest = self.source.as_bytes().get(stride * STRIDE..offset).unwrap_or_default();
+        crate::work::add(rest.len());
         self.characters.get(stride).copied().unwrap_or(0) + starts(rest)
     }
 
@@ -116,6 +117,18 @@ mod tests {
         assert_eq!(places.line_span(3), Span::new(18, 18));
         assert_eq!(places.line_span(9), Span::new(18, 18));
         assert_eq!(at(99, 99), "Agentfile:3:1");
+    }
+
+    #[test]
+    fn a_column_costs_the_same_on_a_line_of_any_length() {
+        let source = "a".repeat(1 << 20);
+        let places = Places::new("Agentfile", &source);
+        let steps = crate::work::of(|| {
+            for offset in (0..source.len()).step_by(1000) {
+                assert_eq!(places.column(offset) as usize, offset + 1);
+            }
+        });
+        assert!(steps <= STRIDE * 2 * (source.len() / 1000 + 1), "{steps}");
     }
 
     #[test]

@@ -263,6 +263,9 @@ pub struct Protected {
     pub path: String,
     /// Whether it is a folder, should it have to be held before it exists.
     pub directory: bool,
+    /// What a file that has to be held before it exists says, where an empty one would break its readers.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub content: String,
     /// Who asked for it.
     pub origin: Origin,
 }

@@ -14,12 +14,12 @@ const RIGHT: &[&str] = &[
     "FROM scratch",
     "FROM registry.example/base:1@sha256:00",
     "CMD sh",
-    r#"CMD sh -c "a b" "" 'c"#,
+    r#"CMD sh -c "a b" "" {"k":1}"#,
     "TOOL utcp:file_read",
     "TOOL mcp:server.tool",
     "TOOL local:./tools/lint",
     "TOOLSET utcp:files",
-    "TOOLSET registry://x/y@sha256:00",
+    "TOOLSET registry://x/y@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
     "FUNCTION ./score.py:score",
     "FUNCTION score",
     "SKILL review",
@@ -105,7 +105,12 @@ const WRONG: &[(&str, &str, &str)] = &[
     (r#"CMD "" x"#, "E011", r#""""#),
     (r#"CMD a "b"#, "E009", r#""b"#),
     (r#"CMD a "b\""#, "E009", r#""b\""#),
+    (r#"CMD a "b"c"#, "E009", "c"),
+    (r#"CMD a "b\n""#, "E020", r"\n"),
+    (r#"CMD ["a"]"#, "E021", r#"["a"]"#),
+    ("BIND 'a' /b", "E022", "'a'"),
     ("TOOL a", "E017", "a"),
+    ("TOOL mcp:a", "E017", "mcp:a"),
     ("TOOL a:", "E017", "a:"),
     ("TOOLSET a", "E017", "a"),
     ("FUNCTION ./a.py", "E017", "./a.py"),
@@ -116,6 +121,8 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("MCP a b", "E012", "b"),
     ("URL", "E011", "URL"),
     ("URL h", "E013", "h"),
+    ("URL https://h/a;b", "E013", "https://h/a;b"),
+    ("URL https://h/a*", "E013", "https://h/a*"),
     ("CRED k", "E011", "CRED"),
     ("CRED k v", "E019", "v"),
     ("CRED k vault://a", "E019", "vault://a"),
@@ -123,6 +130,14 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("CRED k vault://a#", "E019", "vault://a#"),
     ("CRED k env:K x", "E012", "x"),
     ("CRED k env:K host:", "E012", "host:"),
+    ("CRED k env:sk-1", "E019", "env:sk-1"),
+    ("CRED k env:K host:127.1", "E013", "127.1"),
+    ("CRED k env:K host:https://a.example", "E013", "https://a.example"),
+    ("CRED k env:K host:sk-1@x", "E013", "sk-1@x"),
+    ("CRED k env:K host:a.example:443", "E013", "a.example:443"),
+    ("CRED k https://a.example sk-1 env:K", "E016", "sk-1"),
+    ("CRED k http://a.example bearer env:K", "E019", "http://a.example"),
+    ("CRED tcp://a.example:1 bearer env:K", "E019", "tcp://a.example:1"),
     ("CRED k env:K inject:body", "E018", "inject:body"),
     ("CRED k https://h.example bearer", "E019", "https://h.example"),
     ("CRED https://h. bearer env:K", "E013", "https://h."),
@@ -138,13 +153,14 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("MEMORY a b schema: mode:rw", "E018", "schema:"),
     ("MEMORY a b schema:T mode:", "E016", ""),
     ("POLICY", "E008", "POLICY"),
-    ("POLICY\nEND x", "E008", "POLICY"),
+    ("POLICY\nEND x", "E008", "x"),
     ("END", "E007", "END"),
     ("ALLOW read", "E011", "ALLOW"),
     ("ALLOW see /x", "E016", "see"),
     ("DENY READ /x", "E016", "READ"),
     ("DENY read /x /y", "E012", "/y"),
     ("RATELIMIT x 5", "E014", "5"),
+    ("RATELIMIT x 0/min", "E014", "0/min"),
     ("RATELIMIT x -5/s", "E014", "-5/s"),
     ("LIMIT ram 1G", "E016", "ram"),
     ("LIMIT memory 1G/s", "E014", "1G/s"),
@@ -159,6 +175,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("SLICE cpu=1 mem=1 cpu=1", "E012", "cpu=1"),
     ("AUDIT none", "E016", "none"),
     ("TRACE otlp://x", "E013", "otlp://x"),
+    ("TRACE otlp://*.a.example:1", "E013", "otlp://*.a.example:1"),
     ("TRACE otlp://:", "E013", "otlp://:"),
     ("SOP a b", "E012", "b"),
     ("SOP", "E008", "SOP"),
@@ -278,8 +295,8 @@ fn words_choose_what_the_reference_says() {
     assert!(matches!(body("MEMORY a b schema:T mode:rw"), Body::Memory { writable: true, .. }));
     let Body::Url(url) = body("URL tcp://DB.example:5432") else { panic!() };
     assert_eq!((url.scheme, url.host.as_str(), url.port), (Scheme::Tcp, "db.example", 5432));
-    let Body::Tool(tool) = body("TOOL mcp:a:b") else { panic!() };
-    assert_eq!((tool.namespace.as_str(), tool.name.as_str()), ("mcp", "a:b"));
+    let Body::Tool(tool) = body("TOOL utcp:a:b") else { panic!() };
+    assert_eq!((tool.namespace.as_str(), tool.name.as_str()), ("utcp", "a:b"));
 }
 
 #[test]

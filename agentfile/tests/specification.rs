@@ -20,7 +20,7 @@ fn core_parse_minimal() {
 /// core-policy-block: verbatim until a line that is only `END`.
 #[test]
 fn core_policy_block() {
-    let inside = "  permit (principal, action, resource)\r\n\twhen { context.note == \"END\" };\n# AGENT x\n END x\n\n";
+    let inside = "  permit (principal, action, resource)\r\n\twhen { context.note == \"END\" };\n# AGENT x\n ENDED\n\n";
     let source = format!("POLICY\n{inside}  END\t\nAGENT after\n");
     let (file, findings) = parse(source.as_bytes());
     assert_eq!(findings, []);
@@ -38,7 +38,8 @@ fn core_policy_block_without_end_is_refused() {
         ["POLICY\nforbid (principal, action, resource);\n", "POLICY\n\u{a0}END\n", "POLICY\nEND.\n", "POLICY"]
     {
         let (file, findings) = parse(source.as_bytes());
-        assert_eq!(findings.iter().map(|finding| finding.code).collect::<Vec<_>>(), ["E008"], "{source:?}");
+        assert!(findings.iter().any(|finding| finding.code == "E008"), "{source:?}");
+        assert!(findings.iter().all(|finding| matches!(finding.code, "E004" | "E008")), "{source:?}");
         assert!(file.statements.is_empty());
     }
 }
@@ -55,7 +56,8 @@ fn unknown_required_directive() {
         "DENY\u{a0}read /x",
     ] {
         let (file, findings) = parse(format!("AGENT a\n{line}\n").as_bytes());
-        assert_eq!(findings.iter().map(|finding| finding.code).collect::<Vec<_>>(), ["E005"], "{line:?}");
+        let code = if line.is_ascii() { "E005" } else { "E004" };
+        assert_eq!(findings.iter().map(|finding| finding.code).collect::<Vec<_>>(), [code], "{line:?}");
         assert!(findings.iter().all(|finding| finding.help.is_some()));
         assert_eq!(file.statements.len(), 1);
     }

@@ -1,6 +1,5 @@
 """A loop over tasks, as an agent has one. The last two tasks are not in its Agentfile."""
 
-import os
 import pathlib
 import socket
 
@@ -25,7 +24,7 @@ log = pathlib.Path("log.txt").open("w")
 for task in pathlib.Path("/tasks.txt").read_text().splitlines():
     try:
         result = ACTS[task]() if task in ACTS else summarise(task)
-    except OSError as error:
-        result = f"denied ({os.strerror(error.errno)})"
+    except OSError:
+        result = "denied"
     print(f"{task}: {result}", file=log)
     print(f"{task}: {result}")

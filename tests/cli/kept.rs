@@ -22,7 +22,7 @@ fn a_run_that_does_not_exist_is_an_error_with_a_way_out() {
     for words in [["audit", "show", "x/../y"], ["audit", "verify", "../../etc"], ["runs", "--remove", "."]] {
         world.ends(words, 1).err_has(&["no run is called"]);
     }
-    world.ends(["why", "\u{1b}[2J"], 1).is_plain();
+    world.ends(["why", "\u{1b}[2J"], 1).plain();
 }
 
 #[test]

@@ -15,7 +15,7 @@ fn a_clean_file_checks_with_0() {
 #[test]
 fn every_error_is_reported_at_once_with_place_source_and_code() {
     let world = World::with("AGENT bad\nBOGUS x\nBIND ./src relative\nTIMEOUT soon\nCMD ls\n");
-    let checked = world.ends(["check"], 1).is_plain();
+    let checked = world.ends(["check"], 1).plain();
     checked.out_has(&[
         "Agentfile:2:1",
         "Agentfile:3:",
@@ -46,10 +46,10 @@ fn json_is_for_programs() {
 fn a_hostile_file_drives_no_terminal() {
     let world = World::new();
     world.write("Agentfile", b"AGENT x\nCMD \x1b[2J\x1b]0;owned\x07\nBIND ./\xe2\x80\xae /x\n\xff\xfe\n");
-    world.ends(["check"], 1).is_plain();
-    world.ends(["check", "--format", "json"], 1).is_plain();
-    world.ends(["run"], 125).is_plain();
-    world.ends(["plan"], 1).is_plain();
+    world.ends(["check"], 1).plain();
+    world.ends(["check", "--format", "json"], 1).plain();
+    world.ends(["run"], 125).plain();
+    world.ends(["plan"], 1).plain();
 }
 
 #[test]

@@ -12,4 +12,6 @@ mod runs;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod terminal;
+#[cfg(test)]
 mod words;

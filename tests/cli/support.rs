@@ -103,7 +103,7 @@ impl Output {
 
     /// Says that nothing in either stream could drive a terminal.
     #[track_caller]
-    pub(crate) fn is_plain(self) -> Self {
+    pub(crate) fn plain(self) -> Self {
         for text in [&self.out, &self.err] {
             let bad = text.chars().find(|c| c.is_control() && !matches!(c, '\n' | '\t') || *c == '\u{202e}');
             assert_eq!(bad, None, "{text:?}");

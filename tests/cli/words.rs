@@ -25,7 +25,7 @@ const COMMANDS: [&str; 17] = [
 #[test]
 fn help_lists_every_command_and_each_has_help_with_an_example() {
     let world = World::new();
-    let help = world.ends(["--help"], 0).is_plain().out_has(&COMMANDS);
+    let help = world.ends(["--help"], 0).plain().out_has(&COMMANDS);
     let listed = help.out.lines().skip_while(|line| *line != "Commands:").skip(1);
     let listed: Vec<_> = listed
         .take_while(|line| !line.is_empty())
@@ -130,5 +130,5 @@ fn init_follows_no_link_out_of_the_folder() {
 #[test]
 fn a_hostile_folder_name_is_shown_escaped() {
     let world = World::new();
-    world.ends(["init", "a\u{1b}[2Jb\u{202e}"], 0).is_plain().out_has(&["a\\x1b[2Jb\\u{202e}/Agentfile"]);
+    world.ends(["init", "a\u{1b}[2Jb\u{202e}"], 0).plain().out_has(&["a\\x1b[2Jb\\u{202e}/Agentfile"]);
 }

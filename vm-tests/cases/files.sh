@@ -19,12 +19,12 @@ chmod +x act.sh; touch /etc/shadow
 agentfile 'AGENT files' 'CMD ./act.sh' 'BIND ./rw /work/rw rw' 'BIND ./ro /work/ro ro' 'BIND ./copied /work/copied copy'
 exits 0 "the agent runs" as_caller agentrc run ./Agentfile
 says '^changed$' "a copy can be written, and read back inside"
-check "nothing else came out" test "$OUTPUT" = changed
+says_not 'wrote|planted|read' "nothing that was not declared can be done"
 check "a rw bind is written through" grep -qx changed rw/file
 check "a ro bind is not written" grep -qx original ro/file
 check "a copy is not written through" grep -qx original copied/file
 check "what was removed in a copy is still there" test -e copied/gone/old
 check "no hook was planted" test ! -e rw/.git/hooks/post-commit
 check "no .envrc was planted" test ! -s rw/.envrc
-exits 1 "the changes to the copy can be seen" as_caller agentrc diff "$(newest_run)"
+exits 0 "the changes to the copy can be seen" as_caller agentrc diff "$(newest_run)"
 says 'copied/file|/work/copied/file' "and name the file"

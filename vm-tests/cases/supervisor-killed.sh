@@ -1,6 +1,6 @@
 # SIGKILL of the supervisor: nothing of the sandbox survives it.
 # as: root user
-printf '#!/bin/sh\nsetsid sleep 4321 &\nnohup sleep 4322 >/dev/null 2>&1 &\nexec sleep 4323\n' >linger.sh
+printf '#!/bin/sh\nsetsid sleep 4321 &\n(trap "" HUP; sleep 4322 &)\nexec sleep 4323\n' >linger.sh
 chmod +x linger.sh
 agentfile 'AGENT linger' 'CMD ./linger.sh'
 lingering() { [ "$(pgrep -f 'sleep 432[123]' | wc -l)" -ge "$1" ]; }

@@ -24,6 +24,9 @@ exits() {
 # says PATTERN WHAT: $OUTPUT of the last `exits` has a line that matches (extended, case does not matter).
 says() { if grep -qiE -- "$1" <<<"$OUTPUT"; then ok "$2"; else not_ok "$2" "nothing matches /$1/ in" "$OUTPUT"; fi; }
 
+# says_not PATTERN WHAT: it has none.
+says_not() { if grep -qiE -- "$1" <<<"$OUTPUT"; then not_ok "$2" "something matches /$1/ in" "$OUTPUT"; else ok "$2"; fi; }
+
 # within SECONDS COMMAND…: the command succeeds before that.
 within() {
   local tries=$(($1 * 10)); shift
@@ -31,16 +34,23 @@ within() {
   return 1
 }
 
-# as_caller COMMAND…: runs a command as $AS, in its cgroup, with an environment from scratch.
+# as_caller COMMAND…: runs a command as $AS, in a cgroup of its own as `systemd-run --scope` would make it, with an
+# environment from scratch.
 as_caller() {
-  local group id home
+  local slice id home scope file
   case $AS in
-    root) id=0 home=/root group=user.slice/user-0.slice/session-1.scope ;;
-    user) id=1000 home=/home/user group=user.slice/user-1000.slice/user@1000.service/app.slice/case.scope ;;
-    session) id=1000 home=/home/user group=user.slice/user-1000.slice/session-2.scope ;;
+    root) id=0 home=/root slice=user.slice/user-0.slice ;;
+    user) id=1000 home=/home/user slice=user.slice/user-1000.slice/user@1000.service/app.slice ;;
+    session) id=1000 home=/home/user slice=user.slice/user-1000.slice ;;
   esac
+  scope=/sys/fs/cgroup/$slice/run-$$-$RANDOM.scope
+  mkdir "$scope" || return 99
+  if [ "$AS" = user ]; then # Delegate=yes
+    chown 1000:1000 "$scope"
+    for file in $(cat /sys/kernel/cgroup/delegate); do [ ! -e "$scope/$file" ] || chown 1000:1000 "$scope/$file"; done
+  fi
   (
-    cd "$WORK" && echo "$BASHPID" >"/sys/fs/cgroup/$group/cgroup.procs" &&
+    cd "$WORK" && echo "$BASHPID" >"$scope/cgroup.procs" &&
       exec setpriv --reuid "$id" --regid "$id" --clear-groups env -i PATH=/usr/bin:/usr/sbin HOME="$home" \
         XDG_STATE_HOME="$BASE/state" XDG_CONFIG_HOME="$BASE/config" XDG_RUNTIME_DIR="/run/user/$id" "$@"
   )
@@ -50,7 +60,11 @@ as_caller() {
 agentfile() { printf '%s\n' "$@" >"$WORK/Agentfile"; chown -R "$OWNER:$OWNER" "$WORK"; }
 
 # audit_log: the audit log of the newest run of this case. newest_run: its name.
-audit_log() { ls -t "$BASE"/state/agentrc/runs/*/audit.jsonl 2>/dev/null | head -n1; }
+audit_log() {
+  local log newest=
+  for log in "$BASE"/state/agentrc/runs/*/audit.jsonl; do [ ! -e "$log" ] || [ "$log" -ot "$newest" ] || newest=$log; done
+  echo "$newest"
+}
 newest_run() { basename "$(dirname "$(audit_log)")"; }
 
 # logged PATTERN WHAT: some event of the audit log matches.

@@ -26,6 +26,8 @@ image_build() {
 
   image_program "$(command -v bash)"
   image_program "$(command -v setpriv)"
+  image_program "$(command -v pgrep)"
+  ln -s pgrep "$IMAGE/usr/bin/pkill"
   image_program "$AGENTRC" /usr/bin/agentrc
   strip "$IMAGE/usr/bin/agentrc" || true # debug information only makes the guest slower
 

@@ -34,26 +34,15 @@ impl Check<'_> {
         });
     }
 
-    /// The parser knows the forms; what is left is who may use them, and names that cannot be.
+    /// The parser knows the forms; what is left is who may use them.
     fn source(&mut self, source: &Word) {
         let text = source.text.as_str();
-        let variable = |name: &str| {
-            !name.starts_with(|first: char| first.is_ascii_digit())
-                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        };
         if text.starts_with("command:") {
             self.error(
                 "E071",
                 source.span,
                 "a `command:` source is taken from the host's configuration only",
                 "a package must not choose what the host runs: use `env:`, `keyring:`, `vault://` or `file:`",
-            );
-        } else if text.strip_prefix("env:").is_some_and(|name| !variable(name)) {
-            self.error(
-                "E070",
-                source.span,
-                "this is not the name of an environment variable",
-                "a name has letters, digits and `_`, and does not begin with a digit",
             );
         }
     }

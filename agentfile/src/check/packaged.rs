@@ -5,12 +5,18 @@ use super::Check;
 use crate::Kind;
 use crate::base::PROJECTION;
 use crate::boundary::{Procedure, Projection};
+use crate::characters::{Fault, fault};
 use crate::place::Place;
 use crate::span::Span;
 use crate::syntax::Word;
 
 /// Largest file that becomes part of the plan itself.
 const CONTENT_MAX: usize = 1 << 20;
+
+/// What an `SOP` block may not have either.
+fn is_hostile(character: char) -> bool {
+    matches!(fault(character), Some(Fault::Control | Fault::Hidden))
+}
 
 impl Check<'_> {
     /// Makes the file (or, when `wanted` says so, folder) at `word` visible; returns its path relative to the
@@ -97,7 +103,18 @@ impl Check<'_> {
         let Some(path) = self.project(word, Some(Kind::File)) else { return };
         let Some(bytes) = self.content(&path, word.span) else { return };
         match String::from_utf8(bytes) {
-            Ok(text) => self.sop_text(&text, place),
+            Ok(text) => match text.lines().position(|line| line.chars().any(is_hostile)) {
+                None => self.sop_text(&text, place),
+                Some(line) => self.error(
+                    "E049",
+                    word.span,
+                    format!(
+                        "`{path}` has a character on line {} that hides text or drives a terminal",
+                        line + 1
+                    ),
+                    "remove control characters and those that turn the writing direction",
+                ),
+            },
             Err(_) => self.error("E049", word.span, format!("`{path}` is not UTF-8"), "save it as UTF-8"),
         }
     }

@@ -41,13 +41,16 @@ impl Check<'_> {
     /// Ids are unique: made from the line where none is written, with a number behind the line's second statement.
     fn policy_ids(&mut self) {
         let mut first: HashMap<String, crate::span::Span> = HashMap::new();
+        // Where the search for a free number goes on, by id: a line may have thousands of statements.
+        let mut numbers: HashMap<String, usize> = HashMap::new();
         let mut duplicates = Vec::new();
         for policy in &mut self.out.policies {
             let written = policy.body.annotations.contains_key("id");
             if !written && first.contains_key(&policy.id) {
-                let mut number = 2;
+                let number = numbers.entry(policy.id.clone()).or_insert(2);
                 while first.contains_key(&format!("{}.{number}", policy.id)) {
-                    number += 1;
+                    crate::work::add(1);
+                    *number += 1;
                 }
                 policy.id = format!("{}.{number}", policy.id);
                 policy.body.id = pst::PolicyID(policy.id.as_str().into());
@@ -169,5 +172,40 @@ fn is_principal(body: &pst::Template, eid: &str) -> bool {
         | pst::PrincipalConstraint::In(pst::EntityOrSlot::Entity(uid))
         | pst::PrincipalConstraint::IsIn(_, pst::EntityOrSlot::Entity(uid)) => uid.eid == eid,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::compile::{Validate, compile};
+
+    struct Nothing;
+
+    impl crate::Package for Nothing {
+        fn kind(&self, _: &str) -> crate::Kind {
+            crate::Kind::Missing
+        }
+        fn read(&self, _: &str) -> std::io::Result<Vec<u8>> {
+            Err(std::io::ErrorKind::NotFound.into())
+        }
+        fn folder_name(&self) -> &'static str {
+            "folder"
+        }
+    }
+
+    #[test]
+    fn many_policies_on_one_line_cost_as_much_as_on_many() {
+        let steps = |count: usize| {
+            let policy = "forbid (principal, action == AgentRC::Action::\"tool.invoke\", resource); ";
+            let source = format!("AGENT a\nCMD /bin/true\nPOLICY\n{}\nEND\n", policy.repeat(count));
+            crate::work::of(|| {
+                let plan =
+                    compile("Agentfile", source.as_bytes(), &Nothing, Validate::WhenWritten).plan.unwrap();
+                let last = format!("policy@4.{count}");
+                assert!(plan.cedar.policies.iter().any(|policy| policy.id == last));
+            })
+        };
+        let (few, many) = (steps(50), steps(200));
+        assert!(few > 0 && many < 5 * few, "{few} {many}");
     }
 }

@@ -6,6 +6,7 @@ use super::Check;
 use super::network::patterns_of;
 use crate::boundary::{Object, Rule};
 use crate::diag::Diagnostic;
+use crate::parse::url;
 use crate::path;
 use crate::place::Place;
 use crate::span::Span;
@@ -20,6 +21,12 @@ fn verb_word(verb: Verb) -> &'static str {
         Verb::Egress => "egress",
         Verb::Resolve => "resolve",
     }
+}
+
+/// `*.label` in lower case.
+fn top_level(text: &str) -> Option<String> {
+    let label = text.strip_prefix("*.").filter(|label| !label.contains(['.', '*', '[']))?;
+    url::host_name(label).ok().map(|label| format!("*.{label}"))
 }
 
 /// What the file declares, by the name that an ALLOW or DENY would use.
@@ -108,23 +115,18 @@ impl Check<'_> {
             })),
             Verb::Resolve => Some(Object::Credential(text.to_owned())),
             Verb::Read | Verb::Write => self.rule_path(&rule.target).map(Object::Path),
-            Verb::Egress => {
-                let plain = !text.is_empty()
-                    && !text.contains(['/', '@'])
-                    && (!text.contains('*')
-                        || text.strip_prefix("*.").is_some_and(|rest| !rest.contains('*')));
-                if plain {
-                    Some(Object::Host(text.to_ascii_lowercase()))
-                } else {
-                    self.error(
-                        "E078",
-                        rule.target.span,
-                        format!("`{text}` is not a host"),
-                        "write `host.example.com` or `*.example.com`, without scheme, port and path",
+            // A host that no request can have would make a deny that never holds. A whole top-level domain may be
+            // denied; an ALLOW of one gives nothing that a URL line does not.
+            Verb::Egress => match top_level(text).map_or_else(|| url::host_name(text), Ok) {
+                Ok(host) => Some(Object::Host(host)),
+                Err((why, help)) => {
+                    self.diagnostics.push(
+                        Diagnostic::error("E078", rule.target.span, format!("not a host: {why}"))
+                            .help(format!("{help}; without scheme, port and path")),
                     );
                     None
                 }
-            }
+            },
         }
     }
 

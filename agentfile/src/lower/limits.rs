@@ -55,11 +55,13 @@ pub(super) fn lower(boundaries: &Boundaries) -> Limits {
 }
 
 fn rlimits(boundaries: &Boundaries) -> Vec<Rlimit> {
-    let written = [("nofile", &boundaries.limits.open_files), ("nproc", &boundaries.limits.pids)];
-    let written = written.iter().filter_map(|(resource, quantity)| {
+    // `nproc` is the second lock of `pids.max`, one above it: the kernel asks the rlimit first, and only the cgroup counts
+    // what it refuses, for the audit log.
+    let written = [("nofile", &boundaries.limits.open_files, 0), ("nproc", &boundaries.limits.pids, 1)];
+    let written = written.iter().filter_map(|(resource, quantity, above)| {
         quantity.as_ref().map(|quantity| Rlimit {
             resource: (*resource).to_owned(),
-            value: quantity.value,
+            value: quantity.value.saturating_add(*above),
             origin: quantity.place.origin.clone(),
         })
     });

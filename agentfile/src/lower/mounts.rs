@@ -164,7 +164,12 @@ fn denials(boundaries: &Boundaries, table: &mut Table) {
         let below = denial.path.get(outer.target.len() + 1..).unwrap_or_default();
         match (denial.denied, &mut outer.source) {
             (Denied::Write, MountSource::Bind { protected, .. } | MountSource::Copy { protected, .. }) => {
-                let held = Protected { path: below.to_owned(), directory: denial.directory, origin };
+                let held = Protected {
+                    path: below.to_owned(),
+                    directory: denial.directory,
+                    content: String::new(),
+                    origin,
+                };
                 match protected.binary_search_by(|entry| entry.path.as_str().cmp(below)) {
                     Ok(at) => {
                         if let Some(entry) = protected.get_mut(at) {

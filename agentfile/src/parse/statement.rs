@@ -1,13 +1,11 @@
 //! One line's arguments to one [`Body`]: the grammar of each directive.
 
 use super::value::{assignment, bytes, count, cpus, rate, seconds};
-use super::{cred, url};
+use super::{cred, reference, url};
 use crate::diag::Diagnostic;
 use crate::directive::{self, Directive};
 use crate::span::Span;
-use crate::syntax::{
-    AuditLevel, BindMode, Body, HintKind, LimitName, Namespaced, Rule, UrlPattern, Verb, Word,
-};
+use crate::syntax::{AuditLevel, BindMode, Body, HintKind, LimitName, Rule, UrlPattern, Verb, Word};
 
 /// Verbs of ALLOW and DENY.
 const VERBS: &[(&str, Verb)] = &[
@@ -112,21 +110,20 @@ fn one(
 ) -> Result<Option<Body>, Diagnostic> {
     let body = match (entry.keyword, arguments) {
         ("AGENT", [name]) => Body::Agent(name.clone()),
-        ("FROM", [from]) => Body::From(from.clone()),
+        ("FROM", [word]) => reference::from(word)?,
         ("CMD", [program, ..]) if program.text.is_empty() => {
             return Err(Diagnostic::error("E011", program.span, "the program's name is empty")
                 .help("write `CMD program [argument…]`"));
         }
         ("CMD", argv) => Body::Cmd(argv.to_vec()),
-        ("TOOL", [word]) => Body::Tool(namespaced(word)?),
-        ("TOOLSET", [word]) => {
-            namespaced(word)?;
-            Body::Toolset(word.clone())
+        ("TOOL", [word]) => Body::Tool(reference::tool(word)?),
+        ("TOOLSET", [word]) => reference::toolset(word)?,
+        ("FUNCTION", [word]) => reference::function(word)?,
+        ("SKILL", [word]) => reference::skill(word)?,
+        ("SERVER", [name, address]) => {
+            Body::Server { name: reference::name(name, "a name of a server")?, url: url::parse(address)? }
         }
-        ("FUNCTION", [word]) => function(word)?,
-        ("SKILL", [word]) => Body::Skill(word.clone()),
-        ("SERVER", [name, address]) => Body::Server { name: name.clone(), url: url::parse(address)? },
-        ("MCP", [word]) => Body::Mcp(word.clone()),
+        ("MCP", [word]) => reference::mcp(word)?,
         ("URL", [word]) => Body::Url(url_with_warnings(word, findings)?),
         ("BROKER", [word]) => {
             choice(&[("vault", ()), ("local", ())], &word.text, word.span, "credential broker")?;
@@ -152,6 +149,10 @@ fn one(
         ("DENY", [verb, target]) => Body::Deny(rule(verb, target)?),
         ("RATELIMIT", [target, word]) => {
             let (count, per_seconds) = rate(&word.text, word.span)?;
+            if count == 0 {
+                return Err(Diagnostic::error("E014", word.span, "a rate of nothing is a denial")
+                    .help("write `DENY`, or a number above 0"));
+            }
             Body::RateLimit { target: target.clone(), count, per_seconds, rate: word.span }
         }
         ("LIMIT", [name, value]) => limit(name, value)?,
@@ -192,43 +193,6 @@ fn hint(keyword: &str) -> Option<HintKind> {
     })
 }
 
-fn namespaced(word: &Word) -> Result<Namespaced, Diagnostic> {
-    match word.text.split_once(':') {
-        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => {
-            Ok(Namespaced { word: word.clone(), namespace: namespace.to_owned(), name: name.to_owned() })
-        }
-        _ => Err(Diagnostic::error(
-            "E017",
-            word.span,
-            format!("`{}` is not of the form `namespace:name`", word.text),
-        )
-        .help("write `utcp:file_read`, `mcp:server.tool` or `local:./tools/lint`")),
-    }
-}
-
-fn function(word: &Word) -> Result<Body, Diagnostic> {
-    let Some((path, symbol)) = word.text.rsplit_once(':') else {
-        if word.text.contains('/') {
-            return Err(Diagnostic::error(
-                "E017",
-                word.span,
-                format!("`{}` names a file and no function in it", word.text),
-            )
-            .help("write `FUNCTION ./path.py:symbol`"));
-        }
-        return Ok(Body::Function { path: None, symbol: word.clone() });
-    };
-    if path.is_empty() || symbol.is_empty() {
-        return Err(Diagnostic::error("E017", word.span, format!("`{}` is not a function", word.text))
-            .help("write `FUNCTION ./path.py:symbol` or `FUNCTION name`"));
-    }
-    let colon = word.span.start + path.len();
-    Ok(Body::Function {
-        path: Some(Word { text: path.to_owned(), span: Span::new(word.span.start, colon) }),
-        symbol: Word { text: symbol.to_owned(), span: Span::new(colon + 1, word.span.end) },
-    })
-}
-
 fn absolute(word: &Word) -> Result<Word, Diagnostic> {
     if word.text.starts_with('/') {
         return Ok(word.clone());
@@ -266,7 +230,7 @@ fn memory(name: &Word, schema_path: &Word, schema: &Word, mode: &Word) -> Result
         .help("write `mode:ro` or `mode:rw`"));
     };
     Ok(Body::Memory {
-        name: name.clone(),
+        name: reference::name(name, "a name of a memory")?,
         schema_path: schema_path.clone(),
         schema_type: Word { text: kind.to_owned(), span },
         writable: choice(ACCESS, access, access_span, "mode of a `MEMORY`")?,

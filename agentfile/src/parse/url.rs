@@ -11,6 +11,13 @@ use crate::syntax::{Scheme, UrlPattern, Word};
 pub(super) fn parse(word: &Word) -> Result<UrlPattern, Diagnostic> {
     let wrong = |message: String, help: &str| Err(Diagnostic::error("E013", word.span, message).help(help));
     let text = word.text.as_str();
+    // First, and in no message: before an `@` there may be a password.
+    if text.contains('@') {
+        return wrong(
+            "a user (`@`) is no part of a destination".to_owned(),
+            "name the host, the port and a plain path prefix only",
+        );
+    }
     let Some((scheme, rest)) = text.split_once("://") else {
         return wrong(
             format!("`{text}` has no scheme"),
@@ -35,13 +42,9 @@ pub(super) fn parse(word: &Word) -> Result<UrlPattern, Diagnostic> {
         Some(slash) => rest.split_at(slash),
         None => (rest, ""),
     };
-    for (bad, why) in [
-        ('@', "a user"),
-        ('%', "an encoded character"),
-        ('?', "a query"),
-        ('#', "a fragment"),
-        ('\\', "a backslash"),
-    ] {
+    for (bad, why) in
+        [('%', "an encoded character"), ('?', "a query"), ('#', "a fragment"), ('\\', "a backslash")]
+    {
         if rest.contains(bad) {
             return wrong(
                 format!("{why} (`{bad}`) is no part of a destination"),
@@ -73,6 +76,13 @@ pub(super) fn parse(word: &Word) -> Result<UrlPattern, Diagnostic> {
     if scheme == Scheme::Tcp && !path.is_empty() {
         return wrong("a `tcp://` destination has no path".to_owned(), "remove the path, or use `https://`");
     }
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~!$&()+,=:".contains(&byte);
+    if let Some(bad) = path.bytes().find(|byte| !plain(*byte)) {
+        return wrong(
+            format!("`{}` cannot be in a path of a destination", char::from(bad)),
+            "write a plain prefix: what is below it belongs to it without a `*`",
+        );
+    }
     if path.contains("//") || path.split('/').any(|part| part == "." || part == "..") {
         return wrong(format!("the path `{path}` is not in its plain form"), "remove `//`, `.` and `..`");
     }
@@ -82,7 +92,11 @@ pub(super) fn parse(word: &Word) -> Result<UrlPattern, Diagnostic> {
 
 /// An address `host:port` that stands behind another scheme's name.
 pub(super) fn tcp(address: &str, span: Span) -> Result<UrlPattern, Diagnostic> {
-    parse(&Word { text: format!("tcp://{address}"), span })
+    let pattern = parse(&Word { text: format!("tcp://{address}"), span })?;
+    if pattern.host.starts_with("*.") {
+        return Err(Diagnostic::error("E013", span, "a `*` names no one host").help("write the host's name"));
+    }
+    Ok(pattern)
 }
 
 /// `host[:port]`, with an IPv6 address in brackets.
@@ -98,8 +112,9 @@ fn split_port(authority: &str) -> (&str, Option<&str>) {
 
 type Refused = (String, &'static str);
 
-/// A DNS name in lower case, an address, or `*.suffix`.
-fn host_name(host: &str) -> Result<String, Refused> {
+/// A DNS name in lower case, an address (IPv6 without its brackets), or `*.suffix`: the one spelling by which hosts are
+/// compared everywhere. What is wrong and what to write, otherwise.
+pub(crate) fn host_name(host: &str) -> Result<String, Refused> {
     if let Some(address) = host.strip_prefix('[') {
         let address = address.strip_suffix(']').and_then(|address| address.parse::<Ipv6Addr>().ok());
         return match address {
@@ -230,6 +245,10 @@ mod tests {
             "https://h//a",
             "https://h/./a",
             "https://h:1:2",
+            "https://h/a;b",
+            "https://h/a*",
+            "https://h/v1/*/x",
+            "https://h/{a}",
         ] {
             assert!(parse_text(bad).is_err(), "{bad}");
         }

@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use super::in_order;
+use crate::characters::is_unseen;
 use crate::diag::{Diagnostic, Severity};
-use crate::lex::{self, is_unseen};
+use crate::lex;
 use crate::place::Places;
 use crate::span::Span;
 

@@ -1,6 +1,6 @@
 //! The part of one source line that a finding shows, and where in it the underline goes.
 
-use crate::lex::is_unseen;
+use crate::characters::is_unseen;
 use crate::span::Span;
 
 /// Most columns shown before the place, and in all.
@@ -22,6 +22,7 @@ pub(super) struct Snippet {
 
 /// One character as shown, and its columns.
 fn cell(source: &[u8], offset: usize, character: char) -> (String, usize) {
+    crate::work::add(1);
     // The sanitised text has a `?` in place of each bad byte, and blanks for a byte order mark; show the byte itself.
     let byte = source.get(offset).copied().unwrap_or_default();
     if matches!(character, '?' | ' ') && !byte.is_ascii_graphic() && byte != b' ' {
@@ -41,7 +42,7 @@ fn cell(source: &[u8], offset: usize, character: char) -> (String, usize) {
 /// Columns that terminals give a character, near enough for an underline (after UAX 11).
 fn columns(character: char) -> usize {
     match character {
-        '\u{300}'..='\u{36f}' | '\u{fe00}'..='\u{fe0f}' => 0,
+        '\u{300}'..='\u{36f}' => 0,
         '\u{1100}'..='\u{115f}'
         | '\u{2e80}'..='\u{a4cf}'
         | '\u{ac00}'..='\u{d7a3}'

@@ -195,7 +195,23 @@ fn what_is_allowed_is_declared_and_not_denied() {
     refused("CRED k env:A host:a.example\nURL https://a.example\nDENY resolve k", "E066", "k");
     refused("ALLOW read data/x", "E078", "data/x");
     refused("ALLOW read /data/*/x", "E078", "/data/*/x");
-    refused("DENY egress https://a.example", "E078", "https://a.example");
+    for target in [
+        "https://a.example",
+        "a.example:443",
+        "a.example/x",
+        "a.example.",
+        "127.1",
+        "0x7f.1",
+        "a;b",
+        "*",
+        "a.*",
+        "::1",
+        "u@a",
+    ] {
+        refused(&format!("DENY egress {target}"), "E078", target);
+        refused(&format!("ALLOW egress {target}"), "E078", target);
+    }
+    clean("DENY egress A.Example\nDENY egress *.com\nDENY egress [::1]\nDENY egress 127.0.0.1");
     warned("TOOL utcp:shell", "W013");
     warned("ALLOW egress a.example", "W014");
     warned("ALLOW read /data", "W014");
@@ -257,7 +273,7 @@ fn hints_are_honoured_or_refused() {
 #[test]
 fn credentials_have_a_source_that_a_package_may_name() {
     refused("CRED k command:pass host:a.example\nURL https://a.example", "E071", "command:pass");
-    refused("CRED k env:1X host:a.example\nURL https://a.example", "E070", "env:1X");
+    refused("CRED k env:1X host:a.example\nURL https://a.example", "E019", "env:1X");
     refused("CRED k env:A host:db.example\nURL tcp://db.example:5432", "E072", "CRED");
     refused("SERVER s tcp://a.example:1", "E072", "tcp://a.example:1");
     warned("CRED k env:A", "W018");

@@ -92,7 +92,7 @@ fn every_published_idiom_is_shown_its_valid_form_and_fixed() {
             "// only; this \"one\npermit(principal, action == AgentRC::Action::\"tool.invoke\", resource == AgentRC::Tool::\"a#b\"); // yes",
         ),
     ] {
-        let source = with_policy("TOOL utcp:a\nTOOL utcp:b\nTOOL utcp:a#b", idiom);
+        let source = with_policy("TOOL utcp:a\nTOOL utcp:b", idiom);
         let found = compiled(&source);
         let codes: Vec<_> = found
             .diagnostics
@@ -107,7 +107,7 @@ fn every_published_idiom_is_shown_its_valid_form_and_fixed() {
         for fix in fixes {
             fixed.replace_range(fix.span.start..fix.span.end, &fix.replacement);
         }
-        assert_eq!(fixed, with_policy("TOOL utcp:a\nTOOL utcp:b\nTOOL utcp:a#b", valid));
+        assert_eq!(fixed, with_policy("TOOL utcp:a\nTOOL utcp:b", valid));
         assert_eq!(errors(&fixed), Vec::<&str>::new(), "{fixed}");
     }
 }
@@ -287,7 +287,7 @@ fn a_skill_is_shown_only_when_it_is_permitted_without_a_condition() {
 #[test]
 fn what_the_compiler_makes_fits_the_schema_whatever_the_names_are() {
     // `Validate::Always` reports a made policy that does not fit as a fault of the compiler.
-    let source = "AGENT x\nCMD true\nBIND ./src /it's\"\\odd rw\nBIND ~/é /é ro\nMOUNT /m rw\nURL https://a.example/p*th\nURL tcp://10.0.0.5:5432\nURL https://*.b.example\nSERVER s\"s https://c.example/mcp\nMCP m\"m\nTOOL utcp:a\"b\nALLOW invoke utcp:a\"b\nFUNCTION f\\f\nDENY invoke f\\f\nSKILL k\"k\nALLOW invoke k\"k\nCRED c\"c env:A host:a.example host:*.b.example\nMEMORY n\"n ./schemas/notes.json schema:Note mode:rw\nALLOW resolve c\"c\nDENY egress z.example\nDENY write /m/a\nDENY read /m/b\nALLOW read /m\n";
+    let source = "AGENT x\nCMD true\nBIND ./src /it\\odd rw\nBIND ~/é /é ro\nMOUNT /m rw\nURL https://a.example/p+th\nURL tcp://10.0.0.5:5432\nURL https://*.b.example\nSERVER s.s https://c.example/mcp\nMCP m_m\nTOOL utcp:a/b:c\nALLOW invoke utcp:a/b:c\nFUNCTION f-f\nDENY invoke f-f\nSKILL k.k\nALLOW invoke k.k\nCRED c\\c env:A host:a.example host:*.b.example\nMEMORY n-n ./schemas/notes.json schema:Note mode:rw\nALLOW resolve c\\c\nDENY egress z.example\nDENY write /m/a\nDENY read /m/b\nALLOW read /m\n";
     let found = compiled(source);
     let errors: Vec<_> = found.diagnostics.iter().filter(|one| one.severity == Severity::Error).collect();
     assert!(errors.is_empty(), "{errors:#?}");

@@ -4,7 +4,7 @@
 use agentfile::compile::{Validate, compile};
 use agentfile::diag::{Diagnostic, Severity};
 use agentfile::span::Span;
-use agentfile::{Kind, Package, fix, fmt, lex, parse, render};
+use agentfile::{Kind, Package, characters, fix, fmt, lex, parse, render};
 
 /// A folder in which every name is a file, or a folder when it has no dot.
 struct Folder;
@@ -60,7 +60,10 @@ pub(crate) fn holds(source: &[u8]) {
         assert!(text.get(span.start..span.end).is_some(), "{span:?} of {source:?}");
     }
     let shown = render::text("Agentfile", source, &findings, false);
-    assert!(shown.chars().all(|character| character == '\n' || !lex::is_unseen(character)), "{shown:?}");
+    assert!(
+        shown.chars().all(|character| character == '\n' || !characters::is_unseen(character)),
+        "{shown:?}"
+    );
     let json: serde_json::Value =
         serde_json::from_str(&render::json("Agentfile", source, &findings)).expect("JSON");
     assert_eq!(json.as_array().map(Vec::len), Some(findings.len()));

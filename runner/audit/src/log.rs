@@ -7,8 +7,9 @@
 //! * `compliance`: fdatasync(2) after each line, and fsync(2) of the folder that names the log: an act is durable before it
 //!   is performed, whatever happens to the machine.
 //! * `all`: fdatasync at each checkpoint. What a power cut can take is what no signature covered yet.
-//! * `basic`, `off`: fdatasync once, at the end. A crash of the machine ends the agent too; what it takes is the record
-//!   of a run whose effects are as likely lost, and the log then shows as unfinished.
+//! * `basic`, `off`: never; the kernel writes back when it does (seconds). A crash of the machine ends the agent too; what
+//!   it takes is the record of a run whose effects are as likely lost, and the log then shows as unfinished. A sync at
+//!   the end costs every run 0.3 ms on the fastest disk and 10 ms on an ordinary one, more than the whole launch.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -97,7 +98,7 @@ impl Log {
         if self.unsigned >= CHECKPOINT_EVERY { self.checkpoint(false) } else { Ok(()) }
     }
 
-    /// Signs everything for the last time and makes it durable.
+    /// Signs everything for the last time, and makes it durable where the level asks for that.
     ///
     /// # Errors
     /// As [`Log::append`].
@@ -111,7 +112,7 @@ impl Log {
             checkpoint: Checkpoint { last, key_id: self.key.public().id(), signature: String::new() },
         })?;
         self.unsigned = 0;
-        if last || self.level >= AuditLevel::All { self.sync() } else { Ok(()) }
+        if self.level >= AuditLevel::All { self.sync() } else { Ok(()) }
     }
 
     fn write(&mut self, body: Body) -> Result<(), Error> {

@@ -18,8 +18,25 @@ use crate::step::{Step, run};
 pub(crate) struct Cgroup {
     path: PathBuf,
     directory: OwnedFd,
-    /// Where the supervisor was moved from, to make room: (its own leaf, its former cgroup).
-    moved: Option<(PathBuf, PathBuf)>,
+    /// Where the supervisor was moved to, to make room. Dropped after the cgroup itself is removed.
+    _moved: Option<Moved>,
+}
+
+/// The supervisor in a leaf of its own; dropping it moves it back.
+struct Moved {
+    leaf: PathBuf,
+    own: PathBuf,
+}
+
+impl Drop for Moved {
+    fn drop(&mut self) {
+        let enabled = std::fs::read_to_string(self.own.join("cgroup.subtree_control")).unwrap_or_default();
+        let disable: Vec<_> = enabled.split_whitespace().map(|controller| format!("-{controller}")).collect();
+        // Whatever of this fails, the service manager removes the scope with all that is in it.
+        drop(std::fs::write(self.own.join("cgroup.subtree_control"), disable.join(" ")));
+        drop(std::fs::write(self.own.join("cgroup.procs"), std::process::id().to_string()));
+        drop(std::fs::remove_dir(&self.leaf));
+    }
 }
 
 /// What has happened in a cgroup so far.
@@ -107,7 +124,7 @@ impl Cgroup {
                     .help(DELEGATE));
             }
             match Self::below_own(base, &wanted.join(" ")) {
-                Ok(leaf) => (Ok(base.clone()), Some((leaf, base.clone()))),
+                Ok(moved) => (Ok(base.clone()), Some(moved)),
                 Err(error) => (Err(error), None),
             }
         };
@@ -122,7 +139,7 @@ impl Cgroup {
         };
         let directory = run(Step::Cgroup, 1, open)
             .map_err(|failure| Refusal::kernel(failure.step, &path.display().to_string(), failure.errno))?;
-        let cgroup = Self { path, directory, moved };
+        let cgroup = Self { path, directory, _moved: moved };
         for limit in limits {
             cgroup.limit(limit)?;
         }
@@ -141,7 +158,7 @@ impl Cgroup {
     }
 
     /// A delegated cgroup must be empty to give controllers to children: the supervisor, alone in it, moves to a leaf.
-    fn below_own(own: &Path, wanted: &str) -> std::io::Result<PathBuf> {
+    fn below_own(own: &Path, wanted: &str) -> std::io::Result<Moved> {
         let inside = std::fs::read_to_string(own.join("cgroup.procs"))?;
         let alone = std::process::id().to_string();
         if inside.lines().any(|pid| pid != alone) {
@@ -150,10 +167,12 @@ impl Cgroup {
         let leaf = own.join("agentrc-supervisor");
         match std::fs::create_dir(&leaf) {
             Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
-            _ => std::fs::write(leaf.join("cgroup.procs"), &alone)?,
+            _ => {}
         }
+        let moved = Moved { leaf, own: own.to_owned() };
+        std::fs::write(moved.leaf.join("cgroup.procs"), &alone)?;
         std::fs::write(own.join("cgroup.subtree_control"), wanted)?;
-        Ok(leaf)
+        Ok(moved)
     }
 
     fn limit(&self, limit: &CgroupLimit) -> Result<(), Refusal> {
@@ -180,15 +199,36 @@ impl Cgroup {
         self.directory.as_fd()
     }
 
-    /// What the kernel holds the limits to be: for the evidence.
-    pub(crate) fn read_back(&self, limits: &[CgroupLimit]) -> BTreeMap<String, String> {
-        limits
-            .iter()
-            .map(|limit| {
-                let value = std::fs::read_to_string(self.path.join(&limit.file)).unwrap_or_default();
-                (limit.file.clone(), value.trim().to_owned())
+    /// What the kernel holds the limits to be, for the evidence: a value that is not as written, or init (`pid`) not in it,
+    /// is a refusal.
+    pub(crate) fn read_back(
+        &self,
+        limits: &[CgroupLimit],
+        pid: i32,
+    ) -> Result<BTreeMap<String, String>, Refusal> {
+        let read = |file: &str| {
+            std::fs::read_to_string(self.path.join(file)).map_err(|error| {
+                let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
+                Refusal::kernel(Step::ReadBack, file, errno)
             })
-            .collect()
+        };
+        if !read("cgroup.procs")?.lines().any(|line| line == pid.to_string()) {
+            return Err(Refusal::new(Step::ReadBack, "the sandbox is not in its cgroup"));
+        }
+        let mut seen = BTreeMap::new();
+        for limit in limits {
+            if limit.file == "memory.swap.max" && !self.path.join(&limit.file).exists() {
+                seen.insert(limit.file.clone(), "no swap".to_owned());
+                continue;
+            }
+            let value = read(&limit.file)?.trim().to_owned();
+            if !holds(&limit.value, &value, limit.controller == "memory") {
+                let reason = format!("`{}` is `{value}`, and `{}` was written", limit.file, limit.value);
+                return Err(Refusal::new(Step::ReadBack, reason).at(&limit.origin));
+            }
+            seen.insert(limit.file.clone(), value);
+        }
+        Ok(seen)
     }
 
     /// What has happened in it so far.
@@ -202,6 +242,17 @@ impl Cgroup {
     }
 }
 
+/// Whether `found` is what was `written`: the kernel rounds `bytes` down to whole pages.
+fn holds(written: &str, found: &str, bytes: bool) -> bool {
+    const PAGE: u64 = 64 << 10; // the largest page of any architecture here
+    let rounded = |text: &str| text.parse::<u64>().ok();
+    written == found
+        || bytes
+            && rounded(written)
+                .zip(rounded(found))
+                .is_some_and(|(written, found)| found <= written && written - found < PAGE)
+}
+
 impl Drop for Cgroup {
     fn drop(&mut self) {
         // Everything in it has died with its pid namespace; cgroup.kill (5.14) is for what has not been reaped yet.
@@ -212,20 +263,22 @@ impl Drop for Cgroup {
         {
             std::thread::sleep(Duration::from_millis(2));
         }
-        if let Some((leaf, own)) = &self.moved {
-            let enabled = std::fs::read_to_string(own.join("cgroup.subtree_control")).unwrap_or_default();
-            let disable: Vec<_> =
-                enabled.split_whitespace().map(|controller| format!("-{controller}")).collect();
-            drop(std::fs::write(own.join("cgroup.subtree_control"), disable.join(" ")));
-            drop(std::fs::write(own.join("cgroup.procs"), std::process::id().to_string()));
-            drop(std::fs::remove_dir(leaf));
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_that_the_kernel_did_not_take_is_noticed() {
+        assert!(holds("100000 100000", "100000 100000", true));
+        assert!(holds("1000000", "999424", true), "rounded down to pages");
+        assert!(!holds("1000000", "1003520", true));
+        assert!(!holds("1000000", "max", true));
+        assert!(!holds("64", "", true));
+        assert!(!holds("64", "63", false));
+    }
 
     #[test]
     fn the_hierarchy_is_found_in_hybrid_pure_and_namespaced_layouts() {

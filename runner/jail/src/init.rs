@@ -14,8 +14,9 @@ use crate::channel::{self, Message};
 use crate::layer::Layer;
 use crate::prove::{NAMESPACE_FILES, NAMESPACES, Targets};
 use crate::step::{Failure, Step, run};
+use crate::streams::Streams;
 use crate::sys::process::{Strings, exec, exit, fork, kill, wait};
-use crate::sys::{kernel, signal, terminal};
+use crate::sys::{kernel, signal};
 
 /// What becomes the agent.
 pub(crate) struct Agent {
@@ -33,14 +34,17 @@ pub(crate) struct Agent {
 
 /// Everything that init needs.
 pub(crate) struct Init<'a> {
-    /// Before the terminal is opened: namespaces, mounts, limits.
-    pub(crate) outer: [&'a dyn Layer; 3],
+    /// Before the terminal is opened: namespaces, mounts.
+    pub(crate) outer: [&'a dyn Layer; 2],
     /// After it: capabilities.
     pub(crate) privilege: &'a dyn Layer,
     /// Last: Landlock, seccomp.
     pub(crate) locks: [&'a dyn Layer; 2],
-    /// Whether the agent gets a terminal of its own.
-    pub(crate) terminal: bool,
+    /// In the agent's process, once it holds no descriptor of ours: a low `LIMIT open_files` must bound the agent's files,
+    /// not those of the launch.
+    pub(crate) limits: &'a dyn Layer,
+    /// Which of the agent's standard streams are a terminal of its own.
+    pub(crate) streams: &'a Streams,
     /// What the probes are aimed at.
     pub(crate) targets: &'a Targets,
     /// The agent.
@@ -55,6 +59,8 @@ const REFUSED: i32 = 125;
 impl Init<'_> {
     /// The whole life of init.
     pub(crate) fn run(self) -> ! {
+        // A caller that ignores SIGCHLD would leave init without it, waiting for ever.
+        signal::default_dispositions();
         match self.arm() {
             Ok(agent) => self.serve(agent),
             Err(failure) => {
@@ -72,7 +78,7 @@ impl Init<'_> {
     /// Arms everything, and forks the agent's process. Returns its pid.
     fn arm(&self) -> Result<i32, Failure> {
         self.outer.iter().try_for_each(|layer| layer.apply())?;
-        let terminal = if self.terminal { Some(self.open_terminal()?) } else { None };
+        let terminal = if self.streams.pty() { Some(self.open_terminal()?) } else { None };
         self.privilege.apply()?;
         // The supervisor may have died before the line above tied this process to it: then nobody holds the other end.
         run(Step::ParentAlive, 0, || {
@@ -84,6 +90,7 @@ impl Init<'_> {
         self.locks.iter().try_for_each(|layer| layer.apply())?;
         match run(Step::Fork, 0, fork)? {
             Some(agent) => {
+                drop(terminal);
                 // Init keeps the channel and nothing else: no file of the host, no part of the log, no terminal.
                 run(Step::CloseDescriptors, 1, || {
                     rustix::stdio::dup2_stdin(&self.channel)?;
@@ -122,9 +129,16 @@ impl Init<'_> {
                         }
                     }
                 }
-                // An agent that has just ended is reaped on the SIGCHLD that follows.
+                // Stopping and going on is for everything, whatever groups it is in; the rest for the agent's group, as from
+                // a terminal. An agent that has just ended is reaped on the SIGCHLD that follows.
+                Ok(libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU) => {
+                    let _ = kill(-1, libc::SIGSTOP);
+                }
+                Ok(libc::SIGCONT) => {
+                    let _ = kill(-1, libc::SIGCONT);
+                }
                 Ok(signal) => {
-                    let _ = kill(agent, signal);
+                    let _ = kill(-agent, signal);
                 }
                 Err(_) => {}
             }
@@ -150,14 +164,10 @@ impl Init<'_> {
             signal::default_dispositions();
             signal::Set::empty().block().map(drop)
         })?;
-        if let Some(slave) = slave {
-            run(Step::Terminal, 0, || {
-                terminal::set_controlling(slave.as_fd())?;
-                rustix::stdio::dup2_stdin(slave)?;
-                rustix::stdio::dup2_stdout(slave)?;
-                rustix::stdio::dup2_stderr(slave)
-            })?;
-        }
+        run(Step::Terminal, 0, || self.streams.give(slave))?;
+        // Only the channel is left, and the standard streams.
+        run(Step::CloseDescriptors, 2, || kernel::close_others(self.channel.as_fd()))?;
+        self.limits.apply()?;
         run(Step::WorkingDirectory, 0, || rustix::process::chdir(self.agent.directory.as_c_str()))?;
         let message = run(Step::OpenReadings, 0, || self.readings())?;
         run(Step::Evidence, 0, || channel::send(self.channel.as_fd(), &message))?;

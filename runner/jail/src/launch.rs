@@ -8,19 +8,19 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use agentrc_audit::event::{Event, Evidence, LayerEvidence};
-use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::cgroup::Cgroup;
 use crate::channel::{self, Message};
 use crate::init::{Agent, Init, not_executed};
 use crate::layer::{Layer, capabilities, landlock, limits, mounts, namespaces, seccomp};
-use crate::protect::Placeholders;
+use crate::placeholder::Placeholders;
 use crate::prove::{Readings, Targets, judge};
 use crate::pty::Relay;
 use crate::refusal::Refusal;
 use crate::resolve::{Places, c_string};
 use crate::step::{Failure, Step, run};
+use crate::streams::Streams;
 use crate::supervise::{Sandbox, Watched, Woken, supervise};
 use crate::sys::process::{Cloned, Strings, clone_into};
 use crate::sys::signal;
@@ -39,6 +39,9 @@ const FORWARDED: &[i32] = &[
     libc::SIGUSR2,
     libc::SIGCONT,
     libc::SIGALRM,
+    libc::SIGTSTP,
+    libc::SIGTTIN,
+    libc::SIGTTOU,
     libc::SIGWINCH,
 ];
 
@@ -49,14 +52,18 @@ const FORWARDED: &[i32] = &[
 pub fn launch(request: &Request<'_>, recorder: &mut dyn Recorder) -> Result<Ended, Refusal> {
     let started = Instant::now();
     check(Step::SingleThread, single_thread)?;
-    check(Step::StandardStreams, standard_streams)?;
+    let streams = run(Step::StandardStreams, 0, Streams::prepare).map_err(|failure| plain(&failure))?;
     let plan = request.plan;
     let places = places(request)?;
-    let terminal =
-        rustix::termios::isatty(rustix::stdio::stdin()) && rustix::termios::isatty(rustix::stdio::stdout());
 
     let mut placeholders = Placeholders::default();
-    let inputs = mounts::Inputs { plan, places: &places, run: request.run, placeholders: &mut placeholders };
+    let inputs = mounts::Inputs {
+        plan,
+        places: &places,
+        run: request.run,
+        placeholders: &mut placeholders,
+        sockets: None,
+    };
     let mounts = mounts::prepare(inputs)?;
     let namespaces = namespaces::Namespaces::prepare(&plan.namespaces, &plan.agent)?;
     let limits = limits::Limits::prepare(&plan.limits)?;
@@ -64,8 +71,8 @@ pub fn launch(request: &Request<'_>, recorder: &mut dyn Recorder) -> Result<Ende
     let landlock = landlock::Landlock::prepare(&plan.landlock, |path| mounts.shows(path))?;
     let seccomp = seccomp::Seccomp::prepare(&plan.seccomp)?;
     let layers: [&dyn Layer; 6] = [&namespaces, &mounts, &limits, &capabilities, &landlock, &seccomp];
-    let targets = Targets::prepare()?;
-    let agent = agent(request, terminal)?;
+    let targets = Targets::prepare(mounts.held())?;
+    let agent = agent(request, streams.pty())?;
 
     check(Step::SupplementaryGroups, drop_groups)?;
     let name = request.run.file_name().unwrap_or_default().to_string_lossy();
@@ -80,10 +87,11 @@ pub fn launch(request: &Request<'_>, recorder: &mut dyn Recorder) -> Result<Ende
         Cloned::Child => {
             crate::child::enter();
             Init {
-                outer: [&namespaces, &mounts, &limits],
+                outer: [&namespaces, &mounts],
+                limits: &limits,
                 privilege: &capabilities,
                 locks: [&landlock, &seccomp],
-                terminal,
+                streams: &streams,
                 targets: &targets,
                 agent: &agent,
                 channel: theirs,
@@ -93,19 +101,22 @@ pub fn launch(request: &Request<'_>, recorder: &mut dyn Recorder) -> Result<Ende
         Cloned::Parent { pid, pidfd } => (pid, pidfd),
     };
     drop(theirs);
-    let sandbox = Sandbox { pid, pidfd, channel: ours, signals: signals.descriptor()?, started };
+    let mut sandbox =
+        Sandbox { pid, pidfd, channel: ours, signals: signals.descriptor()?, mountinfo: None, started };
     let armed = arm(&sandbox, &layers);
     drop(targets);
-    let armed = armed.and_then(|(mut evidence, master)| {
+    let armed = armed.and_then(|(mut evidence, master, mountinfo)| {
+        sandbox.mountinfo = Some(mountinfo);
         if let Some(cgroup) = &cgroup {
             evidence.layers.push(LayerEvidence {
                 layer: "cgroup".to_owned(),
-                read_back: cgroup.read_back(&plan.limits.cgroup),
+                read_back: cgroup.read_back(&plan.limits.cgroup, sandbox.pid)?,
                 probes: Vec::new(),
             });
         }
         record(request, recorder, evidence)?;
-        let relay = master.map(Relay::start).transpose();
+        let relay =
+            master.map(|master| Relay::start(master, streams.shown(), streams.interactive())).transpose();
         let relay = relay.map_err(|errno| Refusal::kernel(Step::Terminal, "standard input", errno))?;
         run(Step::Go, 0, || channel::go(sandbox.channel.as_fd())).map_err(|failure| plain(&failure))?;
         Ok(relay)
@@ -122,6 +133,7 @@ pub fn launch(request: &Request<'_>, recorder: &mut dyn Recorder) -> Result<Ende
         wall: plan.limits.wall_seconds.as_ref(),
         cgroup: cgroup.as_ref(),
         limits: &plan.limits.cgroup,
+        mounts: &mounts,
     };
     let end = supervise(&sandbox, relay, &watched, recorder);
     let reaped = sandbox.reap();
@@ -166,11 +178,11 @@ fn record_end(ended: &Ended, recorder: &mut dyn Recorder) -> Result<(), String> 
     })
 }
 
+/// The evidence, the sandbox's terminal, and its mount table.
+type Armed = (Evidence, Option<std::os::fd::OwnedFd>, std::fs::File);
+
 /// Waits for the evidence of an armed sandbox, and judges it.
-fn arm(
-    sandbox: &Sandbox,
-    layers: &[&dyn Layer],
-) -> Result<(Evidence, Option<std::os::fd::OwnedFd>), Refusal> {
+fn arm(sandbox: &Sandbox, layers: &[&dyn Layer]) -> Result<Armed, Refusal> {
     let mut master = None;
     loop {
         let left = ARMING.saturating_sub(sandbox.started.elapsed());
@@ -188,10 +200,11 @@ fn arm(
                 namespaces,
                 answers,
             }))) => {
-                let readings = Readings::read(status, mountinfo, limits, namespaces, answers)?;
-                return Ok((judge(layers, &readings)?, master));
+                let mountinfo = std::fs::File::from(mountinfo);
+                let readings = Readings::read(status, &mountinfo, limits, namespaces, answers)?;
+                return Ok((judge(layers, &readings)?, master, mountinfo));
             }
-            Ok(Woken::Signal(libc::SIGWINCH | libc::SIGCONT) | Woken::Tick) => {}
+            Ok(Woken::Signal(libc::SIGWINCH | libc::SIGCONT) | Woken::Tick | Woken::Mounts) => {}
             Ok(Woken::Signal(signal)) => {
                 return Err(Refusal::new(
                     Step::Evidence,
@@ -244,16 +257,6 @@ fn single_thread() -> Result<(), Errno> {
     let links = rustix::fs::stat("/proc/self/task")?.st_nlink;
     // `.`, `..` and one folder per thread.
     if links == 3 { Ok(()) } else { Err(Errno::BUSY) }
-}
-
-/// The three descriptors that the agent inherits: a folder among them would be a way around the mounts.
-fn standard_streams() -> Result<(), Errno> {
-    for stream in [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()] {
-        if FileType::from_raw_mode(rustix::fs::fstat(stream)?.st_mode) == FileType::Directory {
-            return Err(Errno::ISDIR);
-        }
-    }
-    Ok(())
 }
 
 /// Root can leave its supplementary groups; nobody else can (setgroups(2)), and keeps what the host gave.
@@ -338,6 +341,8 @@ fn harmless(term: &str) -> bool {
 /// The signals that this process now reads from a descriptor; dropping it restores the mask.
 struct Signals {
     before: signal::Set,
+    /// Those that the caller does not ignore (nohup(1) ignores SIGHUP): a blocked signal is queued even when it is.
+    forwarded: Vec<i32>,
 }
 
 impl Signals {
@@ -345,14 +350,15 @@ impl Signals {
         // Everything: init is born with this mask, and waits for signals instead of being interrupted.
         let before =
             run(Step::Signals, 0, || signal::Set::full().block()).map_err(|failure| plain(&failure))?;
-        Ok(Self { before })
+        let forwarded = FORWARDED.iter().copied().filter(|one| !signal::ignored(*one)).collect();
+        Ok(Self { before, forwarded })
     }
 
     fn descriptor(&self) -> Result<std::os::fd::OwnedFd, Refusal> {
         run(Step::Signals, 1, || {
             // Init has the full mask by now; here, what is not forwarded does what it did before (SIGTSTP stops).
-            self.before.and(FORWARDED).block()?;
-            signal::Set::of(FORWARDED).descriptor()
+            self.before.and(&self.forwarded).block()?;
+            signal::Set::of(&self.forwarded).descriptor()
         })
         .map_err(|failure| plain(&failure))
     }

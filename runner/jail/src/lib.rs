@@ -26,13 +26,16 @@ mod fault;
 mod init;
 mod launch;
 mod layer;
+mod placeholder;
 pub mod probe;
 mod protect;
 mod prove;
 mod pty;
 mod refusal;
 mod resolve;
+mod sockets;
 mod step;
+mod streams;
 mod supervise;
 mod sys;
 

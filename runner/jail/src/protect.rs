@@ -1,24 +1,17 @@
 //! Protected paths of writable binds (`policies/protected.toml`): what the host would later execute or trust is held by a
 //! read-only mount on top of itself. What does not exist yet is held through a placeholder: an empty file or folder on the
 //! host, gone again when the last run that needs it ends.
-//!
-//! A placeholder is known by its mode (read-only, with the sticky bit that nobody sets on such a file), so one that a
-//! killed run left behind is adopted and removed by the next; it is held by a shared flock(2), so one that another run still
-//! needs is not removed under it.
 
 use std::collections::BTreeMap;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use agentfile::plan::{Origin, Protected};
-use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags};
+use rustix::fs::FileType;
 use rustix::io::Errno;
 
+use crate::placeholder::Placeholders;
 use crate::refusal::Refusal;
 use crate::step::{Step, run};
-
-const FILE_MODE: u32 = 0o1444;
-const DIRECTORY_MODE: u32 = 0o1555;
 
 /// How a path below a bind is held: pinned in place (an ancestor, so that it cannot be renamed away), or read-only.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,10 +26,9 @@ pub(crate) struct Hold {
 pub(crate) fn holds(
     source: &Path,
     protected: &[Protected],
-    placeholders: Option<&mut Placeholders>,
+    mut placeholders: Option<&mut Placeholders>,
 ) -> Result<BTreeMap<PathBuf, Hold>, Refusal> {
     let mut holds: BTreeMap<PathBuf, Hold> = BTreeMap::new();
-    let mut placeholders = placeholders;
     for entry in protected {
         let mut relative = PathBuf::new();
         let mut components = Path::new(&entry.path).components().peekable();
@@ -44,43 +36,11 @@ pub(crate) fn holds(
             relative.push(component);
             let last = components.peek().is_none();
             let path = source.join(&relative);
-            let refuse = |errno| {
-                Refusal::kernel(Step::Placeholder, &path.display().to_string(), errno).at(&entry.origin)
-            };
-            let read_only = match kind(&path).map_err(refuse)? {
-                None => {
-                    // A private copy needs no placeholder: what is made there reaches the host only through `apply`,
-                    // which never writes a protected path.
-                    let Some(placeholders) = placeholders.as_deref_mut() else { break };
-                    let directory = entry.directory || !last;
-                    run(Step::Placeholder, 0, || placeholders.make(&path, directory))
-                        .map_err(|failure| refuse(failure.errno))?;
-                    true
-                }
-                Some(FileType::Symlink) => {
-                    return Err(Refusal::new(
-                        Step::Placeholder,
-                        format!(
-                            "`{}` is a protected path and a symbolic link, which cannot be held",
-                            path.display()
-                        ),
-                    )
-                    .at(&entry.origin)
-                    .help("bind the folder `copy` or `ro`, or put the file itself in place of the link"));
-                }
-                Some(FileType::Directory) => {
-                    if let Some(placeholders) = placeholders.as_deref_mut() {
-                        placeholders.adopt(&path).map_err(refuse)? || last
-                    } else {
-                        last
-                    }
-                }
-                Some(_) => {
-                    if let Some(placeholders) = placeholders.as_deref_mut() {
-                        placeholders.adopt(&path).map_err(refuse)?;
-                    }
-                    true
-                }
+            let held = hold(source, &relative, last, entry, placeholders.as_deref_mut());
+            let read_only = match held.map_err(|refused| refused.into_refusal(&path, entry))? {
+                Held::Nothing => break,
+                Held::Pinned => false,
+                Held::ReadOnly => true,
             };
             let hold = holds
                 .entry(relative.clone())
@@ -94,79 +54,89 @@ pub(crate) fn holds(
     Ok(holds)
 }
 
-fn kind(path: &Path) -> Result<Option<FileType>, Errno> {
-    match rustix::fs::lstat(path) {
-        Ok(stat) => Ok(Some(FileType::from_raw_mode(stat.st_mode))),
-        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
-        Err(errno) => Err(errno),
+/// How one component of a protected path is held.
+enum Held {
+    /// It does not exist, and need not: a private copy reaches the host only through `apply`, which never writes it.
+    Nothing,
+    /// A folder above the path.
+    Pinned,
+    /// The path itself, or what stands in the way of it.
+    ReadOnly,
+}
+
+enum Refused {
+    Kernel(Errno),
+    Link,
+    HardLinks,
+}
+
+impl From<Errno> for Refused {
+    fn from(errno: Errno) -> Self {
+        Self::Kernel(errno)
     }
 }
 
-/// The placeholders that this run made or shares. Dropping it removes those that no other run holds.
-#[derive(Debug, Default)]
-pub(crate) struct Placeholders {
-    held: Vec<(PathBuf, OwnedFd)>,
-}
-
-impl Placeholders {
-    fn make(&mut self, path: &Path, directory: bool) -> Result<(), Errno> {
-        if directory {
-            rustix::fs::mkdir(path, Mode::from_raw_mode(0o755))?;
-            rustix::fs::chmod(path, Mode::from_raw_mode(DIRECTORY_MODE))?;
-        } else {
-            let how = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-            let file = rustix::fs::open(path, how, Mode::from_raw_mode(0o444))?;
-            rustix::fs::fchmod(&file, Mode::from_raw_mode(FILE_MODE))?;
-        }
-        if self.adopt(path)? { Ok(()) } else { Err(Errno::STALE) }
-    }
-
-    /// Holds what is at `path` if it is a placeholder; says whether it is.
-    fn adopt(&mut self, path: &Path) -> Result<bool, Errno> {
-        let how = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        if !is_placeholder(&rustix::fs::lstat(path)?) {
-            return Ok(false);
-        }
-        if self.held.iter().any(|(held, _)| held == path) {
-            return Ok(true);
-        }
-        let file = rustix::fs::open(path, how, Mode::empty())?;
-        // Another run that is just removing it holds the lock alone: then it is going, and this launch cannot rely on it.
-        rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared)?;
-        let (opened, named) = (rustix::fs::fstat(&file)?, rustix::fs::lstat(path)?);
-        if !is_placeholder(&opened) || (opened.st_dev, opened.st_ino) != (named.st_dev, named.st_ino) {
-            return Err(Errno::STALE);
-        }
-        self.held.push((path.to_owned(), file));
-        Ok(true)
-    }
-}
-
-fn is_placeholder(stat: &rustix::fs::Stat) -> bool {
-    let mode = stat.st_mode & 0o7777;
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => mode == FILE_MODE && stat.st_size == 0,
-        FileType::Directory => mode == DIRECTORY_MODE,
-        _ => false,
-    }
-}
-
-impl Drop for Placeholders {
-    fn drop(&mut self) {
-        // The reverse order of making: children first.
-        for (path, file) in self.held.drain(..).rev() {
-            let alone = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
-            let same = rustix::fs::fstat(&file).ok().zip(rustix::fs::lstat(&path).ok()).is_some_and(
-                |(opened, named)| {
-                    is_placeholder(&opened) && (opened.st_dev, opened.st_ino) == (named.st_dev, named.st_ino)
-                },
-            );
-            if alone && same {
-                let directory = path.is_dir();
-                let flags = if directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
-                // What cannot be removed (a folder that the host has since filled) is no longer a placeholder.
-                let _ = rustix::fs::unlinkat(CWD, &path, flags);
+impl Refused {
+    fn into_refusal(self, path: &Path, entry: &Protected) -> Refusal {
+        let shown = path.display();
+        let refusal = match self {
+            Self::Kernel(errno) => Refusal::kernel(Step::Placeholder, &shown.to_string(), errno),
+            Self::Link => {
+                let reason =
+                    format!("`{shown}` is a protected path and a symbolic link, which cannot be held");
+                Refusal::new(Step::Placeholder, reason)
+                    .help("bind the folder `copy` or `ro`, or put the file itself in place of the link")
             }
+            Self::HardLinks => {
+                let reason = format!(
+                    "`{shown}` is a protected path with another hard link, through which it could be written"
+                );
+                Refusal::new(Step::Placeholder, reason)
+                    .help("bind the folder `copy` or `ro`, or remove the other link")
+            }
+        };
+        refusal.at(&entry.origin)
+    }
+}
+
+fn hold(
+    source: &Path,
+    relative: &Path,
+    last: bool,
+    entry: &Protected,
+    placeholders: Option<&mut Placeholders>,
+) -> Result<Held, Refused> {
+    let found = match rustix::fs::lstat(source.join(relative)) {
+        Ok(stat) => Some((FileType::from_raw_mode(stat.st_mode), stat.st_nlink)),
+        Err(Errno::NOENT | Errno::NOTDIR) => None,
+        Err(errno) => return Err(errno.into()),
+    };
+    let Some(placeholders) = placeholders else {
+        return Ok(match found {
+            None => Held::Nothing,
+            Some((FileType::Symlink, _)) => return Err(Refused::Link),
+            Some((FileType::Directory, _)) if !last => Held::Pinned,
+            Some(_) => Held::ReadOnly,
+        });
+    };
+    match found {
+        None => {
+            let directory = entry.directory || !last;
+            let made =
+                run(Step::Placeholder, 0, || placeholders.make(source, relative, directory, &entry.content));
+            made.map(|()| Held::ReadOnly).map_err(|failure| failure.errno.into())
+        }
+        Some((FileType::Symlink, _)) => Err(Refused::Link),
+        Some((FileType::Directory, _)) => {
+            let placeholder = placeholders.adopt(source, relative, "")?;
+            Ok(if placeholder || last { Held::ReadOnly } else { Held::Pinned })
+        }
+        Some((_, links)) => {
+            if links > 1 {
+                return Err(Refused::HardLinks);
+            }
+            placeholders.adopt(source, relative, &entry.content)?;
+            Ok(Held::ReadOnly)
         }
     }
 }
@@ -176,7 +146,12 @@ mod tests {
     use super::*;
 
     fn protected(path: &str, directory: bool) -> Protected {
-        Protected { path: path.to_owned(), directory, origin: Origin::builtin("policies/protected.toml") }
+        Protected {
+            path: path.to_owned(),
+            directory,
+            content: String::new(),
+            origin: Origin::builtin("policies/protected.toml"),
+        }
     }
 
     #[test]
@@ -252,6 +227,42 @@ mod tests {
         holds(folder.path(), &wanted, Some(&mut next)).unwrap();
         assert_eq!(next.held.len(), 1);
         assert!(folder.path().join(".mcp.json").exists());
+    }
+
+    #[test]
+    fn a_placeholder_can_say_what_its_absence_means() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join(".git")).unwrap();
+        let wanted = [Protected { content: ".\n".to_owned(), ..protected(".git/commondir", false) }];
+        let (mut first, mut second) = (Placeholders::default(), Placeholders::default());
+        holds(folder.path(), &wanted, Some(&mut first)).unwrap();
+        assert_eq!(std::fs::read(folder.path().join(".git/commondir")).unwrap(), b".\n");
+        holds(folder.path(), &wanted, Some(&mut second)).unwrap();
+        drop((first, second));
+        assert_eq!(std::fs::read_dir(folder.path().join(".git")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_file_with_another_link_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("sample"), "x").unwrap();
+        std::fs::hard_link(folder.path().join("sample"), folder.path().join(".envrc")).unwrap();
+        let wanted = [protected(".envrc", false)];
+        let refusal = holds(folder.path(), &wanted, Some(&mut Placeholders::default())).unwrap_err();
+        assert!(refusal.reason.contains("another hard link"), "{refusal}");
+    }
+
+    #[test]
+    fn a_filled_folder_with_a_placeholders_mode_is_somebodys() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join(".git/hooks")).unwrap();
+        let mode = std::fs::Permissions::from_mode(0o1555);
+        std::fs::set_permissions(folder.path().join(".git"), mode).unwrap();
+        let wanted = [protected(".git/hooks", true)];
+        let holds = holds(folder.path(), &wanted, Some(&mut Placeholders::default())).unwrap();
+        assert_eq!(holds.get(Path::new(".git")).map(|hold| hold.read_only), Some(false));
+        std::fs::set_permissions(folder.path().join(".git"), std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Stage 5b, prove: what the agent's process tries, after every layer is armed and before it executes the command, and
 //! what is read back about it. The sandbox only tries and reports; the supervisor judges.
 
+use std::ffi::{CStr, CString};
 use std::io::Read;
 use std::os::fd::OwnedFd;
 
@@ -51,6 +52,7 @@ acts! {
     ReadUndeclared "read a file that no rule names" [ACCESS]
     ExecuteUndeclared "execute a file that no rule names" [ACCESS]
     CreateInRoot "create a file in /" [ROFS]
+    ChangeHeld "set the times of a protected path" [ROFS]
     WriteSysctl "write /proc/sys/kernel/core_pattern" [ROFS, ACCESS]
     OpenInitRoot "open the root directory of init" [NOENT]
     Mount "mount a file system" [PERM]
@@ -61,7 +63,7 @@ acts! {
     LoadBpf "load a BPF program" [PERM]
     Keyring "read the session keyring" [PERM]
     IoUring "make an io_uring" [PERM]
-    SetHostname "set the host name" [PERM]
+    RaiseLoopback "bring a network interface up" [PERM]
     SignalSupervisor "signal the supervisor" [SRCH]
     ConnectAbstract "connect to the host's abstract socket" [CONNREFUSED, PERM]
     ConnectLoopback "connect to 127.0.0.1" [ACCESS, NETUNREACH]
@@ -77,11 +79,13 @@ pub(crate) struct Targets {
     _listener: OwnedFd,
     abstract_address: libc::sockaddr_un,
     abstract_length: usize,
+    /// A path that is held read-only.
+    held: CString,
 }
 
 impl Targets {
     /// Opens the socket that the sandbox must not reach.
-    pub(crate) fn prepare() -> Result<Self, Refusal> {
+    pub(crate) fn prepare(held: &CStr) -> Result<Self, Refusal> {
         use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
         let supervisor = rustix::process::getpid().as_raw_nonzero().get();
         let (listener, name) = run(Step::Channel, 1, || {
@@ -101,7 +105,13 @@ impl Targets {
         }
         // A pid that is ours outside and in use inside (1 and 2) would prove nothing; the largest pid never is.
         let supervisor = if supervisor > 2 { supervisor } else { 4_194_303 };
-        Ok(Self { supervisor, _listener: listener, abstract_address: raw, abstract_length: 3 + name.len() })
+        Ok(Self {
+            supervisor,
+            _listener: listener,
+            abstract_address: raw,
+            abstract_length: 3 + name.len(),
+            held: held.to_owned(),
+        })
     }
 
     /// Tries everything. In the sandbox: no allocation. 0 stands for success.
@@ -141,7 +151,8 @@ impl Targets {
                 attempt(libc::SYS_keyctl, [0, (-3_i64).cast_unsigned(), 0, 0, 0, 0])
             }
             Act::IoUring => attempt(libc::SYS_io_uring_setup, [1, 0, 0, 0, 0, 0]),
-            Act::SetHostname => attempt(libc::SYS_sethostname, [at(c"probe"), 5, 0, 0, 0, 0]),
+            Act::RaiseLoopback => raise_loopback(),
+            Act::ChangeHeld => attempt(libc::SYS_utimensat, [cwd, self.held.as_ptr() as u64, 0, 0, 0, 0]),
             Act::SignalSupervisor => {
                 attempt(libc::SYS_kill, [i64::from(self.supervisor).cast_unsigned(), 0, 0, 0, 0, 0])
             }
@@ -158,6 +169,37 @@ impl Targets {
                 connect(libc::AF_INET, (&raw const address) as u64, size_of::<libc::sockaddr_in>() as u64)
             }
         }
+    }
+}
+
+/// SIOCSIFFLAGS on the sandbox's own `lo` (netdevice(7)): seccomp lets it through, and CAP_NET_ADMIN over the sandbox's own
+/// network namespace would be enough, so that only the missing capability denies it.
+fn raise_loopback() -> Option<Errno> {
+    use std::os::fd::AsRawFd;
+    #[repr(C)]
+    struct Request {
+        name: [u8; 16],
+        flags: i16,
+        padding: [u8; 22],
+    }
+    let mut request = Request { name: [0; 16], flags: libc::IFF_UP as i16, padding: [0; 22] };
+    for (to, from) in request.name.iter_mut().zip(b"lo") {
+        *to = *from;
+    }
+    let (family, kind) = (rustix::net::AddressFamily::INET, rustix::net::SocketType::DGRAM);
+    match rustix::net::socket_with(family, kind, rustix::net::SocketFlags::CLOEXEC, None) {
+        Ok(socket) => attempt(
+            libc::SYS_ioctl,
+            [
+                u64::from(socket.as_raw_fd().unsigned_abs()),
+                libc::SIOCSIFFLAGS,
+                (&raw const request) as u64,
+                0,
+                0,
+                0,
+            ],
+        ),
+        Err(errno) => Some(errno),
     }
 }
 
@@ -192,25 +234,23 @@ impl Readings {
     /// Reads the files through the descriptors that the agent's process opened of itself.
     pub(crate) fn read(
         status: OwnedFd,
-        mountinfo: OwnedFd,
+        mountinfo: &std::fs::File,
         limits: OwnedFd,
         namespaces: [u64; NAMESPACES],
         answers: [i32; PROBES],
     ) -> Result<Self, Refusal> {
-        let text = |file: OwnedFd| {
+        let text = |mut file: &std::fs::File| {
             let mut text = Vec::with_capacity(8192);
             run(Step::ReadBack, 0, || {
-                std::fs::File::from(file)
-                    .read_to_end(&mut text)
-                    .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+                file.read_to_end(&mut text).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
             })
             .map_err(|failure| Refusal::kernel(Step::ReadBack, "/proc/self", failure.errno))?;
             Ok::<_, Refusal>(String::from_utf8_lossy(&text).into_owned())
         };
         Ok(Self {
-            status: text(status)?,
+            status: text(&status.into())?,
             mountinfo: text(mountinfo)?,
-            limits: text(limits)?,
+            limits: text(&limits.into())?,
             namespaces,
             answers,
         })
@@ -228,6 +268,7 @@ impl Readings {
 
 /// Judges: every layer as armed, every act denied as it must be. Returns the evidence to record.
 pub(crate) fn judge(layers: &[&dyn Layer], readings: &Readings) -> Result<Evidence, Refusal> {
+    run(Step::Probe, 0, || Ok(())).map_err(|failure| Refusal::kernel(Step::Probe, "", failure.errno))?;
     for (act, answer) in Act::ALL.iter().zip(readings.answers) {
         if !act.expected().iter().any(|errno| errno.raw_os_error() == answer) {
             let got = match answer {

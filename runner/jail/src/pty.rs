@@ -4,6 +4,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
 
@@ -48,7 +49,10 @@ impl Buffer {
 /// The relay between the user's terminal and the sandbox's. Dropping it restores the user's terminal.
 pub(crate) struct Relay {
     master: OwnedFd,
-    before: Termios,
+    /// The user's terminal, for output; a description of our own, so that it can be non-blocking.
+    screen: OwnedFd,
+    /// The settings of the user's terminal from before, when the agent has its keyboard.
+    before: Option<Termios>,
     input: Buffer,
     output: Buffer,
     input_open: bool,
@@ -56,31 +60,61 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    /// Takes over the user's terminal (standard input), whose settings the sandbox's gets.
-    pub(crate) fn start(master: OwnedFd) -> Result<Self, Errno> {
-        let stdin = rustix::stdio::stdin();
-        let before = tcgetattr(stdin)?;
-        tcsetattr(&master, OptionalActions::Now, &before)?;
+    /// Takes over the user's terminal `shown`: its settings go to the sandbox's; `interactive`: its keyboard too.
+    pub(crate) fn start(master: OwnedFd, shown: BorrowedFd<'_>, interactive: bool) -> Result<Self, Errno> {
         let flags = rustix::fs::fcntl_getfl(&master)?;
-        rustix::fs::fcntl_setfl(&master, flags | rustix::fs::OFlags::NONBLOCK)?;
-        let mut raw = before.clone();
-        raw.make_raw();
-        tcsetattr(stdin, OptionalActions::Now, &raw)?;
+        rustix::fs::fcntl_setfl(&master, flags | OFlags::NONBLOCK)?;
+        // A terminal of another user (after su(1)) cannot be opened again, only used.
+        let path = rustix::path::DecInt::from_fd(shown);
+        let how = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let screen = rustix::fs::open("/proc/self/fd", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+            .and_then(|folder| rustix::fs::openat(&folder, path, how, Mode::empty()))
+            .or_else(|_| rustix::io::fcntl_dupfd_cloexec(shown, 3))?;
+        let settings = tcgetattr(&screen)?;
+        let mut inner = settings.clone();
+        if !interactive {
+            // Only output passes, and the user's terminal still does its own processing.
+            inner.make_raw();
+        }
+        tcsetattr(&master, OptionalActions::Now, &inner)?;
+        if interactive {
+            let mut raw = settings.clone();
+            raw.make_raw();
+            tcsetattr(&screen, OptionalActions::Now, &raw)?;
+        }
         let relay = Self {
             master,
-            before,
+            screen,
+            before: interactive.then_some(settings),
             input: Buffer::new(),
             output: Buffer::new(),
-            input_open: true,
+            input_open: interactive,
             output_open: true,
         };
         relay.resize();
         Ok(relay)
     }
 
+    /// Before the supervisor stops: the user's terminal as it was.
+    pub(crate) fn suspend(&self) {
+        if let Some(before) = &self.before {
+            let _ = tcsetattr(&self.screen, OptionalActions::Now, before);
+        }
+    }
+
+    /// After the supervisor was stopped: the shell has put the terminal into its own state.
+    pub(crate) fn resume(&self) {
+        if let Some(before) = &self.before {
+            let mut raw = before.clone();
+            raw.make_raw();
+            let _ = tcsetattr(&self.screen, OptionalActions::Now, &raw);
+        }
+        self.resize();
+    }
+
     /// Hands the window size on; the kernel sends SIGWINCH to the agent's foreground group.
     pub(crate) fn resize(&self) {
-        if let Ok(size) = tcgetwinsize(rustix::stdio::stdin()) {
+        if let Ok(size) = tcgetwinsize(&self.screen) {
             let _ = tcsetwinsize(&self.master, size);
         }
     }
@@ -93,7 +127,7 @@ impl Relay {
         [
             (rustix::stdio::stdin(), when(self.input_open && self.input.is_empty(), PollFlags::IN)),
             (self.master.as_fd(), master),
-            (rustix::stdio::stdout(), when(!self.output.is_empty(), PollFlags::OUT)),
+            (self.screen.as_fd(), when(!self.output.is_empty(), PollFlags::OUT)),
         ]
     }
 
@@ -117,7 +151,7 @@ impl Relay {
         // Only when it will not block: the clock and the signals are this same loop's.
         if !self.output.is_empty()
             && stdout.intersects(PollFlags::OUT | PollFlags::ERR)
-            && self.output.drain(rustix::stdio::stdout()).is_err()
+            && self.output.drain(self.screen.as_fd()).is_err()
         {
             self.output = Buffer::new();
             self.output_open = false;
@@ -133,10 +167,10 @@ impl Relay {
                     _ => return,
                 }
             } else {
-                let mut watched = [PollFd::from_borrowed_fd(rustix::stdio::stdout(), PollFlags::OUT)];
+                let mut watched = [PollFd::from_borrowed_fd(self.screen.as_fd(), PollFlags::OUT)];
                 let second = rustix::event::Timespec { tv_sec: 1, tv_nsec: 0 };
                 let ready = rustix::event::poll(&mut watched, Some(&second));
-                if ready.unwrap_or(0) == 0 || self.output.drain(rustix::stdio::stdout()).is_err() {
+                if ready.unwrap_or(0) == 0 || self.output.drain(self.screen.as_fd()).is_err() {
                     return;
                 }
             }
@@ -147,6 +181,6 @@ impl Relay {
 impl Drop for Relay {
     fn drop(&mut self) {
         // A terminal that is gone has nothing to restore.
-        let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Drain, &self.before);
+        self.suspend();
     }
 }

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use crate::Recorder;
 use crate::cgroup::{Cgroup, Counts};
 use crate::channel::{self, Message};
+use crate::layer::mounts::Mounts;
 use crate::pty::Relay;
 use crate::step::Failure;
 use crate::sys::process::{Reaped, signal_pidfd, wait};
@@ -29,6 +30,8 @@ pub(crate) struct Sandbox {
     pub(crate) channel: OwnedFd,
     /// Where the supervisor's own signals are read.
     pub(crate) signals: OwnedFd,
+    /// The sandbox's mount table, once it has been judged: it becomes readable anew when it changes.
+    pub(crate) mountinfo: Option<std::fs::File>,
     /// When everything began.
     pub(crate) started: Instant,
 }
@@ -41,6 +44,8 @@ pub(crate) enum Woken {
     Signal(i32),
     /// Init is gone.
     Dead,
+    /// The sandbox's mount table changed.
+    Mounts,
     /// Nothing but time.
     Tick,
 }
@@ -60,6 +65,10 @@ impl Sandbox {
             interest(interests[0]),
             interest(interests[1]),
             interest(interests[2]),
+            // Without a table yet, nothing is wanted of the channel a second time.
+            self.mountinfo.as_ref().map_or(interest(none), |table| {
+                PollFd::from_borrowed_fd(table.as_fd(), PollFlags::PRI | PollFlags::ERR)
+            }),
         ];
         let wait = Timespec {
             tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
@@ -70,7 +79,7 @@ impl Sandbox {
             other => other.map(drop)?,
         }
         let ready = watched.each_ref().map(PollFd::revents);
-        let [message, signal, dead, stdin, master, stdout] = ready;
+        let [message, signal, dead, stdin, master, stdout, table] = ready;
         if let Some(relay) = relay {
             relay.move_bytes([stdin, master, stdout]);
         }
@@ -85,7 +94,10 @@ impl Sandbox {
                 Err(errno) => Err(errno),
             };
         }
-        Ok(if dead.is_empty() { Woken::Tick } else { Woken::Dead })
+        if !dead.is_empty() {
+            return Ok(Woken::Dead);
+        }
+        Ok(if table.is_empty() { Woken::Tick } else { Woken::Mounts })
     }
 
     /// Sends a signal to init, which forwards it to the agent; SIGKILL ends init and with it everything.
@@ -94,9 +106,22 @@ impl Sandbox {
         let _ = signal_pidfd(self.pidfd.as_fd(), signal);
     }
 
-    /// Waits until init, and with it every process of the sandbox, is gone.
+    /// Reads the mount table again.
+    fn mounts(&self) -> Result<String, String> {
+        use std::io::{Read, Seek};
+        let Some(mut table) = self.mountinfo.as_ref() else { return Ok(String::new()) };
+        let mut text = Vec::with_capacity(8192);
+        table.rewind().and_then(|()| table.read_to_end(&mut text)).map_err(|error| error.to_string())?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Waits until init, and with it every process of the sandbox, is gone. `None`: it cannot be killed (it hangs in
+    /// the kernel, on a file system that does not answer), and is left to the kernel.
     pub(crate) fn reap(&self) -> Option<Reaped> {
-        wait(self.pid, true).ok().flatten()
+        let mut watched = [PollFd::new(&self.pidfd, PollFlags::IN)];
+        let patience = Timespec { tv_sec: 5, tv_nsec: 0 };
+        let ended = poll(&mut watched, Some(&patience)).is_ok_and(|ready| ready > 0);
+        wait(self.pid, ended).ok().flatten()
     }
 }
 
@@ -125,6 +150,8 @@ pub(crate) struct Watched<'a> {
     pub(crate) cgroup: Option<&'a Cgroup>,
     /// Its limits, for their origins.
     pub(crate) limits: &'a [CgroupLimit],
+    /// What must stay mounted.
+    pub(crate) mounts: &'a Mounts,
 }
 
 impl Watched<'_> {
@@ -162,13 +189,14 @@ pub(crate) fn supervise(
     let mut end = End::default();
     let mut counts = Counts::default();
     let mut next_tick = Instant::now() + TICK;
-    let deadline = watched.wall.map(|bound| (sandbox.started + Duration::from_secs(bound.value), bound));
+    // A time that no clock reaches is no deadline.
+    let deadline = watched
+        .wall
+        .and_then(|bound| Some((sandbox.started.checked_add(Duration::from_secs(bound.value))?, bound)));
+    let mut asked = 0;
     loop {
         let now = Instant::now();
-        if let Some((deadline, bound)) =
-            deadline.filter(|(deadline, _)| now >= *deadline && end.killed.is_none())
-        {
-            let _ = deadline;
+        if let Some((_, bound)) = deadline.filter(|(at, _)| now >= *at && end.killed.is_none()) {
             let reason = format!("it ran for {} s, the most that {} allows", bound.value, bound.origin);
             let event = Event::Limit {
                 limit: "wall".to_owned(),
@@ -182,6 +210,7 @@ pub(crate) fn supervise(
         }
         if now >= next_tick {
             next_tick = now + TICK;
+            check_mounts(sandbox, watched, &mut end);
             if let Err(reason) = recorder.check().and_then(|()| watched.record(&mut counts, recorder)) {
                 kill(sandbox, &mut end, format!("the audit log cannot be written: {reason}"));
             }
@@ -201,9 +230,30 @@ pub(crate) fn supervise(
                     relay.resize();
                 }
             }
-            Ok(Woken::Signal(signal)) => sandbox.signal(signal),
+            Ok(Woken::Signal(signal @ (libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU))) => {
+                sandbox.signal(signal);
+                if let Some(relay) = &relay {
+                    relay.suspend();
+                }
+                stop_self();
+                sandbox.signal(libc::SIGCONT);
+                if let Some(relay) = &relay {
+                    relay.resume();
+                }
+            }
+            Ok(Woken::Signal(signal)) => {
+                sandbox.signal(signal);
+                asked += u32::from(matches!(signal, libc::SIGINT | libc::SIGTERM | libc::SIGQUIT));
+                if asked == PATIENCE {
+                    kill(sandbox, &mut end, format!("it was asked to end {PATIENCE} times"));
+                }
+            }
+            Ok(Woken::Mounts) => check_mounts(sandbox, watched, &mut end),
             Ok(Woken::Tick) => {}
-            Err(errno) => kill(sandbox, &mut end, crate::refusal::describe(errno)),
+            Err(errno) => {
+                kill(sandbox, &mut end, crate::refusal::describe(errno));
+                break;
+            }
         }
     }
     sandbox.signal(libc::SIGKILL);
@@ -214,6 +264,31 @@ pub(crate) fn supervise(
         end.killed.get_or_insert(format!("the audit log cannot be written: {reason}"));
     }
     end
+}
+
+/// How often a person has to ask (SIGINT, SIGTERM, SIGQUIT) before the sandbox is killed.
+const PATIENCE: u32 = 3;
+
+/// A mount on a file of the host is gone when the host replaces, renames or removes that file: an editor that saves does.
+/// What it held or hid is then open, so the run ends.
+fn check_mounts(sandbox: &Sandbox, watched: &Watched<'_>, end: &mut End) {
+    let table = sandbox.mounts();
+    let checked =
+        table.and_then(|table| watched.mounts.still_holds(&table).map_err(|refusal| refusal.reason));
+    if let Err(reason) = checked {
+        kill(
+            sandbox,
+            end,
+            format!(
+                "the host replaced a file that was held for it, which may have been open since: {reason}"
+            ),
+        );
+    }
+}
+
+/// Stops the supervisor, as the signal that was read instead would have.
+fn stop_self() {
+    let _ = crate::sys::process::kill(rustix::process::getpid().as_raw_nonzero().get(), libc::SIGSTOP);
 }
 
 fn kill(sandbox: &Sandbox, end: &mut End, reason: String) {

@@ -225,6 +225,12 @@ impl Lab {
         audit::runs(&self.state())
     }
 
+    /// The name of the run that was made last.
+    pub fn last_run(&self) -> String {
+        let run = self.runs().pop().expect("a run");
+        run.file_name().expect("a name").to_string_lossy().into_owned()
+    }
+
     /// Where `agentrc` keeps its state.
     pub fn state(&self) -> PathBuf {
         self.path("state/agentrc")

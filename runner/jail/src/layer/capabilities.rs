@@ -56,7 +56,7 @@ impl Layer for Capabilities {
     }
 
     fn probes(&self) -> &'static [Act] {
-        &[Act::SetHostname]
+        &[Act::RaiseLoopback]
     }
 
     fn read_back(&self, readings: &Readings) -> Result<BTreeMap<String, String>, Refusal> {

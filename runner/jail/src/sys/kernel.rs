@@ -149,6 +149,19 @@ pub(crate) fn close_from(first: u32) -> Result<(), Errno> {
     check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) }).map(drop)
 }
 
+/// close_range(2): closes every descriptor from 3 but `keep`.
+pub(crate) fn close_others(keep: BorrowedFd<'_>) -> Result<(), Errno> {
+    let keep = keep.as_raw_fd().unsigned_abs();
+    for (first, last) in [(3, keep.saturating_sub(1)), (keep.saturating_add(1).max(3), u32::MAX)] {
+        if first <= last {
+            // SAFETY: called by the agent's process, which becomes another program or exits: it never returns, so no
+            // value that owns one of them is dropped, and it uses no other afterwards.
+            check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) })?;
+        }
+    }
+    Ok(())
+}
+
 /// Marks every descriptor from `first` close-on-exec.
 pub(crate) fn close_on_exec_from(first: u32) -> Result<(), Errno> {
     const CLOEXEC: u32 = 1 << 2; // CLOSE_RANGE_CLOEXEC

@@ -81,6 +81,15 @@ pub(crate) fn number_in(record: &[u8]) -> Option<i32> {
 /// Size of one record read from a signalfd.
 pub(crate) const RECORD: usize = std::mem::size_of::<libc::signalfd_siginfo>();
 
+/// Whether the process ignores the signal.
+pub(crate) fn ignored(signal: i32) -> bool {
+    // SAFETY: all-zero is a valid `sigaction`: an address, a mask, flags.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: a null new action only asks; the old one is stored into a live structure.
+    let asked = unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut action) };
+    asked == 0 && action.sa_sigaction == libc::SIG_IGN
+}
+
 /// Gives every signal its default disposition: exec keeps "ignored", and the Rust runtime ignores SIGPIPE.
 pub(crate) fn default_dispositions() {
     for signal in 1..=LAST {

@@ -6,6 +6,7 @@ mod op;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{CStr, CString};
 
 use agentfile::plan::Origin;
 
@@ -24,6 +25,8 @@ pub(crate) struct Mounts {
     expected: Vec<table::Expected>,
     /// Folders and files that are made in our own file systems: they show themselves, and nothing of the host's.
     made: BTreeSet<String>,
+    /// A path that is held read-only.
+    held: CString,
 }
 
 struct Operation {
@@ -33,6 +36,17 @@ struct Operation {
 }
 
 impl Mounts {
+    /// A path that is held read-only, for the probe.
+    pub(crate) fn held(&self) -> &CStr {
+        &self.held
+    }
+
+    /// Compares the kernel's table with the plan's again, while the agent runs: a mount on a file goes away when the host
+    /// replaces that file, and what it held is then open.
+    pub(crate) fn still_holds(&self, mountinfo: &str) -> Result<(), Refusal> {
+        table::compare(&self.expected, mountinfo, false).map(drop)
+    }
+
     /// Whether `path` was made, or lies on or beneath a mount that is there. Optional mounts of what the host does not
     /// have are not, though folders above them may be.
     pub(crate) fn shows(&self, path: &str) -> bool {
@@ -55,6 +69,7 @@ impl Layer for Mounts {
         for (item, operation) in self.operations.iter().enumerate() {
             interpret(&operation.op, &self.slots, item)?;
         }
+        self.slots.close();
         Ok(())
     }
 
@@ -66,10 +81,10 @@ impl Layer for Mounts {
     }
 
     fn probes(&self) -> &'static [Act] {
-        &[Act::CreateInRoot, Act::WriteSysctl, Act::OpenInitRoot]
+        &[Act::CreateInRoot, Act::ChangeHeld, Act::WriteSysctl, Act::OpenInitRoot]
     }
 
     fn read_back(&self, readings: &Readings) -> Result<BTreeMap<String, String>, Refusal> {
-        table::compare(&self.expected, &readings.mountinfo)
+        table::compare(&self.expected, &readings.mountinfo, true)
     }
 }

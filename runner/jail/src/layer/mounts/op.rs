@@ -27,6 +27,15 @@ pub(crate) struct Source {
     pub(crate) identity: (u64, u64),
 }
 
+/// A name in a folder of the new root, apart, because the folder is opened without following any link.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// The folder; `.` for the root itself.
+    pub(crate) parent: CString,
+    /// The name in it.
+    pub(crate) name: CString,
+}
+
 /// One operation. Paths are relative to the new root.
 #[derive(Debug)]
 pub(crate) enum Op {
@@ -43,11 +52,11 @@ pub(crate) enum Op {
     /// Makes the file system in `slot` the new root; `anchor` is any host folder.
     Root { slot: Slot, anchor: CString },
     /// Makes a folder.
-    Directory { path: CString, mode: u32 },
+    Directory { at: Entry, mode: u32 },
     /// Makes a file.
-    File { path: CString, mode: u32, content: Vec<u8> },
+    File { at: Entry, mode: u32, content: Vec<u8> },
     /// Makes a symbolic link.
-    Symlink { path: CString, to: CString },
+    Symlink { at: Entry, to: CString },
     /// Attaches the mount in `slot`.
     Attach { slot: Slot, path: CString },
     /// Mounts a part of the new root on top of itself, and sets attributes on it.
@@ -70,6 +79,14 @@ impl Slots {
     /// As many empty slots.
     pub(crate) fn new(count: usize) -> Self {
         Self { slots: (0..count).map(|_| Cell::new(None)).collect(), root: Cell::new(None) }
+    }
+
+    /// Lets go of every descriptor: the new root is made, and the limit of open files is about to hold.
+    pub(crate) fn close(&self) {
+        for slot in &self.slots {
+            drop(slot.take());
+        }
+        drop(self.root.take());
     }
 
     fn put(&self, slot: Slot, fd: OwnedFd) -> Result<(), Errno> {
@@ -202,25 +219,24 @@ pub(crate) fn interpret(op: &Op, slots: &Slots, item: usize) -> Result<(), Failu
             slots.root.set(Some(mount));
             Ok(())
         }),
-        Op::Directory { path, mode } => run(Step::MakeDirectory, item, || {
-            Slots::with(Some(&slots.root), |root| {
-                rustix::fs::mkdirat(root, path.as_c_str(), Mode::from_raw_mode(*mode))
-            })
+        Op::Directory { at, mode } => run(Step::MakeDirectory, item, || {
+            let parent = slots.target(&at.parent)?;
+            rustix::fs::mkdirat(&parent, at.name.as_c_str(), Mode::from_raw_mode(*mode))
         }),
-        Op::File { path, mode, content } => run(Step::MakeFile, item, || {
-            Slots::with(Some(&slots.root), |root| {
-                let how = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-                let file = rustix::fs::openat(root, path.as_c_str(), how, Mode::from_raw_mode(*mode))?;
-                let mut rest = content.as_slice();
-                while !rest.is_empty() {
-                    let written = rustix::io::write(&file, rest)?;
-                    rest = rest.get(written..).filter(|_| written > 0).ok_or(Errno::IO)?;
-                }
-                Ok(())
-            })
+        Op::File { at, mode, content } => run(Step::MakeFile, item, || {
+            let parent = slots.target(&at.parent)?;
+            let how = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+            let file = rustix::fs::openat(&parent, at.name.as_c_str(), how, Mode::from_raw_mode(*mode))?;
+            let mut rest = content.as_slice();
+            while !rest.is_empty() {
+                let written = rustix::io::write(&file, rest)?;
+                rest = rest.get(written..).filter(|_| written > 0).ok_or(Errno::IO)?;
+            }
+            Ok(())
         }),
-        Op::Symlink { path, to } => run(Step::MakeSymlink, item, || {
-            Slots::with(Some(&slots.root), |root| rustix::fs::symlinkat(to.as_c_str(), root, path.as_c_str()))
+        Op::Symlink { at, to } => run(Step::MakeSymlink, item, || {
+            let parent = slots.target(&at.parent)?;
+            rustix::fs::symlinkat(to.as_c_str(), &parent, at.name.as_c_str())
         }),
         Op::Attach { slot, path } => {
             let mount =

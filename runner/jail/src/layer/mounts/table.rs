@@ -14,48 +14,109 @@ pub(crate) struct Expected {
     pub(crate) target: String,
     /// Options that the kernel must show for it: `ro`, `nosuid`, `nodev`, `noexec`.
     pub(crate) options: Vec<&'static str>,
-    /// Whether the host's own mounts beneath it came along.
-    pub(crate) recursive: bool,
+    /// What it must be a mount of.
+    pub(crate) file_system: FileSystem,
 }
 
-/// Refuses any difference; returns what is worth recording.
-pub(crate) fn compare(expected: &[Expected], mountinfo: &str) -> Result<BTreeMap<String, String>, Refusal> {
+/// What a planned mount is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FileSystem {
+    /// One that was made for the run, of this type.
+    Own(&'static str),
+    /// A device node of the host.
+    Device,
+    /// Files of the host; its own mounts beneath came along.
+    Host,
+    /// One that hides a socket of the host, and goes when the host removes the socket.
+    Cover,
+}
+
+/// File systems through which the kernel itself is read or steered. The host's, with a bind, would be a way out.
+const KERNEL: &[&str] = &[
+    "autofs",
+    "binder",
+    "binfmt_misc",
+    "bpf",
+    "cgroup",
+    "cgroup2",
+    "configfs",
+    "debugfs",
+    "devpts",
+    "devtmpfs",
+    "efivarfs",
+    "fusectl",
+    "functionfs",
+    "mqueue",
+    "nfsd",
+    "proc",
+    "pstore",
+    "resctrl",
+    "rpc_pipefs",
+    "securityfs",
+    "selinuxfs",
+    "smackfs",
+    "sysfs",
+    "tracefs",
+];
+
+/// Refuses any difference, but for covers that have gone since the sandbox was armed; returns what is worth recording.
+pub(crate) fn compare(
+    expected: &[Expected],
+    mountinfo: &str,
+    arming: bool,
+) -> Result<BTreeMap<String, String>, Refusal> {
     // Several mounts on one point: the last line is the one that shows.
-    let mut seen: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    let mut seen: BTreeMap<String, Seen<'_>> = BTreeMap::new();
     for line in mountinfo.lines() {
-        let mut fields = line.split(' ').skip(4);
-        let (Some(point), Some(options)) = (fields.next(), fields.next()) else {
+        let found = line.split_once(" - ").and_then(|(fields, rest)| {
+            let mut fields = fields.split(' ').skip(4);
+            let (point, options) = (fields.next()?, fields.next()?);
+            Some((
+                unescape(point),
+                Seen { options: options.split(',').collect(), kind: rest.split(' ').next()? },
+            ))
+        });
+        let Some((point, found)) = found else {
             return Err(Refusal::new(Step::ReadBack, format!("`{line}` is no line of a mount table")));
         };
-        seen.insert(unescape(point), options.split(',').collect());
+        seen.insert(point, found);
     }
     for mount in expected {
-        let options = seen.get(&mount.target).ok_or_else(|| {
-            Refusal::new(Step::ReadBack, format!("nothing is mounted on `{}` inside", mount.target))
-        })?;
-        if let Some(missing) = mount.options.iter().find(|option| !options.contains(option)) {
-            return Err(Refusal::new(
-                Step::ReadBack,
-                format!("the mount on `{}` is not `{missing}` inside", mount.target),
-            ));
+        let Some(found) = seen.get(&mount.target) else {
+            if mount.file_system == FileSystem::Cover && !arming {
+                continue;
+            }
+            let reason = format!("nothing is mounted on `{}` inside", mount.target);
+            return Err(Refusal::new(Step::ReadBack, reason));
+        };
+        check(mount, &mount.target, found)?;
+        if let FileSystem::Own(kind) = mount.file_system
+            && kind != found.kind
+        {
+            let reason = format!("`{}` is of type {} inside, not {kind}", mount.target, found.kind);
+            return Err(Refusal::new(Step::ReadBack, reason));
         }
     }
-    let planned = |point: &str| {
-        expected.iter().any(|mount| {
-            point == mount.target
-                || (mount.recursive
-                    && point.strip_prefix(&mount.target).is_some_and(|rest| rest.starts_with('/')))
-        })
-    };
-    if let Some(stray) = seen.keys().find(|point| !planned(point)) {
-        return Err(Refusal::new(
-            Step::ReadBack,
-            format!("`{stray}` is mounted inside, and the plan does not name it"),
-        ));
+    // What came along beneath a bind is held to what the bind is.
+    for (point, found) in
+        seen.iter().filter(|(point, _)| !expected.iter().any(|mount| mount.target == **point))
+    {
+        let above = expected
+            .iter()
+            .filter(|mount| mount.file_system == FileSystem::Host)
+            .filter(|mount| point.strip_prefix(&mount.target).is_some_and(|rest| rest.starts_with('/')))
+            .max_by_key(|mount| mount.target.len());
+        match above {
+            Some(mount) => check(mount, point, found)?,
+            None => {
+                let reason = format!("`{point}` is mounted inside, and the plan does not name it");
+                return Err(Refusal::new(Step::ReadBack, reason));
+            }
+        }
     }
     let writable: Vec<_> = seen
         .iter()
-        .filter(|(_, options)| !options.contains(&"ro"))
+        .filter(|(_, found)| !found.options.contains(&"ro"))
         .map(|(point, _)| point.as_str())
         .collect();
     Ok(BTreeMap::from([
@@ -63,6 +124,28 @@ pub(crate) fn compare(expected: &[Expected], mountinfo: &str) -> Result<BTreeMap
         entry("read-only", seen.len() - writable.len()),
         entry("writable", writable.join(" ")),
     ]))
+}
+
+/// One line of the kernel's table.
+struct Seen<'a> {
+    options: Vec<&'a str>,
+    kind: &'a str,
+}
+
+/// Whether what is mounted on `point` has the options of `mount`, and is nothing of the kernel's.
+fn check(mount: &Expected, point: &str, found: &Seen<'_>) -> Result<(), Refusal> {
+    if let Some(missing) = mount.options.iter().find(|option| !found.options.contains(option)) {
+        let reason = format!("the mount on `{point}` is not `{missing}` inside");
+        return Err(Refusal::new(Step::ReadBack, reason));
+    }
+    if mount.file_system == FileSystem::Host && KERNEL.contains(&found.kind) {
+        let reason =
+            format!("`{point}` would show a {} of the host, which leads out of the sandbox", found.kind);
+        return Err(
+            Refusal::new(Step::ReadBack, reason).help("unmount it there, or bind the folders beside it")
+        );
+    }
+    Ok(())
 }
 
 /// Undoes the kernel's `\040` for space, tab, newline and backslash.
@@ -84,8 +167,28 @@ fn unescape(point: &str) -> String {
 mod tests {
     use super::*;
 
-    fn expected(target: &str, options: &[&'static str], recursive: bool) -> Expected {
-        Expected { target: target.to_owned(), options: options.to_vec(), recursive }
+    fn expected(target: &str, options: &[&'static str], host: bool) -> Expected {
+        let file_system = if host { FileSystem::Host } else { FileSystem::Own("tmpfs") };
+        Expected { target: target.to_owned(), options: options.to_vec(), file_system }
+    }
+
+    #[test]
+    fn what_comes_along_beneath_a_bind_is_held_to_the_bind_and_never_of_the_kernels() {
+        let plan = [
+            expected("/", &["ro"], false),
+            expected("/usr", &[], true),
+            expected("/my work", &["nosuid"], true),
+        ];
+        let with = |line: &str| compare(&plan, &format!("{TABLE}{line}\n"), true);
+        assert!(with("4 3 8:2 / /my\\040work/disk rw,nosuid,nodev - ext4 /dev/vdb rw").is_ok());
+        let suid = with("4 3 8:2 / /my\\040work/disk rw,nodev - ext4 /dev/vdb rw");
+        assert!(suid.unwrap_err().reason.contains("not `nosuid`"));
+        let proc = with("4 3 0:9 / /my\\040work/proc rw,nosuid,nodev - proc proc rw");
+        assert!(proc.unwrap_err().reason.contains("a proc of the host"));
+        let over = with("4 3 0:9 / /my\\040work rw,nosuid,nodev - sysfs sysfs rw");
+        assert!(over.unwrap_err().reason.contains("a sysfs of the host"));
+        let other = with("4 1 0:9 / / ro,nosuid,nodev - ext4 /dev/vda rw");
+        assert!(other.unwrap_err().reason.contains("not tmpfs"));
     }
 
     const TABLE: &str = "1 0 0:1 / / ro,nosuid,nodev - tmpfs none rw\n\
@@ -99,7 +202,7 @@ mod tests {
             expected("/usr", &["ro", "nodev"], true),
             expected("/my work", &["nosuid"], true),
         ];
-        let seen = compare(&plan, TABLE).unwrap();
+        let seen = compare(&plan, TABLE, true).unwrap();
         assert_eq!(seen.get("writable").map(String::as_str), Some("/my work"));
         assert_eq!(seen.get("read-only").map(String::as_str), Some("2"));
     }
@@ -110,10 +213,27 @@ mod tests {
         let usr = expected("/usr", &["ro"], true);
         let work = expected("/my work", &[], true);
         let missing = [root.clone(), usr.clone(), work.clone(), expected("/tmp", &[], false)];
-        assert!(compare(&missing, TABLE).unwrap_err().reason.contains("nothing is mounted on `/tmp`"));
+        assert!(compare(&missing, TABLE, true).unwrap_err().reason.contains("nothing is mounted on `/tmp`"));
         let weaker = [root.clone(), usr.clone(), expected("/my work", &["ro"], true)];
-        assert!(compare(&weaker, TABLE).unwrap_err().reason.contains("is not `ro`"));
-        assert!(compare(&[root, usr], TABLE).unwrap_err().reason.contains("`/my work` is mounted inside"));
-        assert!(compare(&[], "garbage").is_err());
+        assert!(compare(&weaker, TABLE, true).unwrap_err().reason.contains("is not `ro`"));
+        assert!(
+            compare(&[root, usr], TABLE, true).unwrap_err().reason.contains("`/my work` is mounted inside")
+        );
+        assert!(compare(&[], "garbage", true).is_err());
+    }
+
+    #[test]
+    fn a_cover_may_go_with_its_socket_and_nothing_else_may() {
+        let cover = Expected { file_system: FileSystem::Cover, ..expected("/my work/s", &["ro"], false) };
+        let plan = [
+            expected("/", &["ro"], false),
+            expected("/usr", &[], true),
+            expected("/my work", &[], true),
+            cover,
+        ];
+        assert!(compare(&plan, TABLE, true).is_err(), "while arming it must be there");
+        assert!(compare(&plan, TABLE, false).is_ok());
+        let without = TABLE.lines().take(2).collect::<Vec<_>>().join("\n");
+        assert!(compare(&plan, &without, false).is_err());
     }
 }
