@@ -198,3 +198,19 @@ fn what_is_not_there_inside_is_127_with_the_line_of_the_command() {
 fn an_agentfile_without_a_command_is_refused() {
     World::with("AGENT idle\n").ends(["run"], 125).err_has(&["CMD"]);
 }
+
+#[test]
+fn consent_to_a_link_is_consent_to_where_it_leads_now() {
+    let world = world("AGENT links\nBIND ~/notes /out ro\nCMD /bin/sh ./go.sh\n", "cat /out/x\n");
+    for name in ["one", "two"] {
+        std::fs::create_dir(world.outside(name)).unwrap();
+        std::fs::write(world.outside(name).join("x"), name).unwrap();
+    }
+    let link = world.outside("home/notes");
+    std::os::unix::fs::symlink(world.outside("one"), &link).unwrap();
+    world.ends(["allow", "--yes"], 0).out_has(&["~/notes", "(now `", "/one`)"]);
+    assert_eq!(world.ends(["run"], 0).out, "one");
+    std::fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(world.outside("two"), &link).unwrap();
+    world.ends(["run"], 125).err_has(&["/two`)", "nobody consented"]);
+}

@@ -4,6 +4,7 @@ use agentfile::compile::Validate;
 use agentrc_host::StateDir;
 
 use super::Outcome;
+use super::run::home;
 use crate::arguments::Allow;
 use crate::refusal::Refusal;
 use crate::source::{Compiled, Source};
@@ -21,7 +22,8 @@ pub fn allow(arguments: &Allow) -> Outcome {
         terminal::print("it asks for nothing beyond its own folder; no consent is needed\n")?;
         return Ok(exit::SUCCESS);
     }
-    terminal::print(&consent::shown(&plan.agent, &plan.grants, Style::stdout()))?;
+    let asks = consent::asks(&plan, source.folder(), home().as_deref());
+    terminal::print(&consent::shown(&plan.agent, &asks, Style::stdout()))?;
     if !arguments.yes {
         let answer = consent::ask("consent, until the plan changes?")
             .map_err(|error| Refusal::new(format!("cannot ask for consent: {error}")))?;
@@ -36,7 +38,7 @@ pub fn allow(arguments: &Allow) -> Outcome {
         }
     }
     let state = StateDir::of_this_user()?;
-    let asked: Vec<String> = plan.grants.iter().map(|grant| grant.asks.clone()).collect();
+    let asked: Vec<String> = asks.into_iter().map(|ask| ask.words).collect();
     state.allow(source.folder(), source.name(), &digest, &asked)?;
     terminal::print(&format!("recorded for plan sha256:{digest}\n"))?;
     Ok(exit::SUCCESS)
