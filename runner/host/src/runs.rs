@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use agentrc_audit::event::Event;
-use agentrc_audit::folder::{Durable, Folder};
+use agentrc_audit::folder::{Durable, Folder, random};
 use agentrc_audit::ledger::Entry;
 use agentrc_audit::line::hex;
 use agentrc_audit::log::LOG_FILE;
@@ -27,7 +27,7 @@ pub const RUNS: &str = "runs";
 const LOCK_FILE: &str = "lock";
 /// A record with the longest paths, and a few hundred of them.
 const RECORD_LIMIT: u64 = 4 << 20;
-/// How often a name may be taken: each try is at least the next 65536th of a second, in which nothing can start twice.
+/// How often a name may be taken: 16 random bits are enough for the runs of one second.
 const NAMES: u32 = 64;
 /// How long to wait for a viewer that looks at the lock at this moment.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -82,14 +82,6 @@ pub fn is_id(text: &str) -> bool {
         })
 }
 
-/// The name of a run that starts now: date, time, and the fraction of the second in 65536ths, so that names sort as the
-/// runs started.
-fn name_at(now: jiff::Timestamp) -> String {
-    let fraction = u64::try_from(now.subsec_nanosecond()).unwrap_or(0) * 65_536 / 1_000_000_000;
-    let fraction = u16::try_from(fraction).unwrap_or(u16::MAX);
-    format!("{}-{}", now.strftime("%Y%m%d-%H%M%S"), hex(&fraction.to_be_bytes()))
-}
-
 impl StateDir {
     fn runs_folder(&self) -> Result<Folder, Error> {
         Ok(self.folder().private_folder(Path::new(RUNS))?)
@@ -102,7 +94,11 @@ impl StateDir {
     pub fn create_run(&self) -> Result<Run, Error> {
         let runs = self.runs_folder()?;
         for _ in 0..NAMES {
-            let id = name_at(jiff::Timestamp::now());
+            let now = jiff::Timestamp::now();
+            // Names are in the order of the runs: the second, its 256th part (4 ms: no run is shorter), and chance.
+            let [chance] = random::<1>()?;
+            let part = u8::try_from(now.subsec_nanosecond() / 3_906_250).unwrap_or(u8::MAX);
+            let id = format!("{}-{}", now.strftime("%Y%m%d-%H%M%S"), hex(&[part, chance]));
             if runs.make_folder(Path::new(&id))? {
                 let run = Run::at(&runs, &id, true)?;
                 run.lock()?;
@@ -292,26 +288,5 @@ impl Run {
 
     pub(crate) fn damaged(&self, why: String) -> Error {
         Error::Record { path: self.folder.path_of(RECORD_FILE), run: self.id.clone(), why }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_sort_as_the_runs_started() {
-        let at = |text: &str| name_at(text.parse().unwrap());
-        let names = [
-            at("2026-11-25T12:45:22Z"),
-            at("2026-11-25T12:45:22.000016Z"),
-            at("2026-11-25T12:45:22.5Z"),
-            at("2026-11-25T12:45:22.999999999Z"),
-            at("2026-11-25T12:45:23Z"),
-        ];
-        assert!(names.is_sorted() && names.iter().all(|name| is_id(name)), "{names:?}");
-        assert_eq!(names[2], "20261125-124522-8000");
-        let distinct: std::collections::BTreeSet<_> = names.iter().collect();
-        assert_eq!(distinct.len(), names.len());
     }
 }

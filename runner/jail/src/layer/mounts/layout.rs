@@ -420,7 +420,7 @@ impl Layout<'_> {
             let at = join(target, name);
             let path = relative(&at)?;
             self.push_inside(Op::Hide { path, with: c".agentrc/file" }, &at, origin);
-            self.expect(&at, READ_ONLY, FileSystem::Own("tmpfs"));
+            self.expect(&at, READ_ONLY, FileSystem::Cover);
         }
         Ok(())
     }
