@@ -53,16 +53,8 @@ impl StateDir {
     /// # Errors
     /// The record is damaged, or not this user's alone.
     pub fn is_granted(&self, folder: &Path, plan_sha256: &str) -> Result<bool, Error> {
-        Ok(self.grant(folder, plan_sha256)?.is_some())
-    }
-
-    /// The consent to exactly this plan in exactly this folder, with the words that were consented to.
-    ///
-    /// # Errors
-    /// As [`StateDir::is_granted`].
-    pub fn grant(&self, folder: &Path, plan_sha256: &str) -> Result<Option<Grant>, Error> {
         let (_, grants) = self.grants_of(folder)?;
-        Ok(grants.grants.into_iter().find(|grant| grant.plan_sha256 == plan_sha256))
+        Ok(grants.grants.iter().any(|grant| grant.plan_sha256 == plan_sha256))
     }
 
     /// Records consent, durably, and in the ledger.

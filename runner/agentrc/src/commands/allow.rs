@@ -4,7 +4,6 @@ use agentfile::compile::Validate;
 use agentrc_host::StateDir;
 
 use super::Outcome;
-use super::run::home;
 use crate::arguments::Allow;
 use crate::refusal::Refusal;
 use crate::source::{Compiled, Source};
@@ -22,8 +21,7 @@ pub fn allow(arguments: &Allow) -> Outcome {
         terminal::print("it asks for nothing beyond its own folder; no consent is needed\n")?;
         return Ok(exit::SUCCESS);
     }
-    let asks = consent::asks(&plan, source.folder(), home().as_deref());
-    terminal::print(&consent::shown(&plan.agent, &asks, Style::stdout()))?;
+    terminal::print(&consent::shown(&plan.agent, &plan.grants, Style::stdout()))?;
     if !arguments.yes {
         let answer = consent::ask("consent, until the plan changes?")
             .map_err(|error| Refusal::new(format!("cannot ask for consent: {error}")))?;
@@ -38,7 +36,7 @@ pub fn allow(arguments: &Allow) -> Outcome {
         }
     }
     let state = StateDir::of_this_user()?;
-    let asked: Vec<String> = asks.into_iter().map(|ask| ask.words).collect();
+    let asked: Vec<String> = plan.grants.iter().map(|grant| grant.asks.clone()).collect();
     state.allow(source.folder(), source.name(), &digest, &asked)?;
     terminal::print(&format!("recorded for plan sha256:{digest}\n"))?;
     Ok(exit::SUCCESS)

@@ -1,12 +1,11 @@
 //! `agentrc run`: the supervisor. Compile, refuse what is not enforced, ask for consent, open the log, hand over to the
 //! jail, and say how it ended. Nothing here decides what the agent may do.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use agentfile::compile::Validate;
 use agentfile::plan::describe::unenforced;
-use agentfile::plan::{MountSource, Plan};
+use agentfile::plan::{HostPath, MountSource, Plan};
 use agentrc_audit::Event;
 use agentrc_host::StateDir;
 use agentrc_host::hostpath::HostPath as HostPathBytes;
@@ -38,10 +37,10 @@ fn execute(arguments: &arguments::Run) -> Outcome {
     step(fault::STATE_DIRECTORY)?;
     let state =
         StateDir::of_this_user().map_err(|error| host::refusal(&error).step(fault::STATE_DIRECTORY))?;
-    let home = home();
-    agree(arguments, &source, &plan, &digest, &state, home.as_deref())?;
+    agree(arguments, &source, &plan, &digest, &state)?;
     step(fault::RUN_DIRECTORY)?;
     let run = state.create_run().map_err(|error| host::refusal(&error).step(fault::RUN_DIRECTORY))?;
+    let home = home();
     let prepared = describe(&source, &plan, &digest, &run, home.as_deref())
         .and_then(|record| {
             run.write_record(&record).map_err(|error| host::refusal(&error).step(fault::RUN_DIRECTORY))
@@ -104,28 +103,24 @@ fn agree(
     plan: &Plan,
     digest: &str,
     state: &StateDir,
-    home: Option<&Path>,
 ) -> Result<(), Failure> {
     if plan.grants.is_empty() || arguments.grant {
         return Ok(());
     }
     step(fault::GRANTS)?;
-    let asks = consent::asks(plan, source.folder(), home);
-    let grant = state.grant(source.folder(), digest);
-    let grant = grant.map_err(|error| host::refusal(&error).step(fault::GRANTS))?;
-    // The words too: a link that leads elsewhere since then is not what was consented to.
-    if grant.is_some_and(|grant| grant.asked.iter().eq(asks.iter().map(|ask| &ask.words))) {
+    let granted = state.is_granted(source.folder(), digest);
+    if granted.map_err(|error| host::refusal(&error).step(fault::GRANTS))? {
         return Ok(());
     }
     if consent::can_ask() {
-        terminal::complain(&consent::shown(&plan.agent, &asks, Style::stderr()));
+        terminal::complain(&consent::shown(&plan.agent, &plan.grants, Style::stderr()));
     }
     let asked = consent::ask("consent, for this run only?")
         .map_err(|error| Refusal::new(format!("cannot ask for consent: {error}")).step(consent::STEP))?;
     if asked == Some(true) {
         return Ok(());
     }
-    Err(Failure::Refused { reasons: consent::missing(&asks, &source.path()), code: exit::REFUSED })
+    Err(Failure::Refused { reasons: consent::missing(&plan.grants, &source.path()), code: exit::REFUSED })
 }
 
 fn open_log(state: &StateDir, run: &Run, plan: &Plan) -> Result<Recorder, Refusal> {
@@ -153,10 +148,12 @@ fn describe(
     let mut copies = Vec::new();
     for mount in &plan.mounts {
         let MountSource::Copy { source: written, layer, protected } = &mount.source else { continue };
-        let path =
-            consent::absolute(written, source.folder(), home).ok_or(io::Error::from(io::ErrorKind::NotFound));
-        let identity =
-            path.and_then(|path| path.canonicalize()).and_then(|path| Ok((rustix::fs::stat(&path)?, path)));
+        let path = match written {
+            HostPath::Project(rest) | HostPath::Outside(rest) => source.folder().join(rest),
+            HostPath::Home(rest) => home.unwrap_or(Path::new("/nonexistent")).join(rest),
+            HostPath::Absolute(path) => PathBuf::from(path),
+        };
+        let identity = path.canonicalize().and_then(|path| Ok((rustix::fs::stat(&path)?, path)));
         let (stat, path) = identity.map_err(|error| {
             Refusal::new(format!("cannot find `{}`: {error}", String::from(written.clone())))
                 .step("resolve-source")
@@ -260,6 +257,6 @@ fn review(state: &StateDir, run: &str) -> String {
 }
 
 /// The caller's home, canonical, if there is one.
-pub(super) fn home() -> Option<PathBuf> {
+fn home() -> Option<PathBuf> {
     std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute())?.canonicalize().ok()
 }
