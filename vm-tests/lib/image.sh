@@ -40,6 +40,12 @@ image_build() {
   printf 'passwd: files\ngroup: files\nhosts: files\n' >"$IMAGE/etc/nsswitch.conf"
   printf '127.0.0.1 localhost\n' >"$IMAGE/etc/hosts"
   echo agentrc-vm >"$IMAGE/etc/hostname"
+  # What a host has and an agent must not see.
+  echo 'root:*:20000:0:99999:7:::' >"$IMAGE/etc/shadow"
+  chmod 0640 "$IMAGE/etc/shadow"
+  mkdir -p "$IMAGE"/root/.ssh "$IMAGE"/var/lib/dpkg
+  echo secret | tee "$IMAGE/root/.ssh/id_ed25519" "$IMAGE/root/.bashrc" "$IMAGE/var/lib/dpkg/status" >/dev/null
+  chmod 0700 "$IMAGE/root"
   cp "$HERE"/guest/{init,case.sh} "$IMAGE/guest/"
   chmod 0755 "$IMAGE/guest/init"
   mkdir "$IMAGE/guest/cases"
