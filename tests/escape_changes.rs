@@ -148,6 +148,8 @@ fn the_base_system_cannot_be_changed() {
             "/proc/1/attr/current",
             "/proc/1/comm",
             "/proc/self/uid_map",
+            "/sys/fs/cgroup/cgroup.procs",
+            "/sys/fs/cgroup/unified/cgroup.procs",
             "/proc/1/uid_map",
         ];
         let mut attempts: Vec<_> = folders.iter().flat_map(|path| [creates(path), makes(path)]).collect();

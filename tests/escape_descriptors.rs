@@ -221,3 +221,30 @@ fn the_runs_own_audit_log_and_the_binary_are_out_of_reach_even_of_a_bind_over_th
         );
     });
 }
+
+#[test]
+fn a_deny_line_for_what_does_not_exist_is_refused_or_held() {
+    as_each(AGENTRC, |lab| {
+        lab.directory(lab.project("work"));
+        // What is not there cannot be hidden when it comes: refused.
+        for line in ["DENY read /work/later.key", "DENY read /work/no/such/folder"] {
+            let outcome = lab.run(&format!("AGENT deny\nBIND ./work /work rw\n{line}\nCMD /bin/echo ran\n"));
+            outcome.expect_refusal(&["Agentfile:3:"]);
+            assert_eq!(outcome.out(), "", "as {}: {line}", lab.who.name);
+        }
+        // What must not be written can be held before it is there.
+        let mut sandbox = lab.attack("AGENT deny\nBIND ./work /work rw\nDENY write /work/later");
+        for act in [
+            "write /work/plain x",
+            "write /work/later x",
+            "mkdir /work/later",
+            "rename /work/plain /work/later",
+        ] {
+            sandbox.act(act);
+        }
+        sandbox.act("symlink /etc/passwd /work/later");
+        sandbox.end().expect_code(0);
+        assert!(lab.project("work/plain").exists(), "as {}: control", lab.who.name);
+        assert!(lab.project("work/later").symlink_metadata().is_err(), "as {}: it was made", lab.who.name);
+    });
+}

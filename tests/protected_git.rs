@@ -7,7 +7,7 @@ use std::path::Path;
 use agentrc_test_support::attempt::in_session;
 use agentrc_test_support::leftovers::snapshot;
 use agentrc_test_support::repository::{git, held, names, repository};
-use agentrc_test_support::{Attempt, Control, Sign, as_each};
+use agentrc_test_support::{Attempt, Control, Lab, Sign, as_each};
 
 const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
 
@@ -15,11 +15,11 @@ const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
 const PLANTS: &[(&str, &str)] = &[
     (
         "a hook",
-        "printf '#!/bin/sh\\ntouch %s\\n' $CANARY > .git/hooks/pre-commit; chmod +x .git/hooks/pre-commit",
+        "mkdir -p .git/hooks; printf '#!/bin/sh\\ntouch %s\\n' $CANARY > .git/hooks/pre-commit; chmod +x .git/hooks/pre-commit",
     ),
     (
         "another hook",
-        "printf '#!/bin/sh\\ntouch %s\\n' $CANARY > .git/hooks/post-index-change; chmod +x .git/hooks/post-index-change",
+        "mkdir -p .git/hooks; printf '#!/bin/sh\\ntouch %s\\n' $CANARY > .git/hooks/post-index-change; chmod +x .git/hooks/post-index-change",
     ),
     ("fsmonitor", "git config core.fsmonitor \"touch $CANARY; false\""),
     ("fsmonitor, by hand", "printf '[core]\\n\\tfsmonitor = \"touch %s; false\"\\n' $CANARY >> .git/config"),
@@ -44,10 +44,6 @@ const PLANTS: &[(&str, &str)] = &[
         "cp -r .git r; printf '[core]\\n\\tfsmonitor = \"touch %s; false\"\\n' $CANARY >> r/config; mv .git old; echo 'gitdir: r' > .git",
     ),
     (
-        "commondir",
-        "cp -r .git r; printf '[core]\\n\\tfsmonitor = \"touch %s; false\"\\n' $CANARY >> r/config; echo ../r > .git/commondir",
-    ),
-    (
         "the settings of a worktree",
         "git config extensions.worktreeConfig true; git config --worktree core.fsmonitor \"touch $CANARY; false\"",
     ),
@@ -68,52 +64,59 @@ const PLANTS: &[(&str, &str)] = &[
 /// What a person does with a repository after an agent was in it.
 const AFTERWARDS: &str = "git status; git add -A; git -c user.name=t -c user.email=t@example.com commit -qm after; git diff HEAD~; git log -1";
 
+fn runs_nothing(lab: &Lab, name: &str, plant: &str, full: bool) {
+    let repo = repository(lab, full);
+    let canary = lab.outside("ran");
+    let shell = |text: &str| {
+        let mut command = lab.command("/bin/sh");
+        command.args(["-c", text]).current_dir(&repo).env("CANARY", &canary);
+        command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
+        lab.finish_command(command)
+    };
+    // Positive control: without a sandbox the host runs it.
+    shell(&format!("{plant}\n{AFTERWARDS}"));
+    assert!(canary.exists(), "control: `{name}` does nothing on this host");
+    fs::remove_file(&canary).and_then(|()| fs::remove_dir_all(&repo)).unwrap_or_default();
+
+    repository(lab, full);
+    lab.script(lab.project("plant.sh"), &format!("cd /work\nCANARY={}\n{plant}\nexit 0\n", canary.display()));
+    let outcome = lab.run("AGENT planter\nBIND ./repo /work rw\nCMD /bin/sh ./plant.sh\n");
+    outcome.expect_code(0);
+    assert!(!canary.exists(), "`{name}` reached the host during the run");
+    let after = shell(AFTERWARDS);
+    assert!(
+        !canary.exists(),
+        "as {}: `{name}` (full: {full}) ran on the host\n{}\n{}",
+        lab.who.name,
+        outcome.stderr,
+        after.stderr
+    );
+    fs::remove_dir_all(&repo).unwrap_or_default();
+}
+
 #[test]
 fn git_on_the_host_runs_nothing_that_the_agent_planted() {
     as_each(AGENTRC, |lab| {
         for full in [true, false] {
             for (name, plant) in PLANTS {
-                let repo = repository(lab, full);
-                let canary = lab.outside("ran");
-                let _ = fs::remove_file(&canary);
-                let shell = |text: &str| {
-                    let mut command = lab.command("/bin/sh");
-                    command.args(["-c", text]).current_dir(&repo).env("CANARY", &canary);
-                    command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
-                    lab.finish_command(command)
-                };
-                // Positive control: without a sandbox the host runs it.
-                shell(&format!("{plant}\n{AFTERWARDS}"));
-                let ran = canary.exists();
-                let _ = fs::remove_file(&canary);
-                fs::remove_dir_all(&repo).expect("the repository");
-                assert!(ran, "control: `{name}` does nothing on this host");
-
-                let repo = repository(lab, full);
-                lab.script(
-                    lab.project("plant.sh"),
-                    &format!("cd /work\nCANARY={}\n{plant}\nexit 0\n", canary.display()),
-                );
-                let outcome = lab.run("AGENT planter\nBIND ./repo /work rw\nCMD /bin/sh ./plant.sh\n");
-                outcome.expect_code(0);
-                assert!(!canary.exists(), "`{name}` reached the host during the run");
-                let after = lab.finish_command({
-                    let mut command = lab.command("/bin/sh");
-                    command.args(["-c", AFTERWARDS]).current_dir(&repo);
-                    command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
-                    command
-                });
-                assert!(
-                    !canary.exists(),
-                    "as {}: `{name}` (full: {full}) ran on the host\n{}\n{}",
-                    lab.who.name,
-                    outcome.stderr,
-                    after.stderr
-                );
-                fs::remove_dir_all(&repo).expect("the repository");
+                runs_nothing(lab, name, plant, full);
             }
         }
     });
+}
+
+#[test]
+fn another_common_folder_of_the_repository_is_not_believed() {
+    let plant = "cp -r .git r; printf '[core]\\n\\tfsmonitor = \"touch %s; false\"\\n' $CANARY >> r/config; echo ../r > .git/commondir";
+    as_each(AGENTRC, |lab| runs_nothing(lab, "commondir", plant, true));
+}
+
+#[test]
+fn a_repository_deeper_down_that_the_index_names_is_not_run() {
+    // A submodule without `.gitmodules`: `git status` of the outer repository asks the inner one, with its settings.
+    let plant = "git init -q sub; cd sub; git -c user.name=x -c user.email=x@example.com commit -q --allow-empty -m x; \
+                 git config core.fsmonitor \"touch $CANARY; false\"; cd ..; git add sub 2>/dev/null";
+    as_each(AGENTRC, |lab| runs_nothing(lab, "a nested repository", plant, true));
 }
 
 #[test]

@@ -3,8 +3,10 @@
 //! later".)
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use agentrc_test_support::attempt::in_session;
+use agentrc_test_support::outcome::within;
 use agentrc_test_support::repository::{HELD, held, names, repository};
 use agentrc_test_support::{Attempt, Control, Lab, Sign, as_each};
 
@@ -205,5 +207,50 @@ fn two_runs_at_once_share_the_protection_and_the_last_one_removes_it() {
         second.act("mkdir /work/.vscode");
         second.end().expect_code(0);
         assert_eq!(names(&before), names(&held(&repo)), "as {}", lab.who.name);
+    });
+}
+
+#[test]
+fn a_held_file_that_the_host_replaces_ends_the_run_at_once() {
+    as_each(AGENTRC, |lab| {
+        // git, editors and people replace a file by renaming a new one over it, or remove and make it again. The kernel
+        // then takes away what was mounted on the old one, in every namespace: nothing holds the new one any more.
+        type Replace = fn(&Lab, &std::path::Path);
+        let replaces: [(&str, Replace); 3] = [
+            ("renamed over", |lab, path| {
+                lab.file(path.with_extension("lock"), "by the host\n");
+                fs::rename(path.with_extension("lock"), path).expect("rename");
+            }),
+            ("removed and made again", |lab, path| {
+                fs::remove_file(path).expect("remove");
+                lab.file(path, "by the host\n");
+            }),
+            ("moved away with its folder", |lab, path| {
+                let folder = path.parent().expect("a folder");
+                fs::rename(folder, folder.with_extension("away")).expect("rename");
+                lab.file(path, "by the host\n");
+            }),
+        ];
+        for (how, replace) in replaces {
+            let repo = repository(lab, true);
+            let mut sandbox = lab.attack("AGENT watcher\nBIND ./repo /work rw");
+            let config = repo.join(".git/config");
+            let before = fs::read(&config).expect("config");
+            sandbox.act("append /work/.git/config [planted]");
+            assert_eq!(before, fs::read(&config).expect("config"), "as {}: it was held", lab.who.name);
+            replace(lab, &config);
+            let replaced = Instant::now();
+            let mut child = sandbox.into_child();
+            let ended = within(Duration::from_secs(2), || child.has_ended());
+            let took = replaced.elapsed();
+            child.close_input();
+            let outcome = child.finish();
+            assert!(ended, "as {}: {how}: the run goes on", lab.who.name);
+            assert!(took < Duration::from_secs(1), "as {}: {how}: after {took:?}", lab.who.name);
+            outcome.expect_code(137);
+            assert!(outcome.stderr.contains(".git"), "as {}: {how}: {}", lab.who.name, outcome.stderr);
+            assert_eq!(outcome.events_named("run.killed").len(), 1, "as {}: {how}", lab.who.name);
+            fs::remove_dir_all(&repo).expect("the repository");
+        }
     });
 }

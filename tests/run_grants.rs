@@ -43,16 +43,9 @@ fn what_is_inside_the_folder_needs_none() {
     as_each(AGENTRC, |lab| {
         lab.file(lab.project("data/sub/x"), "inside\n");
         lab.script(lab.project("go.sh"), "cat /d/x\n");
-        for source in ["./data/sub"] {
-            let outcome = lab.run(&format!("AGENT asks\nBIND {source} /d ro\nCMD /bin/sh ./go.sh\n"));
-            assert_eq!(
-                (outcome.code(), outcome.out().as_str()),
-                (0, "inside\n"),
-                "as {}: {source}: {}",
-                lab.who.name,
-                outcome.stderr
-            );
-        }
+        let outcome = lab.run("AGENT asks\nBIND ./data/sub /d ro\nCMD /bin/sh ./go.sh\n");
+        let result = (outcome.code(), outcome.out());
+        assert_eq!(result, (0, "inside\n".to_owned()), "as {}: {}", lab.who.name, outcome.stderr);
     });
 }
 

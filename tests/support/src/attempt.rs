@@ -1,7 +1,10 @@
 //! Tables of attempts. Each is first made outside the sandbox, or where it is declared, and must succeed there (the positive
 //! control); then it is made inside, and must not. What counts is a sign that the test sees from outside.
 
+use std::time::Duration;
+
 use crate::lab::Lab;
+use crate::outcome::within;
 use crate::outside::{self, Holding};
 use crate::session::{Answer, Made, Session};
 
@@ -91,7 +94,11 @@ impl<'a> Attempt<'a> {
         let look = || if let Sign::Host(look) = &self.sign { look() } else { String::new() };
         let (seen, start) = (look(), Holding::of(session.server()));
         let mut made = session.attempt(line);
-        let shown = self.shown(lab, session, &made, &start) || seen != look();
+        let mut shown = self.shown(lab, session, &made, &start) || seen != look();
+        if let (false, Sign::Host(_), Answer::Value(_)) = (shown, &self.sign, &made.answer) {
+            // The kernel says that it was done: whoever counts it outside may need a moment.
+            shown = within(Duration::from_millis(300), || seen != look());
+        }
         // A program that an attempt became may speak late.
         made.leaked.extend(session.release());
         (shown || matches!(self.sign, Sign::Secret) && made.text().contains(&lab.secret), made.answer)
