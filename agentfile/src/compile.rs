@@ -62,5 +62,6 @@ pub fn compile(file: &str, source: &[u8], package: &dyn Package, validate: Valid
 /// What the compiler made itself fits the schema: always so, and `check` makes sure.
 fn made_policies_fit(boundaries: &Boundaries) -> Result<(), String> {
     let made = crate::lower::cedar::made(boundaries).map_err(|fault| fault.to_string())?;
-    crate::policy::schema::fits(made.into_iter().map(|made| made.policy))
+    let policies = made.into_iter().map(|made| made.policy()).collect::<Result<Vec<_>, _>>();
+    crate::policy::schema::fits(policies.map_err(|fault| fault.to_string())?)
 }

@@ -164,6 +164,8 @@ fn a_tampered_log_is_found_and_named() {
     let text = std::fs::read_to_string(&log).unwrap();
     std::fs::write(&log, text.replace("\"exit_code\":0", "\"exit_code\":9")).unwrap();
     world.ends(["audit", "verify"], 1).out_has(&["tampered", "line "]);
+    world.ends(["why", "latest"], 0).err_has(&["warning: this log is tampered", "audit verify"]);
+    world.ends(["audit", "show", "latest"], 0).err_has(&["warning: this log is tampered"]);
     let report = world.ends(["audit", "verify", "latest", "--json"], 1).json();
     assert_eq!((&report["intact"], &report["logs"][0]["verdict"]), (&false.into(), &"tampered".into()));
 }
