@@ -201,7 +201,10 @@ impl Check<'_> {
                     Diagnostic::error(
                         "E052",
                         span,
-                        format!("two {kind}s are named `{name}`, on lines {} and {}", lines.0, lines.1),
+                        format!(
+                            "the {kind} `{name}` is declared twice, on lines {} and {}",
+                            lines.0, lines.1
+                        ),
                     )
                     .help("remove one, or give it another name: policies and the agent know it by its name")
                     .related(first, "the first is here"),

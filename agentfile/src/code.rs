@@ -68,7 +68,6 @@ codes! {
     "E067" "an approval that cannot be asked for" "A person is asked before a brokered request. The kernel asks nobody, and a forbid has nothing to wait for."
     "E071" "a command as a source" "What the host runs to get a credential is the host's to say, never a package's."
     "E072" "not over HTTP" "A credential is put into HTTP requests, and a server is reached by them; there is no place in other traffic."
-    "E075" "not a trace target" "Traces go to `otlp://host:port`."
     "E076" "not a memory schema" "A memory's values are checked against a type of a JSON Schema, which must be there."
     "E077" "too little disk" "The limit is divided among the private folders of the sandbox; each needs at least a page."
     "E078" "not a target of ALLOW or DENY" "Paths are absolute and normalised, hosts are names without scheme, port and path."

@@ -30,8 +30,10 @@ pub struct Policy {
     pub id: String,
     /// As written, from the first annotation to the semicolon.
     pub text: String,
-    /// Parsed.
+    /// Parsed, as a tree.
     pub body: pst::Template,
+    /// Parsed, with the places of its parts, for validation.
+    pub(crate) parsed: cedar_policy::Policy,
     /// Reason of an `@approval("…")` annotation.
     pub approval: Option<String>,
     /// The statement's place.
@@ -129,5 +131,5 @@ fn one(text: &str, id: String, place: Place) -> Result<Policy, Vec<CedarError>> 
         pst::Policy::Linked(_) => return Err(plain("a template cannot be used here".to_owned())),
     };
     let body = body.with_id(pst::PolicyID(id.as_str().into()));
-    Ok(Policy { id, text: text.trim().to_owned(), body, approval, place })
+    Ok(Policy { id, text: text.trim().to_owned(), body, parsed, approval, place })
 }

@@ -164,6 +164,8 @@ fn a_tampered_log_is_found_and_named() {
     let text = std::fs::read_to_string(&log).unwrap();
     std::fs::write(&log, text.replace("\"exit_code\":0", "\"exit_code\":9")).unwrap();
     world.ends(["audit", "verify"], 1).out_has(&["tampered", "line "]);
+    world.ends(["why", "latest"], 0).err_has(&["warning: this log is tampered", "audit verify"]);
+    world.ends(["audit", "show", "latest"], 0).err_has(&["warning: this log is tampered"]);
     let report = world.ends(["audit", "verify", "latest", "--json"], 1).json();
     assert_eq!((&report["intact"], &report["logs"][0]["verdict"]), (&false.into(), &"tampered".into()));
 }
@@ -195,4 +197,13 @@ fn what_is_not_there_inside_is_127_with_the_line_of_the_command() {
 #[test]
 fn an_agentfile_without_a_command_is_refused() {
     World::with("AGENT idle\n").ends(["run"], 125).err_has(&["CMD"]);
+}
+
+#[test]
+fn a_link_beyond_the_folder_is_refused_because_consent_is_for_what_it_says() {
+    let world = world("AGENT links\nBIND ~/notes /out ro\nCMD /bin/sh ./go.sh\n", "cat /out/x\n");
+    std::fs::create_dir(world.outside("elsewhere")).unwrap();
+    std::os::unix::fs::symlink(world.outside("elsewhere"), world.outside("home/notes")).unwrap();
+    world.ends(["allow", "--yes"], 0);
+    world.ends(["run"], 125).err_has(&["leads through a symbolic link", "/elsewhere`", "--> Agentfile:2:1"]);
 }

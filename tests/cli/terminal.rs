@@ -15,8 +15,11 @@ fn asking(lab: &Lab) -> String {
 /// `agentrc` with these words and one variable more, on a terminal, to its end.
 fn screen(lab: &Lab, variable: &str, words: &str) -> String {
     let wrapper = lab.path("wrapper");
-    lab.script(&wrapper, &format!("#!/bin/sh\n{variable} exec {} {words}\n", lab.binary().display()));
-    Terminal::run(lab, &wrapper, &[]).finish().1
+    lab.script(&wrapper, &format!("#!/bin/sh\n{variable} {} {words}\necho [over]\n", lab.binary().display()));
+    let terminal = Terminal::run(lab, &wrapper, &[]);
+    // Whoever reads the screen may be later than the end of what wrote to it.
+    terminal.wait_for("[over]");
+    terminal.finish().1
 }
 
 #[test]

@@ -11,6 +11,9 @@ image_program() {
   done
 }
 
+# image_real NAME: the host's own program of that name, instead of busybox's link.
+image_real() { rm -f "$IMAGE/usr/bin/$1"; image_program "$(type -P "$1")" "/usr/bin/$1"; }
+
 # image_usr PATH: the same path in a merged /usr.
 image_usr() { case $1 in /lib*) echo "/usr$1" ;; *) echo "$1" ;; esac; }
 
@@ -24,7 +27,11 @@ image_build() {
   cp "$(command -v busybox)" "$IMAGE/usr/bin/busybox"
   for applet in $("$IMAGE/usr/bin/busybox" --list | grep -vx busybox); do ln -s busybox "$IMAGE/usr/bin/$applet"; done
 
-  image_program "$(command -v bash)"
+  # Copied by tests under other names, which busybox's links do not survive.
+  for file in bash dash cat cp ln ls id env sleep touch mkdir rm true false test head wc; do
+    image_real "$file"
+  done
+  ln -sf dash "$IMAGE/usr/bin/sh"
   image_program "$(command -v setpriv)"
   image_program "$(command -v pgrep)"
   ln -s pgrep "$IMAGE/usr/bin/pkill"
@@ -40,6 +47,12 @@ image_build() {
   printf 'passwd: files\ngroup: files\nhosts: files\n' >"$IMAGE/etc/nsswitch.conf"
   printf '127.0.0.1 localhost\n' >"$IMAGE/etc/hosts"
   echo agentrc-vm >"$IMAGE/etc/hostname"
+  # What a host has and an agent must not see.
+  echo 'root:*:20000:0:99999:7:::' >"$IMAGE/etc/shadow"
+  chmod 0640 "$IMAGE/etc/shadow"
+  mkdir -p "$IMAGE"/root/.ssh "$IMAGE"/var/lib/dpkg
+  echo secret | tee "$IMAGE/root/.ssh/id_ed25519" "$IMAGE/root/.bashrc" "$IMAGE/var/lib/dpkg/status" >/dev/null
+  chmod 0700 "$IMAGE/root"
   cp "$HERE"/guest/{init,case.sh} "$IMAGE/guest/"
   chmod 0755 "$IMAGE/guest/init"
   mkdir "$IMAGE/guest/cases"

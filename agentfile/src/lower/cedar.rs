@@ -2,7 +2,8 @@
 //! DENY a policy; written policies follow as they stand. Policies are built as trees, never by pasting text: a name with
 //! a quote in it stays a name.
 
-use std::collections::BTreeSet;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use cedar_policy::pst::{
@@ -34,8 +35,39 @@ pub(crate) struct Made {
     id: String,
     place: Place,
     body: pst::Template,
-    /// Ready to be validated or asked.
-    pub(crate) policy: cedar_policy::Policy,
+}
+
+impl Made {
+    /// The policy without its names and literals. Whether a policy fits the schema depends on nothing else, but for the
+    /// names of actions, which stay.
+    pub(crate) fn shape(&self) -> String {
+        let text = self.body.to_string();
+        let mut shape = String::with_capacity(text.len());
+        let mut rest = text.as_str();
+        while let Some((before, after)) = rest.split_once('"') {
+            shape.push_str(before);
+            let mut escaped = false;
+            let end = after.find(|character| {
+                let closes = character == '"' && !escaped;
+                escaped = character == '\\' && !escaped;
+                closes
+            });
+            let (literal, behind) = after.split_at_checked(end.unwrap_or(after.len())).unwrap_or((after, ""));
+            if before.ends_with("Action::") {
+                shape.push_str(literal);
+            }
+            rest = behind.strip_prefix('"').unwrap_or_default();
+        }
+        shape.push_str(rest);
+        shape
+    }
+
+    /// Ready to be validated.
+    pub(crate) fn policy(self) -> Result<cedar_policy::Policy, CedarFault> {
+        let fault = |source| CedarFault { origin: self.place.origin.to_string(), source };
+        let fixed = pst::StaticPolicy::try_from(self.body).map_err(|error| fault(error.into()))?;
+        cedar_policy::Policy::from_pst(pst::Policy::Static(fixed)).map_err(fault)
+    }
 }
 
 /// The Cedar part of the plan.
@@ -49,9 +81,13 @@ pub(super) fn lower(boundaries: &Boundaries) -> Result<Cedar, CedarFault> {
     };
     for made in made {
         name(&made.body);
-        let text = made.policy.to_cedar().unwrap_or_else(|| made.body.to_string());
-        let origin = made.place.origin;
-        placed.push((made.place.span.start, CedarPolicy { id: made.id, text, approval: None, origin }));
+        let (id, at, origin) = (made.id.clone(), made.place.span.start, made.place.origin.clone());
+        let mut text = made.body.to_string();
+        if !text.starts_with("permit") && !text.starts_with("forbid") {
+            // Cedar could not write it; its reason, or its other way of writing.
+            text = made.policy()?.to_string();
+        }
+        placed.push((at, CedarPolicy { id, text, approval: None, origin }));
     }
     for policy in &boundaries.policies {
         name(&policy.body);
@@ -73,7 +109,7 @@ pub(super) fn lower(boundaries: &Boundaries) -> Result<Cedar, CedarFault> {
 
 /// The policies that lines other than POLICY come to.
 pub(crate) fn made(boundaries: &Boundaries) -> Result<Vec<Made>, CedarFault> {
-    let mut maker = Maker { agent: &boundaries.agent, made: Vec::new() };
+    let mut maker = Maker { agent: &boundaries.agent, made: Vec::new(), types: Types::default() };
     for share in &boundaries.shares {
         let actions: &[&str] =
             if share.writable() { &["filesystem.read", "filesystem.write"] } else { &["filesystem.read"] };
@@ -148,6 +184,23 @@ enum Scope<'a> {
 struct Maker<'a> {
     agent: &'a str,
     made: Vec<Made>,
+    types: Types,
+}
+
+/// Names of entity types, each read once: Cedar reads a name with its whole grammar.
+#[derive(Default)]
+struct Types {
+    known: HashMap<&'static str, EntityType>,
+}
+
+impl Types {
+    fn uid(&mut self, ty: &'static str, id: &str) -> Result<EntityUID, PstConstructionError> {
+        let ty = match self.known.entry(ty) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(EntityType::from_name(Name::qualified(["AgentRC"], ty)?)),
+        };
+        Ok(EntityUID { ty: ty.clone(), eid: id.into() })
+    }
 }
 
 impl Maker<'_> {
@@ -180,38 +233,33 @@ impl Maker<'_> {
         let id = format!("{directive}@{}", place.origin.line);
         let fault = |source| CedarFault { origin: place.origin.to_string(), source };
         let body = self.body(&id, effect, actions, scope, conditions).map_err(fault)?;
-        let fixed = pst::StaticPolicy::try_from(body.clone()).map_err(|error| fault(error.into()))?;
-        let policy = cedar_policy::Policy::from_pst(pst::Policy::Static(fixed)).map_err(fault)?;
-        self.made.push(Made { id, place: place.clone(), body, policy });
+        self.made.push(Made { id, place: place.clone(), body });
         Ok(())
     }
 
     fn body(
-        &self,
+        &mut self,
         id: &str,
         effect: Effect,
         actions: &[&str],
         scope: Scope<'_>,
         conditions: Vec<Expr>,
     ) -> Result<pst::Template, PstConstructionError> {
-        let entity = |ty, id| uid(ty, id).map(EntityOrSlot::Entity);
+        let mut entity = |ty, id: &str| self.types.uid(ty, id).map(EntityOrSlot::Entity);
         let resource = match scope {
             Scope::Is(ty, id) => ResourceConstraint::Eq(entity(ty, id)?),
             Scope::In(ty, id) => ResourceConstraint::In(entity(ty, id)?),
         };
-        let actions = actions.iter().map(|action| uid("Action", action)).collect::<Result<Vec<_>, _>>()?;
+        let principal = PrincipalConstraint::Eq(entity("Agent", self.agent)?);
+        let actions =
+            actions.iter().map(|action| self.types.uid("Action", action)).collect::<Result<Vec<_>, _>>()?;
         let action = match <[EntityUID; 1]>::try_from(actions) {
             Ok([action]) => ActionConstraint::Eq(action),
             Err(actions) => ActionConstraint::In(actions),
         };
-        let principal = PrincipalConstraint::Eq(entity("Agent", self.agent)?);
         pst::Template::new(id, effect, principal, action, resource)
             .try_with_clauses(conditions.into_iter().map(|condition| Clause::When(Arc::new(condition))))
     }
-}
-
-fn uid(ty: &str, id: &str) -> Result<EntityUID, PstConstructionError> {
-    Ok(EntityUID { ty: EntityType::from_name(Name::qualified(["AgentRC"], ty)?), eid: id.into() })
 }
 
 fn context(attribute: &str) -> Expr {
@@ -252,5 +300,31 @@ fn host_is(host: &str) -> Expr {
     match host.strip_prefix('*') {
         Some(suffix) => like(context("host"), "", suffix),
         None => equals(context("host"), text(host)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::span::{Origin, Span};
+
+    #[test]
+    fn a_shape_keeps_everything_but_names_and_literals() {
+        let place = Place { span: Span::default(), origin: Origin::builtin("test") };
+        let mut maker = Maker { agent: "x", made: Vec::new(), types: Types::default() };
+        for name in ["a", "b\"c\\", "\\"] {
+            let conditions = vec![equals(context("host"), text(name))];
+            let scope = Scope::Is("Credential", name);
+            maker.add("cred", &place, Effect::Permit, &["cred.resolve"], scope, conditions).unwrap();
+        }
+        maker.add("deny", &place, Effect::Forbid, &["tool.invoke"], Scope::Is("Tool", "t"), vec![]).unwrap();
+        let shapes: Vec<_> = maker.made.iter().map(Made::shape).collect();
+        assert_eq!(shapes[0], shapes[1]);
+        assert_eq!(shapes[0], shapes[2]);
+        assert_eq!(
+            shapes[0],
+            "permit(principal == AgentRC::Agent::, action == AgentRC::Action::cred.resolve, resource == AgentRC::Credential::) when { context.host ==  };"
+        );
+        assert_ne!(shapes[0], shapes[3]);
     }
 }

@@ -47,13 +47,18 @@ pub(crate) fn below(source: &HostPath, file: &str) -> Vec<Protected> {
 /// The protected path that `source` itself is, or lies in.
 pub(crate) fn containing(source: &HostPath) -> Option<&'static ProtectedPath> {
     let own = text(source);
+    let home = home_relative(source);
     PROTECTED.iter().find(|entry| {
         if entry.home {
-            home_relative(source).is_some_and(|at| !at.is_empty() && crate::path::is_beneath(at, entry.path))
+            home.is_some_and(|at| !at.is_empty() && crate::path::is_beneath(at, entry.path))
         } else {
             // A name such as `Agentfile` is only itself; a folder is also everything in it.
-            ends_with_parts(own, entry.path)
-                || entry.directory && format!("/{own}/").contains(&format!("/{}/", entry.path))
+            own.match_indices(entry.path).any(|(at, found)| {
+                let (before, after) =
+                    (own.get(..at).unwrap_or_default(), own.get(at + found.len()..).unwrap_or_default());
+                let begins = before.is_empty() || before.ends_with('/');
+                begins && (after.is_empty() || entry.directory && after.starts_with('/'))
+            })
         }
     })
 }

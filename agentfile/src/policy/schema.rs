@@ -29,11 +29,8 @@ pub(crate) fn validate(policies: &[Policy], diagnostics: &mut Vec<Diagnostic>) {
     };
     let mut set = PolicySet::new();
     for policy in policies {
-        // Parsed again, so that the validator knows places; the typed form has none.
-        let added = cedar_policy::Policy::parse(Some(cedar_policy::PolicyId::new(&policy.id)), &policy.text)
-            .map_err(|error| error.to_string())
-            .and_then(|parsed| set.add(parsed).map_err(|error| error.to_string()));
-        if let Err(error) = added {
+        let added = set.add(policy.parsed.new_id(cedar_policy::PolicyId::new(&policy.id)));
+        if let Err(error) = added.map_err(|error| error.to_string()) {
             diagnostics.push(Diagnostic::error("E061", policy.place.span, error));
             return;
         }

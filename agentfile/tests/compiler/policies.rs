@@ -293,8 +293,17 @@ fn what_the_compiler_makes_fits_the_schema_whatever_the_names_are() {
     assert!(errors.is_empty(), "{errors:#?}");
     let policies = found.plan.unwrap().cedar.policies;
     assert_eq!(policies.len(), 19);
+    let mut names = Vec::new();
     for policy in policies {
-        assert!(cedar_policy::Policy::parse(None, &policy.text).is_ok(), "{}", policy.text);
+        let parsed = cedar_policy::Policy::parse(None, &policy.text).unwrap();
+        if let cedar_policy::ResourceConstraint::Eq(uid) | cedar_policy::ResourceConstraint::In(uid) =
+            parsed.resource_constraint()
+        {
+            names.push(uid.id().unescaped().to_owned());
+        }
+    }
+    for name in ["/it's\"\\odd", "/é", "a\"b", "f\\f", "k\"k", "c\"c", "n\"n", "s\"s", "m\"m"] {
+        assert!(names.iter().any(|found| found == name), "{name}: {names:?}");
     }
 }
 

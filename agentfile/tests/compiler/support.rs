@@ -25,6 +25,7 @@ impl Folder {
             ("schemas/broken.json", "{"),
             ("src/main.rs", "fn main() {}\n"),
             ("src/nested/.keep", ""),
+            ("skills/review/.keep", ""),
             ("out/.keep", ""),
             (".git/hooks/pre-commit", ""),
         ];

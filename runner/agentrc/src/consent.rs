@@ -27,12 +27,18 @@ pub fn shown(agent: &str, grants: &[Grant], style: Style) -> String {
     text
 }
 
+/// Whether there is a person to ask.
+#[must_use]
+pub fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
 /// Asks on the terminal. `None`: there is none.
 ///
 /// # Errors
 /// The terminal cannot be read.
 pub fn ask(question: &str) -> io::Result<Option<bool>> {
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+    if !can_ask() {
         return Ok(None);
     }
     // What was typed or pasted before the question was shown is no answer to it.

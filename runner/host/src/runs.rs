@@ -94,7 +94,11 @@ impl StateDir {
     pub fn create_run(&self) -> Result<Run, Error> {
         let runs = self.runs_folder()?;
         for _ in 0..NAMES {
-            let id = format!("{}-{}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S"), hex(&random::<2>()?));
+            let now = jiff::Timestamp::now();
+            // Names are in the order of the runs: the second, its 256th part (4 ms: no run is shorter), and chance.
+            let [chance] = random::<1>()?;
+            let part = u8::try_from(now.subsec_nanosecond() / 3_906_250).unwrap_or(u8::MAX);
+            let id = format!("{}-{}", now.strftime("%Y%m%d-%H%M%S"), hex(&[part, chance]));
             if runs.make_folder(Path::new(&id))? {
                 let run = Run::at(&runs, &id, true)?;
                 run.lock()?;

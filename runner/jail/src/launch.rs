@@ -14,7 +14,7 @@ use crate::cgroup::Cgroup;
 use crate::channel::{self, Message};
 use crate::init::{Agent, Init, not_executed};
 use crate::layer::{Layer, capabilities, landlock, limits, mounts, namespaces, seccomp};
-use crate::protect::Placeholders;
+use crate::placeholder::Placeholders;
 use crate::prove::{Readings, Targets, judge};
 use crate::pty::Relay;
 use crate::refusal::Refusal;

@@ -26,6 +26,7 @@ mod fault;
 mod init;
 mod launch;
 mod layer;
+mod placeholder;
 pub mod probe;
 mod protect;
 mod prove;

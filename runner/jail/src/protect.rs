@@ -1,26 +1,17 @@
 //! Protected paths of writable binds (`policies/protected.toml`): what the host would later execute or trust is held by a
 //! read-only mount on top of itself. What does not exist yet is held through a placeholder: an empty file or folder on the
 //! host, gone again when the last run that needs it ends.
-//!
-//! A placeholder is known by its mode (read-only, with the sticky bit that nobody sets on such a file), so one that a
-//! killed run left behind is adopted and removed by the next; it is held by a shared flock(2), so one that another run still
-//! needs is not removed under it.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use agentfile::plan::{Origin, Protected};
-use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::FileType;
 use rustix::io::Errno;
 
+use crate::placeholder::Placeholders;
 use crate::refusal::Refusal;
-use crate::resolve::identity;
 use crate::step::{Step, run};
-
-const FILE_MODE: u32 = 0o1444;
-const DIRECTORY_MODE: u32 = 0o1555;
 
 /// How a path below a bind is held: pinned in place (an ancestor, so that it cannot be renamed away), or read-only.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,145 +137,6 @@ fn hold(
             }
             placeholders.adopt(source, relative, &entry.content)?;
             Ok(Held::ReadOnly)
-        }
-    }
-}
-
-/// The placeholders that this run made or shares. Dropping it removes those that no other run holds.
-#[derive(Debug, Default)]
-pub(crate) struct Placeholders {
-    held: Vec<Placeholder>,
-}
-
-/// One of them, by its open folder, so that nothing that is swapped above it leads elsewhere.
-#[derive(Debug)]
-struct Placeholder {
-    folder: OwnedFd,
-    name: OsString,
-    content: String,
-    file: OwnedFd,
-    /// Whether this run made it and has not finished: then it goes whatever it looks like.
-    unfinished: bool,
-}
-
-/// Opens the folder of `relative` below `source`, following no symbolic link.
-fn folder(source: &Path, relative: &Path) -> Result<(OwnedFd, OsString), Errno> {
-    let how = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let straight = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    let root = rustix::fs::openat2(CWD, source, how, Mode::empty(), straight)?;
-    let name = relative.file_name().ok_or(Errno::INVAL)?.to_owned();
-    let parent = relative.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let folder = match parent {
-        Some(parent) => {
-            rustix::fs::openat2(&root, parent, how, Mode::empty(), straight | ResolveFlags::BENEATH)?
-        }
-        None => root,
-    };
-    Ok((folder, name))
-}
-
-impl Placeholders {
-    fn make(&mut self, source: &Path, relative: &Path, directory: bool, content: &str) -> Result<(), Errno> {
-        let (folder, name) = folder(source, relative)?;
-        let file = if directory {
-            rustix::fs::mkdirat(&folder, &name, Mode::from_raw_mode(DIRECTORY_MODE))?;
-            let how = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            rustix::fs::openat(&folder, &name, how, Mode::empty())?
-        } else {
-            let how = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
-            rustix::fs::openat(&folder, &name, how, Mode::from_raw_mode(FILE_MODE))?
-        };
-        // From here on it goes again, whatever fails.
-        self.held.push(Placeholder { folder, name, content: content.to_owned(), file, unfinished: true });
-        let made = self.held.last_mut().ok_or(Errno::INVAL)?;
-        if !directory
-            && !content.is_empty()
-            && rustix::io::write(&made.file, content.as_bytes())? != content.len()
-        {
-            return Err(Errno::IO);
-        }
-        let mode = if directory { DIRECTORY_MODE } else { FILE_MODE };
-        // Only a strict umask has taken something away: a change of mode would cost a write of its own.
-        if rustix::fs::fstat(&made.file)?.st_mode & 0o7777 != mode {
-            rustix::fs::fchmod(&made.file, Mode::from_raw_mode(mode))?;
-        }
-        rustix::fs::flock(&made.file, FlockOperation::NonBlockingLockShared)?;
-        made.unfinished = false;
-        if made.stands()? { Ok(()) } else { Err(Errno::STALE) }
-    }
-
-    /// Holds what is at `relative` if it is a placeholder; says whether it is.
-    fn adopt(&mut self, source: &Path, relative: &Path, content: &str) -> Result<bool, Errno> {
-        let (folder, name) = folder(source, relative)?;
-        if !is_placeholder(&rustix::fs::statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW)?, content) {
-            return Ok(false);
-        }
-        let how = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&folder, &name, how, Mode::empty())?;
-        let placeholder = Placeholder { folder, name, content: content.to_owned(), file, unfinished: false };
-        if placeholder.filled()? {
-            return Ok(false);
-        }
-        let opened = identity(&rustix::fs::fstat(&placeholder.file)?);
-        for held in &self.held {
-            if identity(&rustix::fs::fstat(&held.file)?) == opened {
-                return Ok(true);
-            }
-        }
-        // Another run that is just removing it holds the lock alone: then it is going, and this launch cannot rely on it.
-        rustix::fs::flock(&placeholder.file, FlockOperation::NonBlockingLockShared)?;
-        if !placeholder.stands()? {
-            return Err(Errno::STALE);
-        }
-        self.held.push(placeholder);
-        Ok(true)
-    }
-}
-
-impl Placeholder {
-    /// Whether it is a folder with something in it: then it is somebody's.
-    fn filled(&self) -> Result<bool, Errno> {
-        if FileType::from_raw_mode(rustix::fs::fstat(&self.file)?.st_mode) != FileType::Directory {
-            return Ok(false);
-        }
-        let mut entries = rustix::fs::Dir::read_from(&self.file)?;
-        // `.` and `..` come with every folder.
-        Ok(entries.by_ref().take(3).count() > 2)
-    }
-
-    /// Whether its name still leads to it, and it is still a placeholder.
-    fn stands(&self) -> Result<bool, Errno> {
-        let opened = rustix::fs::fstat(&self.file)?;
-        let named = rustix::fs::statat(&self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW)?;
-        Ok(is_placeholder(&opened, &self.content) && identity(&opened) == identity(&named))
-    }
-}
-
-fn is_placeholder(stat: &Stat, content: &str) -> bool {
-    let mode = stat.st_mode & 0o7777;
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => mode == FILE_MODE && usize::try_from(stat.st_size) == Ok(content.len()),
-        FileType::Directory => mode == DIRECTORY_MODE,
-        _ => false,
-    }
-}
-
-impl Drop for Placeholders {
-    fn drop(&mut self) {
-        // The reverse order of making: children first.
-        for placeholder in self.held.drain(..).rev() {
-            let alone =
-                rustix::fs::flock(&placeholder.file, FlockOperation::NonBlockingLockExclusive).is_ok();
-            // One that was never finished (its mode not yet set) is this run's own, and goes too.
-            let unfinished =
-                rustix::fs::fstat(&placeholder.file).is_ok_and(|stat| stat.st_mode & 0o1000 == 0);
-            if alone && (unfinished || placeholder.stands().unwrap_or(false)) {
-                let directory = rustix::fs::fstat(&placeholder.file)
-                    .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory);
-                let flags = if directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
-                // What cannot be removed (a folder that the host has since filled) is no longer a placeholder.
-                let _ = rustix::fs::unlinkat(&placeholder.folder, &placeholder.name, flags);
-            }
         }
     }
 }

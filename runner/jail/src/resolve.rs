@@ -66,6 +66,7 @@ impl Places {
                 .ok_or_else(|| refuse(format!("`{shown}` is in a home directory, and this user has none")))?
                 .join(rest),
         };
+        let asked = plain(&path);
         let path = run(Step::ResolveSource, 0, || {
             path.canonicalize().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
         })
@@ -76,6 +77,11 @@ impl Places {
                 path.display()
             ))
             .help("name the place itself; it then needs a grant"));
+        }
+        // What was consented to is what was written: a link put in its place later leads elsewhere.
+        if !matches!(written, HostPath::Project(_)) && path != asked {
+            return Err(refuse(format!("`{shown}` leads through a symbolic link, to `{}`", path.display()))
+                .help("name the place itself, so that a consent is for what it says"));
         }
         self.forbid(&path).map_err(|why| refuse(format!("`{shown}` {why}")))?;
         let resolved =
@@ -104,6 +110,21 @@ impl Places {
         }
         Ok(())
     }
+}
+
+/// `path` without `.`, `..` and double slashes, as text: no link is followed.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for component in path.components() {
+        match component {
+            std::path::Component::ParentDir => {
+                plain.pop();
+            }
+            std::path::Component::CurDir => {}
+            other => plain.push(other),
+        }
+    }
+    plain
 }
 
 /// A regular file or a folder; `None` for anything else.
@@ -142,6 +163,23 @@ mod tests {
         let refusal = places.resolve(&HostPath::Project("leaves".into()), &origin()).unwrap_err();
         assert!(refusal.reason.contains("leaves the Agentfile's folder"), "{refusal}");
         assert_eq!(refusal.origin.unwrap().line, 3);
+    }
+
+    #[test]
+    fn a_place_outside_the_folder_is_what_its_name_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        std::fs::create_dir_all(root.join("project")).unwrap();
+        std::fs::create_dir_all(root.join("notes")).unwrap();
+        std::os::unix::fs::symlink("notes", root.join("link")).unwrap();
+        let places = places(&root.join("project"));
+        assert!(places.resolve(&HostPath::Outside("../notes/".into()), &origin()).is_ok());
+        let absolute = |path: &str| HostPath::Absolute(root.join(path).to_str().unwrap().into());
+        assert!(places.resolve(&absolute("notes"), &origin()).is_ok());
+        for link in [HostPath::Outside("../link".into()), absolute("link")] {
+            let refusal = places.resolve(&link, &origin()).unwrap_err();
+            assert!(refusal.reason.contains("symbolic link"), "{refusal}");
+        }
     }
 
     #[test]

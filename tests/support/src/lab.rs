@@ -25,7 +25,7 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// A fresh one, with a copy of `binary` that any user can reach.
+    /// A fresh one, with `binary` where any user can reach it.
     pub fn new(binary: &Path, who: Identity) -> Self {
         // Not below the caller's TMPDIR: another user has to reach it.
         let folder =
@@ -34,7 +34,10 @@ impl Lab {
         let secret = format!("secret-of-{}", folder.path().file_name().expect("a name").to_string_lossy());
         let lab = Self { folder, who, secret, before: RefCell::new(None), group: Cell::new(0) };
         fs::create_dir(lab.path("bin")).expect("bin");
-        copy_program(binary, &lab.binary());
+        // A link where the file systems allow it: the binary is tens of megabytes, and there are hundreds of labs.
+        if fs::hard_link(binary, lab.binary()).is_err() {
+            copy_program(binary, &lab.binary());
+        }
         for name in ["project", "outside", "home", "home/.config", "state", "runtime"] {
             lab.directory(lab.path(name));
         }

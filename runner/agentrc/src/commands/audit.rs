@@ -68,6 +68,7 @@ fn list(state: &StateDir, arguments: &AuditList) -> Outcome {
 fn show(state: &StateDir, arguments: &Show) -> Outcome {
     let run = state.open_run(&host::run_named(state, &arguments.run.name)?)?;
     let log = run.folder().open_file(LOG_FILE)?;
+    warn_unless_intact(state, run.id());
     if arguments.json {
         let mut text = String::new();
         BufReader::new(log)
@@ -118,6 +119,16 @@ fn verify(state: &StateDir, arguments: &Verify) -> Outcome {
     };
     terminal::print(&text)?;
     Ok(if intact { exit::SUCCESS } else { exit::FAILURE })
+}
+
+/// What a viewer says before it shows a log that is not what was written.
+pub(super) fn warn_unless_intact(state: &StateDir, run: &str) {
+    let report = state.public_key().and_then(|key| state.verify_run(run, &key));
+    let verified = Verified::of_run(state, run.to_owned(), report.map_err(|error| error.to_string()));
+    if !verified.is_intact() {
+        let word = Style::stderr().paint(Tone::Bad, &format!("warning: this log is {}", verified.word()));
+        terminal::complain(&format!("{word}: see agentrc audit verify {}\n", escape(run)));
+    }
 }
 
 /// One log, verified.

@@ -112,7 +112,9 @@ fn agree(
     if granted.map_err(|error| host::refusal(&error).step(fault::GRANTS))? {
         return Ok(());
     }
-    terminal::complain_if_terminal(&consent::shown(&plan.agent, &plan.grants, Style::stderr()));
+    if consent::can_ask() {
+        terminal::complain(&consent::shown(&plan.agent, &plan.grants, Style::stderr()));
+    }
     let asked = consent::ask("consent, for this run only?")
         .map_err(|error| Refusal::new(format!("cannot ask for consent: {error}")).step(consent::STEP))?;
     if asked == Some(true) {

@@ -60,6 +60,7 @@ const ANSWERS: &[(&str, &str, &str)] = &[
 pub fn why(arguments: &Why) -> Outcome {
     let state = StateDir::of_this_user()?;
     let run = state.open_run(&host::run_named(&state, &arguments.run.name)?)?;
+    super::audit::warn_unless_intact(&state, run.id());
     let style = Style::stdout();
     let mut story = Story { run: run.id().to_owned(), ..Story::default() };
     if let Some(log) = run.folder().find_file(LOG_FILE)? {

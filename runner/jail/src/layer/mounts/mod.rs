@@ -44,7 +44,7 @@ impl Mounts {
     /// Compares the kernel's table with the plan's again, while the agent runs: a mount on a file goes away when the host
     /// replaces that file, and what it held is then open.
     pub(crate) fn still_holds(&self, mountinfo: &str) -> Result<(), Refusal> {
-        table::compare(&self.expected, mountinfo).map(drop)
+        table::compare(&self.expected, mountinfo, false).map(drop)
     }
 
     /// Whether `path` was made, or lies on or beneath a mount that is there. Optional mounts of what the host does not
@@ -85,6 +85,6 @@ impl Layer for Mounts {
     }
 
     fn read_back(&self, readings: &Readings) -> Result<BTreeMap<String, String>, Refusal> {
-        table::compare(&self.expected, &readings.mountinfo)
+        table::compare(&self.expected, &readings.mountinfo, true)
     }
 }

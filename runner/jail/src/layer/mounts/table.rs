@@ -27,6 +27,8 @@ pub(crate) enum FileSystem {
     Device,
     /// Files of the host; its own mounts beneath came along.
     Host,
+    /// One that hides a socket of the host, and goes when the host removes the socket.
+    Cover,
 }
 
 /// File systems through which the kernel itself is read or steered. The host's, with a bind, would be a way out.
@@ -57,8 +59,12 @@ const KERNEL: &[&str] = &[
     "tracefs",
 ];
 
-/// Refuses any difference; returns what is worth recording.
-pub(crate) fn compare(expected: &[Expected], mountinfo: &str) -> Result<BTreeMap<String, String>, Refusal> {
+/// Refuses any difference, but for covers that have gone since the sandbox was armed; returns what is worth recording.
+pub(crate) fn compare(
+    expected: &[Expected],
+    mountinfo: &str,
+    arming: bool,
+) -> Result<BTreeMap<String, String>, Refusal> {
     // Several mounts on one point: the last line is the one that shows.
     let mut seen: BTreeMap<String, Seen<'_>> = BTreeMap::new();
     for line in mountinfo.lines() {
@@ -76,9 +82,13 @@ pub(crate) fn compare(expected: &[Expected], mountinfo: &str) -> Result<BTreeMap
         seen.insert(point, found);
     }
     for mount in expected {
-        let found = seen.get(&mount.target).ok_or_else(|| {
-            Refusal::new(Step::ReadBack, format!("nothing is mounted on `{}` inside", mount.target))
-        })?;
+        let Some(found) = seen.get(&mount.target) else {
+            if mount.file_system == FileSystem::Cover && !arming {
+                continue;
+            }
+            let reason = format!("nothing is mounted on `{}` inside", mount.target);
+            return Err(Refusal::new(Step::ReadBack, reason));
+        };
         check(mount, &mount.target, found)?;
         if let FileSystem::Own(kind) = mount.file_system
             && kind != found.kind
@@ -169,7 +179,7 @@ mod tests {
             expected("/usr", &[], true),
             expected("/my work", &["nosuid"], true),
         ];
-        let with = |line: &str| compare(&plan, &format!("{TABLE}{line}\n"));
+        let with = |line: &str| compare(&plan, &format!("{TABLE}{line}\n"), true);
         assert!(with("4 3 8:2 / /my\\040work/disk rw,nosuid,nodev - ext4 /dev/vdb rw").is_ok());
         let suid = with("4 3 8:2 / /my\\040work/disk rw,nodev - ext4 /dev/vdb rw");
         assert!(suid.unwrap_err().reason.contains("not `nosuid`"));
@@ -192,7 +202,7 @@ mod tests {
             expected("/usr", &["ro", "nodev"], true),
             expected("/my work", &["nosuid"], true),
         ];
-        let seen = compare(&plan, TABLE).unwrap();
+        let seen = compare(&plan, TABLE, true).unwrap();
         assert_eq!(seen.get("writable").map(String::as_str), Some("/my work"));
         assert_eq!(seen.get("read-only").map(String::as_str), Some("2"));
     }
@@ -203,10 +213,27 @@ mod tests {
         let usr = expected("/usr", &["ro"], true);
         let work = expected("/my work", &[], true);
         let missing = [root.clone(), usr.clone(), work.clone(), expected("/tmp", &[], false)];
-        assert!(compare(&missing, TABLE).unwrap_err().reason.contains("nothing is mounted on `/tmp`"));
+        assert!(compare(&missing, TABLE, true).unwrap_err().reason.contains("nothing is mounted on `/tmp`"));
         let weaker = [root.clone(), usr.clone(), expected("/my work", &["ro"], true)];
-        assert!(compare(&weaker, TABLE).unwrap_err().reason.contains("is not `ro`"));
-        assert!(compare(&[root, usr], TABLE).unwrap_err().reason.contains("`/my work` is mounted inside"));
-        assert!(compare(&[], "garbage").is_err());
+        assert!(compare(&weaker, TABLE, true).unwrap_err().reason.contains("is not `ro`"));
+        assert!(
+            compare(&[root, usr], TABLE, true).unwrap_err().reason.contains("`/my work` is mounted inside")
+        );
+        assert!(compare(&[], "garbage", true).is_err());
+    }
+
+    #[test]
+    fn a_cover_may_go_with_its_socket_and_nothing_else_may() {
+        let cover = Expected { file_system: FileSystem::Cover, ..expected("/my work/s", &["ro"], false) };
+        let plan = [
+            expected("/", &["ro"], false),
+            expected("/usr", &[], true),
+            expected("/my work", &[], true),
+            cover,
+        ];
+        assert!(compare(&plan, TABLE, true).is_err(), "while arming it must be there");
+        assert!(compare(&plan, TABLE, false).is_ok());
+        let without = TABLE.lines().take(2).collect::<Vec<_>>().join("\n");
+        assert!(compare(&plan, &without, false).is_err());
     }
 }

@@ -1,0 +1,201 @@
+//! Layout of what the host gives: binds, private copies, and what of them is held or hidden.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use agentfile::plan::{HostPath, Mount, Origin};
+use rustix::fs::FileType;
+use rustix::io::Errno;
+use rustix::mount::MountAttrFlags;
+
+use super::{FileSystem, Layout, Place, join, relative};
+use crate::layer::mounts::op::{Op, Source};
+use crate::protect;
+use crate::refusal::Refusal;
+use crate::resolve::{Resolved, stat};
+use crate::step::{Step, run};
+use crate::sys::mount::{NO_DEV, NO_SUID, READ_ONLY};
+
+impl Layout<'_> {
+    /// The host's side of a bind. `None`: it is optional, and the host does not have it, or has a symbolic link, which is
+    /// reproduced as one (`/bin` on a merged-/usr system, `/etc/localtime`).
+    pub(super) fn find(&mut self, mount: &Mount, source: &HostPath) -> Result<Option<Resolved>, Refusal> {
+        let HostPath::Absolute(path) = source else {
+            return self.inputs.places.resolve(source, &mount.origin).map(Some);
+        };
+        if mount.origin.is_written() {
+            return self.inputs.places.resolve(source, &mount.origin).map(Some);
+        }
+        let refuse = |errno| Refusal::kernel(Step::ResolveSource, path, errno).at(&mount.origin);
+        let found = match rustix::fs::lstat(path.as_str()) {
+            Err(Errno::NOENT | Errno::NOTDIR) if mount.optional => return Ok(None),
+            found => found.map_err(refuse)?,
+        };
+        match FileType::from_raw_mode(found.st_mode) {
+            FileType::Symlink => {
+                let to = rustix::fs::readlink(path.as_str(), Vec::new()).map_err(refuse)?;
+                self.symlink(&mount.target, to.as_bytes(), &mount.origin)?;
+                Ok(None)
+            }
+            FileType::Directory | FileType::RegularFile => stat(Path::new(path)).map_err(refuse),
+            _ if mount.optional => Ok(None),
+            _ => Err(refuse(Errno::NODEV)),
+        }
+    }
+
+    pub(super) fn bind(
+        &mut self,
+        from: &Resolved,
+        target: &str,
+        attributes: u64,
+        origin: &Origin,
+    ) -> Result<(), Refusal> {
+        let slot = self.slot();
+        let source = Source { path: from.c_path()?, identity: from.identity };
+        self.push_source(Op::Clone { slot, source, attributes }, &from.path.display().to_string(), origin);
+        self.make_point(target, from.directory, origin)?;
+        self.attach(slot, target, origin)?;
+        self.places.insert(target.to_owned(), Place::Host(from.path.clone()));
+        self.expect(target, attributes, FileSystem::Host);
+        self.hide_sockets(&from.path, target, origin)
+    }
+
+    pub(super) fn copy(
+        &mut self,
+        from: &Resolved,
+        layer: &str,
+        target: &str,
+        origin: &Origin,
+    ) -> Result<(), Refusal> {
+        if !from.directory {
+            return Err(Refusal::new(
+                Step::CopyLayer,
+                format!("`{}` is a file, and only a folder can be bound `copy`", from.path.display()),
+            )
+            .at(origin)
+            .help("bind its folder, or bind the file `ro` or `rw`"));
+        }
+        let folder = self.inputs.run.join(layer);
+        run(Step::CopyLayer, 0, || {
+            for path in [folder.clone(), folder.join("upper"), folder.join("work")] {
+                rustix::fs::mkdir(&path, rustix::fs::Mode::from_raw_mode(0o700))?;
+            }
+            // The agent sees the mode of the upper folder as that of the bind.
+            let mode = rustix::fs::stat(&from.path)?.st_mode & 0o777;
+            rustix::fs::chmod(folder.join("upper"), rustix::fs::Mode::from_raw_mode(mode | 0o700))
+        })
+        .map_err(|failure| {
+            Refusal::kernel(failure.step, &folder.display().to_string(), failure.errno).at(origin)
+        })?;
+        let slot = self.slot();
+        let lower = Source { path: from.c_path()?, identity: from.identity };
+        let layer = Resolved { path: folder, identity: (0, 0), directory: true }.c_path()?;
+        let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+        let subject = from.path.display().to_string();
+        self.push_source(Op::Overlay { slot, lower, layer, attributes }, &subject, origin);
+        self.make_point(target, true, origin)?;
+        self.attach(slot, target, origin)?;
+        self.places.insert(target.to_owned(), Place::Host(from.path.clone()));
+        self.expect(target, NO_SUID | NO_DEV, FileSystem::Own("overlay"));
+        self.hide_sockets(&from.path, target, origin)
+    }
+
+    /// Hides the unix sockets that the host is listening on below a bind: connecting to one is no write to a file, so
+    /// neither a read-only mount nor Landlock (up to ABI 8) stops it. Sockets that the host makes later are not seen
+    /// (docs/security-model.md).
+    pub(super) fn hide_sockets(
+        &mut self,
+        source: &Path,
+        target: &str,
+        origin: &Origin,
+    ) -> Result<(), Refusal> {
+        if self.inputs.sockets.is_none() {
+            let failed = |errno| Refusal::kernel(Step::PrepareMounts, "/proc/net/unix", errno);
+            self.inputs.sockets = Some(crate::sockets::listed().map_err(failed)?);
+        }
+        let below: Vec<PathBuf> = self
+            .inputs
+            .sockets
+            .iter()
+            .flatten()
+            .filter_map(|socket| socket.strip_prefix(source).ok())
+            .map(Path::to_owned)
+            .collect();
+        for socket in below {
+            let Some(name) = socket.to_str() else {
+                let reason =
+                    format!("the socket `{}` below this bind has a name that is not UTF-8", socket.display());
+                return Err(Refusal::new(Step::PrepareMounts, reason).at(origin));
+            };
+            let at = join(target, name);
+            let path = relative(&at)?;
+            self.push_inside(Op::Hide { path, with: c".agentrc/file" }, &at, origin);
+            self.expect(&at, READ_ONLY, FileSystem::Cover);
+        }
+        Ok(())
+    }
+
+    pub(super) fn hold_all(
+        &mut self,
+        target: &str,
+        holds: BTreeMap<PathBuf, protect::Hold>,
+    ) -> Result<(), Refusal> {
+        for (path, hold) in holds {
+            let at = join(target, &path.to_string_lossy());
+            self.hold(&at, if hold.read_only { READ_ONLY } else { 0 }, &hold.origin)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn hold(&mut self, target: &str, attributes: u64, origin: &Origin) -> Result<(), Refusal> {
+        let path = relative(target)?;
+        if attributes & READ_ONLY != 0 {
+            self.held.get_or_insert_with(|| target.to_owned());
+        }
+        self.push_inside(Op::Hold { path, attributes }, target, origin);
+        self.expect(target, attributes, FileSystem::Host);
+        Ok(())
+    }
+
+    /// Hides what a wider mount shows.
+    pub(super) fn mask(&mut self, target: &str, origin: &Origin) -> Result<(), Refusal> {
+        let directory = match self.kind_below(target, origin)? {
+            Some(FileType::Directory) => true,
+            Some(_) => false,
+            None => {
+                self.make_point(target, true, origin)?;
+                true
+            }
+        };
+        let path = relative(target)?;
+        let with = if directory { c".agentrc/directory" } else { c".agentrc/file" };
+        self.push_inside(Op::Hide { path, with }, target, origin);
+        self.expect(target, READ_ONLY, FileSystem::Own("tmpfs"));
+        Ok(())
+    }
+
+    /// Makes a part of a wider mount read-only.
+    pub(super) fn narrow(&mut self, target: &str, origin: &Origin) -> Result<(), Refusal> {
+        if self.kind_below(target, origin)?.is_none() {
+            self.make_point(target, true, origin)?;
+        }
+        self.hold(target, READ_ONLY, origin)
+    }
+
+    /// What the host has at `target`, below a bind. `None`: it is in a file system of our own, where it can be made.
+    pub(super) fn kind_below(&self, target: &str, origin: &Origin) -> Result<Option<FileType>, Refusal> {
+        let (Place::Host(host), rest) = self.cover(target) else { return Ok(None) };
+        let host = host.join(rest);
+        let refuse =
+            |errno| Refusal::kernel(Step::ResolveSource, &host.display().to_string(), errno).at(origin);
+        match FileType::from_raw_mode(rustix::fs::lstat(&host).map_err(refuse)?.st_mode) {
+            FileType::Symlink => Err(Refusal::new(
+                Step::ResolveSource,
+                format!("`{}` is a symbolic link, which cannot be held", host.display()),
+            )
+            .at(origin)
+            .help("name what it leads to")),
+            kind => Ok(Some(kind)),
+        }
+    }
+}
