@@ -6,38 +6,43 @@ use crate::plan::{HostPath, Origin, Protected};
 /// The protected paths below a bind of `source`, and of the Agentfile `file` when the bind is its folder.
 pub(crate) fn below(source: &HostPath, file: &str) -> Vec<Protected> {
     let mut found = Vec::new();
-    let mut add = |path: &str, directory: bool, content: &str| {
+    let mut add = |path: &str, content: &str| {
         let origin = Origin::builtin(PROTECTED_FILE);
-        found.push(Protected { path: path.to_owned(), directory, content: content.to_owned(), origin });
+        found.push(Protected {
+            path: path.to_owned(),
+            directory: false,
+            content: content.to_owned(),
+            origin,
+        });
     };
     let own = text(source);
     let home = home_relative(source);
     for entry in PROTECTED {
         if entry.home {
             match home {
-                Some("") => add(entry.path, entry.directory, entry.content),
+                Some("") => add(entry.path, entry.content),
                 Some(at) => {
                     if let Some(rest) = entry.path.strip_prefix(at).and_then(|rest| rest.strip_prefix('/')) {
-                        add(rest, entry.directory, entry.content);
+                        add(rest, entry.content);
                     }
                 }
                 None => {}
             }
             continue;
         }
-        add(entry.path, entry.directory, entry.content);
+        add(entry.path, entry.content);
         // A bind of `x/.git` holds `hooks`.
         for (at, _) in entry.path.match_indices('/') {
             if let (Some(head), Some(rest)) = (entry.path.get(..at), entry.path.get(at + 1..))
                 && ends_with_parts(own, head)
             {
-                add(rest, entry.directory, entry.content);
+                add(rest, entry.content);
             }
         }
     }
     let name = file.rsplit('/').next().unwrap_or(file);
     if *source == HostPath::Project(String::new()) && !PROTECTED.iter().any(|entry| entry.path == name) {
-        add(name, false, "");
+        add(name, "");
     }
     found.sort_by(|one, other| one.path.cmp(&other.path));
     found.dedup_by(|one, other| one.path == other.path);
