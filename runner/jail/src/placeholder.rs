@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::rc::Rc;
 
 use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
@@ -25,7 +26,7 @@ pub(crate) struct Placeholders {
 /// One of them, by its open folder, so that nothing that is swapped above it leads elsewhere.
 #[derive(Debug)]
 pub(crate) struct Placeholder {
-    folder: OwnedFd,
+    folder: Rc<OwnedFd>,
     name: OsString,
     content: String,
     file: OwnedFd,
@@ -33,18 +34,21 @@ pub(crate) struct Placeholder {
     unfinished: bool,
 }
 
-/// Opens the folder of `relative` below `source`, following no symbolic link.
-fn folder(source: &Path, relative: &Path) -> Result<(OwnedFd, OsString), Errno> {
+/// Opens a bind's source, following no symbolic link.
+pub(crate) fn root(source: &Path) -> Result<OwnedFd, Errno> {
     let how = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let straight = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    let root = rustix::fs::openat2(CWD, source, how, Mode::empty(), straight)?;
+    rustix::fs::openat2(CWD, source, how, Mode::empty(), straight)
+}
+
+/// Opens the folder of `relative` below `root`, following no symbolic link.
+fn folder(root: &Rc<OwnedFd>, relative: &Path) -> Result<(Rc<OwnedFd>, OsString), Errno> {
+    let how = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let straight = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::BENEATH;
     let name = relative.file_name().ok_or(Errno::INVAL)?.to_owned();
-    let parent = relative.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let folder = match parent {
-        Some(parent) => {
-            rustix::fs::openat2(&root, parent, how, Mode::empty(), straight | ResolveFlags::BENEATH)?
-        }
-        None => root,
+    let folder = match relative.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => Rc::new(rustix::fs::openat2(root, parent, how, Mode::empty(), straight)?),
+        None => Rc::clone(root),
     };
     Ok((folder, name))
 }
@@ -52,12 +56,12 @@ fn folder(source: &Path, relative: &Path) -> Result<(OwnedFd, OsString), Errno> 
 impl Placeholders {
     pub(crate) fn make(
         &mut self,
-        source: &Path,
+        root: &Rc<OwnedFd>,
         relative: &Path,
         directory: bool,
         content: &str,
     ) -> Result<(), Errno> {
-        let (folder, name) = folder(source, relative)?;
+        let (folder, name) = folder(root, relative)?;
         let file = if directory {
             rustix::fs::mkdirat(&folder, &name, Mode::from_raw_mode(DIRECTORY_MODE))?;
             let how = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -86,8 +90,13 @@ impl Placeholders {
     }
 
     /// Holds what is at `relative` if it is a placeholder; says whether it is.
-    pub(crate) fn adopt(&mut self, source: &Path, relative: &Path, content: &str) -> Result<bool, Errno> {
-        let (folder, name) = folder(source, relative)?;
+    pub(crate) fn adopt(
+        &mut self,
+        root: &Rc<OwnedFd>,
+        relative: &Path,
+        content: &str,
+    ) -> Result<bool, Errno> {
+        let (folder, name) = folder(root, relative)?;
         if !is_placeholder(&rustix::fs::statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW)?, content) {
             return Ok(false);
         }

@@ -3,13 +3,15 @@
 //! host, gone again when the last run that needs it ends.
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use agentfile::plan::{Origin, Protected};
-use rustix::fs::FileType;
+use rustix::fs::{AtFlags, FileType};
 use rustix::io::Errno;
 
-use crate::placeholder::Placeholders;
+use crate::placeholder::{self, Placeholders};
 use crate::refusal::Refusal;
 use crate::step::{Step, run};
 
@@ -29,6 +31,12 @@ pub(crate) fn holds(
     mut placeholders: Option<&mut Placeholders>,
 ) -> Result<BTreeMap<PathBuf, Hold>, Refusal> {
     let mut holds: BTreeMap<PathBuf, Hold> = BTreeMap::new();
+    let refuse = |errno| Refusal::kernel(Step::Placeholder, &source.display().to_string(), errno);
+    // A bind of a single file has nothing below it to protect.
+    let root = match placeholder::root(source) {
+        Err(Errno::NOTDIR) => return Ok(holds),
+        root => Rc::new(root.map_err(refuse)?),
+    };
     for entry in protected {
         let mut relative = PathBuf::new();
         let mut components = Path::new(&entry.path).components().peekable();
@@ -36,7 +44,7 @@ pub(crate) fn holds(
             relative.push(component);
             let last = components.peek().is_none();
             let path = source.join(&relative);
-            let held = hold(source, &relative, last, entry, placeholders.as_deref_mut());
+            let held = hold(&root, &relative, last, entry, placeholders.as_deref_mut());
             let read_only = match held.map_err(|refused| refused.into_refusal(&path, entry))? {
                 Held::Nothing => break,
                 Held::Pinned => false,
@@ -100,13 +108,13 @@ impl Refused {
 }
 
 fn hold(
-    source: &Path,
+    root: &Rc<OwnedFd>,
     relative: &Path,
     last: bool,
     entry: &Protected,
     placeholders: Option<&mut Placeholders>,
 ) -> Result<Held, Refused> {
-    let found = match rustix::fs::lstat(source.join(relative)) {
+    let found = match rustix::fs::statat(root, relative, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Some((FileType::from_raw_mode(stat.st_mode), stat.st_nlink)),
         Err(Errno::NOENT | Errno::NOTDIR) => None,
         Err(errno) => return Err(errno.into()),
@@ -123,19 +131,19 @@ fn hold(
         None => {
             let directory = entry.directory || !last;
             let made =
-                run(Step::Placeholder, 0, || placeholders.make(source, relative, directory, &entry.content));
+                run(Step::Placeholder, 0, || placeholders.make(root, relative, directory, &entry.content));
             made.map(|()| Held::ReadOnly).map_err(|failure| failure.errno.into())
         }
         Some((FileType::Symlink, _)) => Err(Refused::Link),
         Some((FileType::Directory, _)) => {
-            let placeholder = placeholders.adopt(source, relative, "")?;
+            let placeholder = placeholders.adopt(root, relative, "")?;
             Ok(if placeholder || last { Held::ReadOnly } else { Held::Pinned })
         }
         Some((_, links)) => {
             if links > 1 {
                 return Err(Refused::HardLinks);
             }
-            placeholders.adopt(source, relative, &entry.content)?;
+            placeholders.adopt(root, relative, &entry.content)?;
             Ok(Held::ReadOnly)
         }
     }

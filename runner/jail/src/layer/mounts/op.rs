@@ -121,10 +121,7 @@ impl Slots {
 
     fn attach(&self, mount: &OwnedFd, path: &CStr, item: usize) -> Result<(), Failure> {
         let target = run(Step::FindTarget, item, || self.target(path))?;
-        run(Step::Attach, item, || {
-            let how = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-            move_mount(mount, c"", &target, c"", how)
-        })
+        run(Step::Attach, item, || attach(mount, &target))
     }
 
     /// A clone of the mount at a path of the new root.
@@ -138,6 +135,12 @@ const OPEN_TREE: OpenTreeFlags = OpenTreeFlags::OPEN_TREE_CLONE
     .union(OpenTreeFlags::OPEN_TREE_CLOEXEC)
     .union(OpenTreeFlags::AT_EMPTY_PATH)
     .union(OpenTreeFlags::AT_RECURSIVE);
+
+/// Attaches a mount at an open path.
+fn attach(mount: &OwnedFd, target: &OwnedFd) -> Result<(), Errno> {
+    let how = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    move_mount(mount, c"", target, c"", how)
+}
 
 /// Opens the host's side, without following any symbolic link, and makes sure that it is still the same file.
 fn open(source: &Source, item: usize) -> Result<OwnedFd, Failure> {
@@ -245,12 +248,13 @@ pub(crate) fn interpret(op: &Op, slots: &Slots, item: usize) -> Result<(), Failu
             run(Step::Attach, item, || slots.put(*slot, mount))
         }
         Op::Hold { path, attributes } => {
+            let target = run(Step::FindTarget, item, || slots.target(path))?;
             let mount = run(Step::Hold, item, || {
-                let mount = slots.clone_of(path)?;
+                let mount = open_tree(&target, c"", OPEN_TREE)?;
                 set_attributes(mount.as_fd(), *attributes, true)?;
                 Ok(mount)
             })?;
-            slots.attach(&mount, path, item)
+            run(Step::Attach, item, || attach(&mount, &target))
         }
         Op::Hide { path, with } => {
             let mount = run(Step::Hold, item, || {
