@@ -2,7 +2,7 @@
 //! (`shared/attacks.md`, "IPC".)
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use agentrc_test_support::attempt::in_session;
 use agentrc_test_support::listener::Listener;
@@ -164,6 +164,37 @@ fn a_socket_that_lies_in_a_bind_is_not_a_way_out() {
     });
 }
 
+/// Where X servers have their sockets. On a machine that has none the folder is made, and removed again.
+struct X11 {
+    made: bool,
+    sockets: std::cell::RefCell<Vec<PathBuf>>,
+}
+
+impl X11 {
+    const FOLDER: &str = "/tmp/.X11-unix";
+
+    fn make() -> Self {
+        Self { made: fs::create_dir(Self::FOLDER).is_ok(), sockets: Default::default() }
+    }
+
+    fn socket(&self, display: u32) -> PathBuf {
+        let path = Path::new(Self::FOLDER).join(format!("X{display}"));
+        self.sockets.borrow_mut().push(path.clone());
+        path
+    }
+}
+
+impl Drop for X11 {
+    fn drop(&mut self) {
+        for socket in self.sockets.take() {
+            let _ = fs::remove_file(socket);
+        }
+        if self.made {
+            let _ = fs::remove_dir(Self::FOLDER);
+        }
+    }
+}
+
 #[test]
 fn the_sockets_of_a_desktop_session_are_not_there() {
     as_each(AGENTRC, |lab| {
@@ -171,8 +202,7 @@ fn the_sockets_of_a_desktop_session_are_not_there() {
         lab.directory(runtime.join("gnupg"));
         lab.directory(runtime.join("systemd"));
         let display = 600 + (std::process::id() + lab.who.uid) % 10_000;
-        let x11 = Path::new("/tmp/.X11-unix");
-        let made_x11 = fs::create_dir(x11).is_ok();
+        let x11 = X11::make();
         let names = [
             runtime.join("bus"),
             runtime.join("systemd/private"),
@@ -183,7 +213,7 @@ fn the_sockets_of_a_desktop_session_are_not_there() {
             runtime.join("podman.sock"),
             lab.path("home/agent.sock"),
             lab.path("runtime/tmux"),
-            x11.join(format!("X{display}")),
+            x11.socket(display),
         ];
         let services: Vec<_> = names.iter().map(|name| (name, Listener::unix(name))).collect();
         let abstracts: Vec<_> = [
@@ -228,10 +258,6 @@ fn the_sockets_of_a_desktop_session_are_not_there() {
         let failures = in_session(lab, &mut sandbox, &attempts);
         let environment = sandbox.act("read /proc/self/environ").text();
         sandbox.end().expect_code(0);
-        let _ = fs::remove_file(&names[9]);
-        if made_x11 {
-            fs::remove_dir(x11).expect("rmdir");
-        }
         for name in [
             "DBUS_SESSION_BUS_ADDRESS",
             "SSH_AUTH_SOCK",

@@ -1,4 +1,4 @@
-//! How long a large file takes: `cargo bench -p agentfile`. Prints one line for each kind of file, and fails when the mixed
+//! How long a large file takes, in time on the CPU: `cargo bench -p agentfile`. Prints one line for each kind of file, and fails when the mixed
 //! file of 10 000 lines takes 100 ms or more, or when twice the lines take more than three times as long.
 
 use std::time::{Duration, Instant};
@@ -56,12 +56,21 @@ fn only(lines: usize, line: impl Fn(usize) -> String) -> String {
     (0..lines).map(|n| format!("{}\n", line(n))).collect()
 }
 
+/// Time on a CPU of this thread (proc_pid_schedstat(5)), which other load on the machine does not stretch; the time of the
+/// wall where the kernel does not count it.
+fn now(start: Instant) -> Duration {
+    let counted = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let nanoseconds = counted.and_then(|text| text.split_whitespace().next()?.parse().ok());
+    nanoseconds.map_or_else(|| start.elapsed(), Duration::from_nanos)
+}
+
 /// The fastest of several runs: what the work costs when nothing else happens.
 fn time(source: &str, validate: Validate) -> Duration {
     let run = || {
         let start = Instant::now();
+        let before = now(start);
         let compiled = compile("Agentfile", source.as_bytes(), &Folders, validate);
-        let took = start.elapsed();
+        let took = now(start).saturating_sub(before);
         drop(std::hint::black_box(compiled));
         took
     };
@@ -101,7 +110,18 @@ fn main() {
         time(&format!("MOUNT /w rw\n{}", only(lines, |n| format!("DENY write /w/{n}"))), Validate::Always)
     );
     println!("unknown words: {:.1?}", time(&only(lines, |n| format!("TOLL x{n}")), Validate::Always));
-    println!("minimal: {:.1?}", time("AGENT x\nCMD true\n", Validate::WhenWritten));
+    // Shorter than the clock's step: many at once.
+    let start = Instant::now();
+    let before = now(start);
+    for _ in 0..1000 {
+        drop(std::hint::black_box(compile(
+            "Agentfile",
+            b"AGENT x\nCMD true\n",
+            &Folders,
+            Validate::WhenWritten,
+        )));
+    }
+    println!("minimal: {:.1?}", now(start).saturating_sub(before) / 1000);
     if lines >= 10_000 {
         failed |= run >= Duration::from_millis(100) || twice > run * 3;
     }

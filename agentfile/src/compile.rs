@@ -1,5 +1,7 @@
 //! The whole compiler in one call: text in, plan and diagnostics out.
 
+use std::collections::HashSet;
+
 use crate::Package;
 use crate::boundary::Boundaries;
 use crate::check;
@@ -62,6 +64,9 @@ pub fn compile(file: &str, source: &[u8], package: &dyn Package, validate: Valid
 /// What the compiler made itself fits the schema: always so, and `check` makes sure.
 fn made_policies_fit(boundaries: &Boundaries) -> Result<(), String> {
     let made = crate::lower::cedar::made(boundaries).map_err(|fault| fault.to_string())?;
-    let policies = made.into_iter().map(|made| made.policy()).collect::<Result<Vec<_>, _>>();
+    // One policy of each shape stands for all: there are few shapes, however many lines.
+    let mut shapes = HashSet::new();
+    let distinct = made.into_iter().filter(|made| shapes.insert(made.shape()));
+    let policies = distinct.map(|made| made.policy()).collect::<Result<Vec<_>, _>>();
     crate::policy::schema::fits(policies.map_err(|fault| fault.to_string())?)
 }

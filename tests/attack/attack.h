@@ -37,6 +37,8 @@ extern const struct act file_acts[], change_acts[], mount_acts[], privilege_acts
 void leak(const void *data, size_t size);
 // Reads a descriptor once and leaks it. Returns the bytes read, or -1.
 long leak_fd(int fd);
+// What a child of an attempt does: it is there until the attempt is released.
+void stay(void) __attribute__((noreturn));
 // Number in C notation.
 unsigned long number(const char *word);
 // Bytes of a hexadecimal word; returns how many.

@@ -11,8 +11,7 @@ static long fork_many(int argc, char **argv) {
     for (; count < most; count++) {
         pid_t pid = fork();
         if (pid < 0) break;
-        if (pid == 0)
-            for (;;) pause();
+        if (pid == 0) stay();
     }
     return count;
 }

@@ -3,6 +3,7 @@
 // with all it gained, until the line `.` releases it. Words are separated by spaces; `%XX` stands for a byte.
 #include "attack.h"
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 int tool_main(int argc, char **argv);
@@ -38,6 +39,11 @@ long leak_fd(int fd) {
     ssize_t n = read(fd, buffer, sizeof buffer);
     if (n > 0) leak(buffer, (size_t)n);
     return n;
+}
+
+void stay(void) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;) pause();
 }
 
 unsigned long number(const char *word) { return strtoul(word, NULL, 0); }

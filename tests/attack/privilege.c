@@ -26,8 +26,7 @@ static unsigned long namespace_flag(const char *name) {
 
 // The child lives in the new namespace; the parent keeps it there.
 static long hold_child(long pid) {
-    if (pid == 0)
-        for (;;) pause();
+    if (pid == 0) stay();
     return pid;
 }
 

@@ -29,8 +29,7 @@ static long trace_child(int argc, char **argv) {
     (void)argc;
     (void)argv;
     pid_t pid = fork();
-    if (pid == 0)
-        for (;;) pause();
+    if (pid == 0) stay();
     return ptrace(PTRACE_SEIZE, pid, 0, 0);
 }
 

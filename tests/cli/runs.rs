@@ -198,3 +198,12 @@ fn what_is_not_there_inside_is_127_with_the_line_of_the_command() {
 fn an_agentfile_without_a_command_is_refused() {
     World::with("AGENT idle\n").ends(["run"], 125).err_has(&["CMD"]);
 }
+
+#[test]
+fn a_link_beyond_the_folder_is_refused_because_consent_is_for_what_it_says() {
+    let world = world("AGENT links\nBIND ~/notes /out ro\nCMD /bin/sh ./go.sh\n", "cat /out/x\n");
+    std::fs::create_dir(world.outside("elsewhere")).unwrap();
+    std::os::unix::fs::symlink(world.outside("elsewhere"), world.outside("home/notes")).unwrap();
+    world.ends(["allow", "--yes"], 0);
+    world.ends(["run"], 125).err_has(&["leads through a symbolic link", "/elsewhere`", "--> Agentfile:2:1"]);
+}

@@ -38,6 +38,30 @@ pub(crate) struct Made {
 }
 
 impl Made {
+    /// The policy without its names and literals. Whether a policy fits the schema depends on nothing else, but for the
+    /// names of actions, which stay.
+    pub(crate) fn shape(&self) -> String {
+        let text = self.body.to_string();
+        let mut shape = String::with_capacity(text.len());
+        let mut rest = text.as_str();
+        while let Some((before, after)) = rest.split_once('"') {
+            shape.push_str(before);
+            let mut escaped = false;
+            let end = after.find(|character| {
+                let closes = character == '"' && !escaped;
+                escaped = character == '\\' && !escaped;
+                closes
+            });
+            let (literal, behind) = after.split_at_checked(end.unwrap_or(after.len())).unwrap_or((after, ""));
+            if before.ends_with("Action::") {
+                shape.push_str(literal);
+            }
+            rest = behind.strip_prefix('"').unwrap_or_default();
+        }
+        shape.push_str(rest);
+        shape
+    }
+
     /// Ready to be validated.
     pub(crate) fn policy(self) -> Result<cedar_policy::Policy, CedarFault> {
         let fault = |source| CedarFault { origin: self.place.origin.to_string(), source };
@@ -276,5 +300,31 @@ fn host_is(host: &str) -> Expr {
     match host.strip_prefix('*') {
         Some(suffix) => like(context("host"), "", suffix),
         None => equals(context("host"), text(host)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::span::{Origin, Span};
+
+    #[test]
+    fn a_shape_keeps_everything_but_names_and_literals() {
+        let place = Place { span: Span::default(), origin: Origin::builtin("test") };
+        let mut maker = Maker { agent: "x", made: Vec::new(), types: Types::default() };
+        for name in ["a", "b\"c\\", "\\"] {
+            let conditions = vec![equals(context("host"), text(name))];
+            let scope = Scope::Is("Credential", name);
+            maker.add("cred", &place, Effect::Permit, &["cred.resolve"], scope, conditions).unwrap();
+        }
+        maker.add("deny", &place, Effect::Forbid, &["tool.invoke"], Scope::Is("Tool", "t"), vec![]).unwrap();
+        let shapes: Vec<_> = maker.made.iter().map(Made::shape).collect();
+        assert_eq!(shapes[0], shapes[1]);
+        assert_eq!(shapes[0], shapes[2]);
+        assert_eq!(
+            shapes[0],
+            "permit(principal == AgentRC::Agent::, action == AgentRC::Action::cred.resolve, resource == AgentRC::Credential::) when { context.host ==  };"
+        );
+        assert_ne!(shapes[0], shapes[3]);
     }
 }

@@ -260,5 +260,16 @@ impl Drop for Lab {
         if std::thread::panicking() {
             crate::leftovers::kill_all(self);
         }
+        // overlayfs leaves a folder that not even its owner may enter.
+        open_folders(self.folder.path());
+    }
+}
+
+fn open_folders(folder: &Path) {
+    let _ = fs::set_permissions(folder, fs::Permissions::from_mode(0o755));
+    for entry in fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok) {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            open_folders(&entry.path());
+        }
     }
 }

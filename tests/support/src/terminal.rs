@@ -20,6 +20,7 @@ pub struct Terminal {
     master: std::fs::File,
     shown: Arc<Mutex<Vec<u8>>>,
     closed: Arc<AtomicBool>,
+    drained: Arc<AtomicBool>,
     child: Child,
     /// Path of the slave on the host.
     pub slave: PathBuf,
@@ -56,7 +57,8 @@ impl Terminal {
         let shown = Arc::<Mutex<Vec<u8>>>::default();
         let (mut screen, into) = (master.try_clone().expect("dup"), Arc::clone(&shown));
         let closed = Arc::new(AtomicBool::new(false));
-        let stop = Arc::clone(&closed);
+        let drained = Arc::new(AtomicBool::new(false));
+        let (stop, empty) = (Arc::clone(&closed), Arc::clone(&drained));
         std::thread::spawn(move || {
             let mut buffer = [0_u8; 4096];
             while !stop.load(Ordering::SeqCst) {
@@ -69,11 +71,14 @@ impl Terminal {
                 match screen.read(&mut buffer) {
                     Ok(n @ 1..) => into.lock().expect("lock").extend_from_slice(&buffer[..n]),
                     // EIO until the slave is opened, and after its last user has gone.
-                    _ => std::thread::sleep(Duration::from_millis(2)),
+                    _ => {
+                        empty.store(true, Ordering::SeqCst);
+                        std::thread::sleep(Duration::from_millis(2));
+                    }
                 }
             }
         });
-        Self { master, shown, closed, child, slave }
+        Self { master, shown, closed, drained, child, slave }
     }
 
     /// Types.
@@ -116,7 +121,9 @@ impl Terminal {
     #[track_caller]
     pub fn finish(self) -> (Outcome, String) {
         let outcome = self.child.finish();
-        std::thread::sleep(Duration::from_millis(20));
+        // Nobody has the slave open any more: what is left comes out, then EIO.
+        self.drained.store(false, Ordering::SeqCst);
+        within(Duration::from_secs(2), || self.drained.load(Ordering::SeqCst));
         self.closed.store(true, Ordering::SeqCst);
         let screen = String::from_utf8_lossy(&self.shown.lock().expect("lock")).into_owned();
         (outcome, screen)
