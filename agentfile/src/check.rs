@@ -19,7 +19,6 @@ use std::collections::{HashMap, HashSet};
 
 use crate::Package;
 use crate::boundary::{Boundaries, Limits};
-use crate::compile::Validate;
 use crate::diag::Diagnostic;
 use crate::place::{Place, Places};
 use crate::plan::{AuditLevel, Base};
@@ -30,7 +29,6 @@ use crate::syntax::{self, Agentfile, Body, Statement, UrlPattern, Word};
 struct Check<'a> {
     places: &'a Places<'a>,
     package: &'a dyn Package,
-    validate: Validate,
     diagnostics: Vec<Diagnostic>,
     out: Boundaries,
     /// First occurrence of what may be written once.
@@ -57,12 +55,10 @@ pub(crate) fn check(
     agentfile: &Agentfile,
     places: &Places<'_>,
     package: &dyn Package,
-    validate: Validate,
 ) -> (Boundaries, Vec<Diagnostic>) {
     let mut check = Check {
         places,
         package,
-        validate,
         diagnostics: Vec::new(),
         out: empty(),
         first: HashMap::new(),

@@ -36,7 +36,7 @@ pub fn compile(file: &str, source: &[u8], package: &dyn Package, validate: Valid
     // Of the same length as the source, byte for byte, whatever the bytes are; the parser reports what it replaces.
     let (text, _) = crate::lex::text(source);
     let places = Places::new(file, &text);
-    let (boundaries, mut found) = check::check(&agentfile, &places, package, validate);
+    let (boundaries, mut found) = check::check(&agentfile, &places, package);
     diagnostics.append(&mut found);
     let refused = |diagnostics: &[Diagnostic]| {
         diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)

@@ -36,8 +36,7 @@ impl Check<'_> {
 
     /// The parser knows the forms; what is left is who may use them.
     fn source(&mut self, source: &Word) {
-        let text = source.text.as_str();
-        if text.starts_with("command:") {
+        if source.text.starts_with("command:") {
             self.error(
                 "E071",
                 source.span,

@@ -5,7 +5,6 @@ use std::collections::{HashMap, HashSet};
 use cedar_policy::pst::{self, EntityUID};
 
 use super::Check;
-use crate::compile::Validate;
 use crate::diag::Diagnostic;
 use crate::policy::{Policy, names, schema};
 use crate::syntax::Verb;
@@ -14,9 +13,8 @@ impl Check<'_> {
     pub(super) fn finish_policies(&mut self) {
         self.resolve_rules();
         self.policy_ids();
-        if self.validate == Validate::Always || !self.out.policies.is_empty() {
-            schema::validate(&self.out.policies, &mut self.diagnostics);
-        }
+        // Reads the schema only when there is a policy.
+        schema::validate(&self.out.policies, &mut self.diagnostics);
         let policies = std::mem::take(&mut self.out.policies);
         self.unknown_names(&policies);
         let mut access = self.access();
