@@ -111,12 +111,29 @@ fn another_common_folder_of_the_repository_is_not_believed() {
     as_each(AGENTRC, |lab| runs_nothing(lab, "commondir", plant, true));
 }
 
+/// A known limit, kept true in both directions: when this no longer runs, docs/security-model.md has to say so.
 #[test]
-fn a_repository_deeper_down_that_the_index_names_is_not_run() {
+fn a_repository_deeper_down_that_the_index_names_is_run_as_the_security_model_says() {
+    let documented = fs::read_to_string("../../docs/security-model.md").expect("the security model");
+    assert!(documented.contains("**Repositories deeper in a `rw` bind.**"));
     // A submodule without `.gitmodules`: `git status` of the outer repository asks the inner one, with its settings.
     let plant = "git init -q sub; cd sub; git -c user.name=x -c user.email=x@example.com commit -q --allow-empty -m x; \
                  git config core.fsmonitor \"touch $CANARY; false\"; cd ..; git add sub 2>/dev/null";
-    as_each(AGENTRC, |lab| runs_nothing(lab, "a nested repository", plant, true));
+    as_each(AGENTRC, |lab| {
+        let repo = repository(lab, true);
+        let canary = lab.outside("ran");
+        lab.script(
+            lab.project("plant.sh"),
+            &format!("cd /work\nCANARY={}\n{plant}\nexit 0\n", canary.display()),
+        );
+        lab.run("AGENT planter\nBIND ./repo /work rw\nCMD /bin/sh ./plant.sh\n").expect_code(0);
+        assert!(!canary.exists(), "nothing ran during the run");
+        let mut command = lab.command("/bin/sh");
+        command.args(["-c", "git status"]).current_dir(&repo);
+        command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
+        lab.finish_command(command);
+        assert!(canary.exists(), "as {}: the limit is gone; say so in docs/security-model.md", lab.who.name);
+    });
 }
 
 #[test]

