@@ -28,7 +28,7 @@ image_build() {
   for applet in $("$IMAGE/usr/bin/busybox" --list | grep -vx busybox); do ln -s busybox "$IMAGE/usr/bin/$applet"; done
 
   # Copied by tests under other names, which busybox's links do not survive.
-  for file in bash dash cat cp ln ls id env sleep touch mkdir rm true false test head wc; do
+  for file in bash dash cat cp ln ls id env sleep touch mkdir rm true false test head wc nice timeout setsid find tar; do
     image_real "$file"
   done
   ln -sf dash "$IMAGE/usr/bin/sh"

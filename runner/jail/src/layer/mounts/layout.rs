@@ -95,6 +95,7 @@ pub(crate) fn prepare(inputs: Inputs<'_>) -> Result<Mounts, Refusal> {
         slots: Slots::new(layout.next),
         made: layout.made,
         expected: layout.expected,
+        armed: std::cell::OnceCell::new(),
         held,
     })
 }

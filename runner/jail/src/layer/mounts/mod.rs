@@ -5,6 +5,7 @@ mod layout;
 mod op;
 mod table;
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, CString};
 
@@ -24,6 +25,8 @@ pub(crate) struct Mounts {
     operations: Vec<Operation>,
     slots: Slots,
     expected: Vec<table::Expected>,
+    /// Where the mounts were when they were read back.
+    armed: OnceCell<table::Armed>,
     /// Folders and files that are made in our own file systems: they show themselves, and nothing of the host's.
     made: BTreeSet<String>,
     /// A path that is held read-only.
@@ -58,7 +61,8 @@ impl Mounts {
     /// Compares the kernel's table with the plan's again, while the agent runs: a mount on a file goes away when the host
     /// replaces that file, and what it held is then open.
     pub(crate) fn still_holds(&self, mountinfo: &str) -> Result<(), Refusal> {
-        table::compare(&self.expected, mountinfo, false).map(drop)
+        let nothing = table::Armed::new();
+        table::compare(&self.expected, mountinfo, Some(self.armed.get().unwrap_or(&nothing))).map(drop)
     }
 
     /// Whether `path` was made, or lies on or beneath a mount that is there. Optional mounts of what the host does not
@@ -99,6 +103,8 @@ impl Layer for Mounts {
     }
 
     fn read_back(&self, readings: &Readings) -> Result<BTreeMap<String, String>, Refusal> {
-        table::compare(&self.expected, &readings.mountinfo, true)
+        let seen = table::compare(&self.expected, &readings.mountinfo, None)?;
+        self.armed.get_or_init(|| table::armed(&readings.mountinfo));
+        Ok(seen)
     }
 }

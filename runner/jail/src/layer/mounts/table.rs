@@ -59,31 +59,34 @@ const KERNEL: &[&str] = &[
     "tracefs",
 ];
 
-/// Refuses any difference, but for covers that have gone since the sandbox was armed; returns what is worth recording.
+/// Where each mount was when the sandbox was armed, by its id. A mount goes with the folder that it is on: the agent may
+/// rename a folder above it, and what is held there stays held.
+pub(crate) type Armed = BTreeMap<u64, String>;
+
+/// The ids and places of a table.
+pub(crate) fn armed(mountinfo: &str) -> Armed {
+    mountinfo.lines().filter_map(Seen::of).map(|(point, seen)| (seen.id, point)).collect()
+}
+
+/// Refuses any difference; returns what is worth recording. With the table as it was `armed`, mounts count where they were
+/// then, and covers may have gone since.
 pub(crate) fn compare(
     expected: &[Expected],
     mountinfo: &str,
-    arming: bool,
+    armed: Option<&Armed>,
 ) -> Result<BTreeMap<String, String>, Refusal> {
     // Several mounts on one point: the last line is the one that shows.
     let mut seen: BTreeMap<String, Seen<'_>> = BTreeMap::new();
     for line in mountinfo.lines() {
-        let found = line.split_once(" - ").and_then(|(fields, rest)| {
-            let mut fields = fields.split(' ').skip(4);
-            let (point, options) = (fields.next()?, fields.next()?);
-            Some((
-                unescape(point),
-                Seen { options: options.split(',').collect(), kind: rest.split(' ').next()? },
-            ))
-        });
-        let Some((point, found)) = found else {
+        let Some((point, found)) = Seen::of(line) else {
             return Err(Refusal::new(Step::ReadBack, format!("`{line}` is no line of a mount table")));
         };
-        seen.insert(point, found);
+        let then = armed.and_then(|armed| armed.get(&found.id));
+        seen.insert(then.cloned().unwrap_or(point), found);
     }
     for mount in expected {
         let Some(found) = seen.get(&mount.target) else {
-            if mount.file_system == FileSystem::Cover && !arming {
+            if mount.file_system == FileSystem::Cover && armed.is_some() {
                 continue;
             }
             let reason = format!("nothing is mounted on `{}` inside", mount.target);
@@ -128,8 +131,22 @@ pub(crate) fn compare(
 
 /// One line of the kernel's table.
 struct Seen<'a> {
+    id: u64,
     options: Vec<&'a str>,
     kind: &'a str,
+}
+
+impl<'a> Seen<'a> {
+    /// Reads a line: where, and what.
+    fn of(line: &'a str) -> Option<(String, Self)> {
+        let (fields, rest) = line.split_once(" - ")?;
+        let mut fields = fields.split(' ');
+        let id = fields.next()?.parse().ok()?;
+        let mut fields = fields.skip(3);
+        let (point, options) = (fields.next()?, fields.next()?);
+        let seen = Self { id, options: options.split(',').collect(), kind: rest.split(' ').next()? };
+        Some((unescape(point), seen))
+    }
 }
 
 /// Whether what is mounted on `point` has the options of `mount`, and is nothing of the kernel's.
@@ -179,7 +196,7 @@ mod tests {
             expected("/usr", &[], true),
             expected("/my work", &["nosuid"], true),
         ];
-        let with = |line: &str| compare(&plan, &format!("{TABLE}{line}\n"), true);
+        let with = |line: &str| compare(&plan, &format!("{TABLE}{line}\n"), None);
         assert!(with("4 3 8:2 / /my\\040work/disk rw,nosuid,nodev - ext4 /dev/vdb rw").is_ok());
         let suid = with("4 3 8:2 / /my\\040work/disk rw,nodev - ext4 /dev/vdb rw");
         assert!(suid.unwrap_err().reason.contains("not `nosuid`"));
@@ -202,7 +219,7 @@ mod tests {
             expected("/usr", &["ro", "nodev"], true),
             expected("/my work", &["nosuid"], true),
         ];
-        let seen = compare(&plan, TABLE, true).unwrap();
+        let seen = compare(&plan, TABLE, None).unwrap();
         assert_eq!(seen.get("writable").map(String::as_str), Some("/my work"));
         assert_eq!(seen.get("read-only").map(String::as_str), Some("2"));
     }
@@ -213,13 +230,13 @@ mod tests {
         let usr = expected("/usr", &["ro"], true);
         let work = expected("/my work", &[], true);
         let missing = [root.clone(), usr.clone(), work.clone(), expected("/tmp", &[], false)];
-        assert!(compare(&missing, TABLE, true).unwrap_err().reason.contains("nothing is mounted on `/tmp`"));
+        assert!(compare(&missing, TABLE, None).unwrap_err().reason.contains("nothing is mounted on `/tmp`"));
         let weaker = [root.clone(), usr.clone(), expected("/my work", &["ro"], true)];
-        assert!(compare(&weaker, TABLE, true).unwrap_err().reason.contains("is not `ro`"));
+        assert!(compare(&weaker, TABLE, None).unwrap_err().reason.contains("is not `ro`"));
         assert!(
-            compare(&[root, usr], TABLE, true).unwrap_err().reason.contains("`/my work` is mounted inside")
+            compare(&[root, usr], TABLE, None).unwrap_err().reason.contains("`/my work` is mounted inside")
         );
-        assert!(compare(&[], "garbage", true).is_err());
+        assert!(compare(&[], "garbage", None).is_err());
     }
 
     #[test]
@@ -231,9 +248,24 @@ mod tests {
             expected("/my work", &[], true),
             cover,
         ];
-        assert!(compare(&plan, TABLE, true).is_err(), "while arming it must be there");
-        assert!(compare(&plan, TABLE, false).is_ok());
+        assert!(compare(&plan, TABLE, None).is_err(), "while arming it must be there");
+        let armed = armed(TABLE);
+        assert!(compare(&plan, TABLE, Some(&armed)).is_ok());
         let without = TABLE.lines().take(2).collect::<Vec<_>>().join("\n");
-        assert!(compare(&plan, &without, false).is_err());
+        assert!(compare(&plan, &without, Some(&armed)).is_err());
+    }
+
+    #[test]
+    fn a_mount_may_move_with_its_folder_and_no_other_may_take_its_place() {
+        let held = expected("/my work", &["nosuid"], true);
+        let plan = [expected("/", &["ro"], false), expected("/usr", &[], true), held];
+        let armed = armed(TABLE);
+        let moved = TABLE.replace("/my\\040work", "/elsewhere");
+        assert!(compare(&plan, &moved, None).is_err());
+        assert!(compare(&plan, &moved, Some(&armed)).is_ok());
+        let weaker = moved.replace("rw,nosuid", "rw");
+        assert!(compare(&plan, &weaker, Some(&armed)).unwrap_err().reason.contains("not `nosuid`"));
+        let other = moved.replace("3 1 8:1", "9 1 8:1");
+        assert!(compare(&plan, &other, Some(&armed)).is_err());
     }
 }
