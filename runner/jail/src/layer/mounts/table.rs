@@ -60,7 +60,8 @@ const KERNEL: &[&str] = &[
 ];
 
 /// Where each mount was when the sandbox was armed, by its id. A mount goes with the folder that it is on: the agent may
-/// rename a folder above it, and what is held there stays held.
+/// rename a folder above what is hidden, and it stays hidden. What is held by name is pinned with all that is above it, so
+/// only the host can have moved that, and the name is then free.
 pub(crate) type Armed = BTreeMap<u64, String>;
 
 /// The ids and places of a table.
@@ -81,7 +82,11 @@ pub(crate) fn compare(
         let Some((point, found)) = Seen::of(line) else {
             return Err(Refusal::new(Step::ReadBack, format!("`{line}` is no line of a mount table")));
         };
-        let then = armed.and_then(|armed| armed.get(&found.id));
+        let then = armed.and_then(|armed| armed.get(&found.id)).filter(|then| {
+            let name = |path: &str| path.rsplit('/').next().map(str::to_owned);
+            let hidden = |mount: &Expected| mount.target == **then && mount.file_system != FileSystem::Host;
+            name(then) == name(&point) && expected.iter().any(hidden)
+        });
         seen.insert(then.cloned().unwrap_or(point), found);
     }
     for mount in expected {
@@ -256,16 +261,24 @@ mod tests {
     }
 
     #[test]
-    fn a_mount_may_move_with_its_folder_and_no_other_may_take_its_place() {
-        let held = expected("/my work", &["nosuid"], true);
-        let plan = [expected("/", &["ro"], false), expected("/usr", &[], true), held];
-        let armed = armed(TABLE);
-        let moved = TABLE.replace("/my\\040work", "/elsewhere");
+    fn what_is_hidden_may_move_with_its_folder_and_what_is_held_by_name_may_not() {
+        let hidden = expected("/my work/a/secret", &["ro"], false);
+        let plan = [
+            expected("/", &["ro"], false),
+            expected("/usr", &[], true),
+            expected("/my work", &[], true),
+            hidden,
+        ];
+        let table = format!("{TABLE}4 3 0:1 /x /my\\040work/a/secret ro - tmpfs none rw\n");
+        let armed = armed(&table);
+        let ok = |table: &str| compare(&plan, table, Some(&armed)).is_ok();
+        assert!(ok(&table));
+        let moved = table.replace("/a/secret", "/b/secret");
         assert!(compare(&plan, &moved, None).is_err());
-        assert!(compare(&plan, &moved, Some(&armed)).is_ok());
-        let weaker = moved.replace("rw,nosuid", "rw");
-        assert!(compare(&plan, &weaker, Some(&armed)).unwrap_err().reason.contains("not `nosuid`"));
-        let other = moved.replace("3 1 8:1", "9 1 8:1");
-        assert!(compare(&plan, &other, Some(&armed)).is_err());
+        assert!(ok(&moved), "the agent renamed the folder above");
+        assert!(!ok(&moved.replace("4 3 0:1", "9 3 0:1")), "another mount");
+        assert!(!ok(&moved.replace("secret ro", "secret rw")), "a weaker one");
+        assert!(!ok(&table.replace("/a/secret", "/a/other")), "only the host can rename it itself");
+        assert!(!ok(&table.replace("/my\\040work", "/elsewhere")), "what is held by name");
     }
 }
