@@ -119,6 +119,9 @@ impl LedgerLine {
     }
 }
 
+/// How much of the ledger's end is looked at first, in bytes.
+const PAGE: u64 = 4096;
+
 /// The ledger, open for appending.
 pub struct Ledger {
     file: File,
@@ -197,11 +200,20 @@ impl Ledger {
     fn end(&mut self) -> Result<End, Error> {
         let read = |source| Error::Read { path: self.path.clone(), source };
         let length = self.file.metadata().map_err(read)?.len();
-        let from = length.saturating_sub(2 * LINE as u64);
-        let mut tail = Vec::new();
-        (&self.file).seek(SeekFrom::Start(from)).map_err(read)?;
-        (&self.file).take(2 * LINE as u64).read_to_end(&mut tail).map_err(read)?;
-        let whole = tail.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        // Nearly every line is far shorter than it may be: look at a page first.
+        let (mut from, mut tail, mut whole) = (length, Vec::new(), 0);
+        for window in [PAGE, 2 * LINE as u64] {
+            from = length.saturating_sub(window);
+            tail.clear();
+            (&self.file).seek(SeekFrom::Start(from)).map_err(read)?;
+            (&self.file).take(window).read_to_end(&mut tail).map_err(read)?;
+            whole = tail.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            // The last whole line is all there when the end of the one before is.
+            let before = tail.get(..whole.saturating_sub(1)).unwrap_or_default();
+            if from == 0 || before.contains(&b'\n') {
+                break;
+            }
+        }
         let (lines, rest) = tail.split_at(whole);
         let torn = (!rest.is_empty()).then(|| Torn {
             from: from + whole as u64,
