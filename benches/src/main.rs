@@ -34,6 +34,7 @@ fn main() -> ExitCode {
 
 /// Everything, for each caller in turn.
 fn bench(options: &options::Options) -> Result<(), String> {
+    let file_system = peers::file_system(&options.scratch);
     let mut tables = Vec::new();
     for caller in &options.callers {
         let stage = peers::Stage::prepare(options, caller)?;
@@ -43,9 +44,9 @@ fn bench(options: &options::Options) -> Result<(), String> {
         tables.push(report::Table { caller: caller.name.clone(), startup, steady, compile });
     }
     if options.json {
-        report::json(&tables);
+        report::json(&tables, &file_system);
     } else {
-        report::markdown(&tables);
+        report::markdown(&tables, &file_system);
     }
     match report::failures(&tables) {
         0 => Ok(()),

@@ -282,3 +282,14 @@ fn installed(program: &str) -> bool {
     Path::new(program).is_absolute() && Path::new(program).exists()
         || !program.contains('/') && std::env::split_paths(&path).any(|folder| folder.join(program).exists())
 }
+
+/// Type of the file system that holds `path` (proc_pid_mountinfo(5)): the last mount point that is above it.
+pub(crate) fn file_system(path: &Path) -> String {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let found = mounts.lines().filter_map(|line| {
+        let (fields, rest) = line.split_once(" - ")?;
+        let point = fields.split(' ').nth(4)?;
+        path.starts_with(point).then_some((point.len(), rest.split(' ').next()?))
+    });
+    found.max_by_key(|(length, _)| *length).map_or("?", |(_, kind)| kind).to_owned()
+}

@@ -55,8 +55,8 @@ fn ratio(value: f64, base: Option<f64>) -> String {
 }
 
 /// Prints the Markdown.
-pub(crate) fn markdown(tables: &[Table]) {
-    println!("Machine: {}.", machine());
+pub(crate) fn markdown(tables: &[Table], file_system: &str) {
+    println!("Machine: {}; files on {}.", machine(), file_system);
     for table in tables {
         println!("\n### Start-up of `/bin/true`, as {}\n", table.caller);
         println!("| sandbox | wall ms: median | p95 | min | × bubblewrap | CPU ms | peak MiB |");
@@ -127,7 +127,7 @@ fn words<T>(outcome: &Outcome<T>) -> String {
 }
 
 /// Prints one JSON object.
-pub(crate) fn json(tables: &[Table]) {
+pub(crate) fn json(tables: &[Table], file_system: &str) {
     let tables: Vec<String> = tables
         .iter()
         .map(|table| {
@@ -148,7 +148,12 @@ pub(crate) fn json(tables: &[Table]) {
             )
         })
         .collect();
-    println!("{{\"machine\":{},\"tables\":[{}]}}", quote(&machine()), tables.join(","));
+    println!(
+        "{{\"machine\":{},\"file_system\":{},\"tables\":[{}]}}",
+        quote(&machine()),
+        quote(file_system),
+        tables.join(",")
+    );
 }
 
 fn rows<T>(rows: &[Row<T>], columns: fn(&T) -> Vec<(&'static str, Summary)>) -> String {
