@@ -162,6 +162,18 @@ impl Project {
     }
 }
 
+/// overlayfs leaves a closed folder in its `work`: only root can remove that unasked.
+impl Drop for Project {
+    fn drop(&mut self) {
+        let opened = Command::new("chmod").args(["-R", "u+rwX"]).arg(self.dir.path()).status();
+        let removed = std::fs::remove_dir_all(self.dir.path());
+        if !std::thread::panicking() {
+            assert!(opened.unwrap().success());
+            removed.unwrap();
+        }
+    }
+}
+
 /// Kind, mode, path and link text of everything here, and the digest of every file.
 const TREE: &str =
     "{ find . -mindepth 1 -printf '%y %m %p %l\\n'; find . -type f -exec sha256sum {} +; } | LC_ALL=C sort";
