@@ -10,6 +10,7 @@ use cedar_policy::pst::{
     self, ActionConstraint, BinaryOp, Clause, Effect, EntityOrSlot, EntityType, EntityUID, Expr, Literal,
     Name, PatternElem, PrincipalConstraint, PstConstructionError, ResourceConstraint, Var,
 };
+use cedar_policy::{EntityId, EntityTypeName, EntityUid};
 
 use super::egress::scheme_word;
 use crate::base::CEDAR_SCHEMA;
@@ -187,7 +188,7 @@ struct Maker<'a> {
     types: Types,
 }
 
-/// Names of entity types, each read once: Cedar reads a name with its whole grammar.
+/// Names of entity types, each read once and as a name: to read anything else Cedar makes its whole grammar ready.
 #[derive(Default)]
 struct Types {
     known: HashMap<&'static str, EntityType>,
@@ -197,7 +198,10 @@ impl Types {
     fn uid(&mut self, ty: &'static str, id: &str) -> Result<EntityUID, PstConstructionError> {
         let ty = match self.known.entry(ty) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => new.insert(EntityType::from_name(Name::qualified(["AgentRC"], ty)?)),
+            Entry::Vacant(new) => new.insert(match format!("AgentRC::{ty}").parse::<EntityTypeName>() {
+                Ok(name) => EntityUID::from(EntityUid::from_type_name_and_id(name, EntityId::new(""))).ty,
+                Err(_) => EntityType::from_name(Name::qualified(["AgentRC"], ty)?),
+            }),
         };
         Ok(EntityUID { ty: ty.clone(), eid: id.into() })
     }
