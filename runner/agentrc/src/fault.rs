@@ -6,7 +6,6 @@ pub const STEPS: &[(&str, &str)] = &[
     (STATE_DIRECTORY, "open the state directory"),
     (GRANTS, "read the grants"),
     (RUN_DIRECTORY, "make the run's folder"),
-    (AUDIT_OPEN, "open the audit log"),
     (AUDIT_APPEND, "append to the audit log"),
 ];
 
@@ -16,8 +15,6 @@ pub const STATE_DIRECTORY: &str = "state-directory";
 pub const GRANTS: &str = "grants";
 /// Making the run's folder.
 pub const RUN_DIRECTORY: &str = "run-directory";
-/// Opening the audit log.
-pub const AUDIT_OPEN: &str = "audit-open";
 /// Appending to the audit log.
 pub const AUDIT_APPEND: &str = "audit-append";
 

@@ -7,48 +7,73 @@ use agentrc_audit::Event;
 use agentrc_audit::log::{Head, LOG_FILE};
 use agentrc_host::StateDir;
 use agentrc_host::runs::Run;
+use agentrc_jail::Unopened;
 use rustix::fs::{StatVfs, fstat, fstatvfs};
 
-use crate::fault;
+use crate::{fault, host};
 
 /// Free blocks that the file system must have while a run goes on: enough for its last words.
 const RESERVE: u64 = 64 * 1024;
 
-/// The log of one run.
-pub struct Recorder {
+/// The log of one run, which the launch opens when it gets there.
+pub struct Recorder<'a> {
+    state: &'a StateDir,
+    run: &'a Run,
+    level: AuditLevel,
+    open: Option<Open>,
+}
+
+struct Open {
     log: agentrc_audit::Recorder,
     /// The same file again, to look at.
     file: File,
 }
 
-impl Recorder {
-    /// Opens the log, and writes the run into the ledger.
-    ///
-    /// # Errors
-    /// The log, the ledger or the key.
-    pub fn start(state: &StateDir, run: &Run, level: AuditLevel) -> Result<Self, agentrc_audit::Error> {
-        let log = agentrc_audit::Recorder::start(state.folder(), run.folder(), run.id(), level)?;
-        Ok(Self { log, file: run.folder().open_file(LOG_FILE)? })
+impl<'a> Recorder<'a> {
+    /// Not yet open.
+    #[must_use]
+    pub fn new(state: &'a StateDir, run: &'a Run, level: AuditLevel) -> Self {
+        Self { state, run, level, open: None }
     }
 
-    /// Records one event.
+    /// The open log, out of its place; opening it writes the run into the ledger.
+    fn take(&mut self) -> Result<Open, agentrc_audit::Error> {
+        if let Some(open) = self.open.take() {
+            return Ok(open);
+        }
+        let (state, run) = (self.state.folder(), self.run.folder());
+        let log = agentrc_audit::Recorder::start(state, run, self.run.id(), self.level)?;
+        Ok(Open { log, file: run.open_file(LOG_FILE)? })
+    }
+
+    /// Records one event; a log that is not open yet is opened for it.
     ///
     /// # Errors
     /// It is not recorded.
     pub fn append(&mut self, event: &Event) -> Result<(), agentrc_audit::Error> {
-        self.log.record(event)
+        let open = self.take()?;
+        self.open.insert(open).log.record(event)
     }
 
     /// Signs the log for the last time.
     ///
     /// # Errors
     /// The log or the ledger could not be written.
-    pub fn finish(self) -> Result<Head, agentrc_audit::Error> {
-        self.log.finish()
+    pub fn finish(mut self) -> Result<Head, agentrc_audit::Error> {
+        self.take()?.log.finish()
     }
 }
 
-impl agentrc_jail::Recorder for Recorder {
+impl agentrc_jail::Recorder for Recorder<'_> {
+    fn open(&mut self) -> Result<(), Unopened> {
+        let refused = |error: agentrc_audit::Error| {
+            let refusal = host::refusal(&error);
+            Unopened { reason: refusal.reason, help: refusal.help }
+        };
+        self.open = Some(self.take().map_err(refused)?);
+        Ok(())
+    }
+
     fn record(&mut self, event: &Event) -> Result<(), String> {
         fault::check(fault::AUDIT_APPEND)?;
         self.append(event).map_err(|error| error.to_string())
@@ -57,10 +82,11 @@ impl agentrc_jail::Recorder for Recorder {
     /// A log that is gone, or a file system without room for it, is noticed before there is something to record.
     fn check(&mut self) -> Result<(), String> {
         let say = |errno: rustix::io::Errno| std::io::Error::from(errno).to_string();
-        if fstat(&self.file).map_err(say)?.st_nlink == 0 {
+        let Some(Open { file, .. }) = &self.open else { return Err("it is not open".to_owned()) };
+        if fstat(file).map_err(say)?.st_nlink == 0 {
             return Err("it was removed".to_owned());
         }
-        let space = fstatvfs(&self.file).map_err(say)?;
+        let space = fstatvfs(file).map_err(say)?;
         if room(&space, rustix::process::geteuid().is_root()) < RESERVE {
             return Err("its file system is full".to_owned());
         }

@@ -127,6 +127,9 @@ pub struct Ledger {
     file: File,
     path: PathBuf,
     key: Arc<SigningKey>,
+    /// The file's length after this process's own last line, and where the next one goes. As long as the file is not longer,
+    /// that line need not be read and verified again.
+    own: Option<(u64, u64, Digest)>,
 }
 
 impl Ledger {
@@ -135,7 +138,7 @@ impl Ledger {
     /// # Errors
     /// It cannot be opened, or is not this user's alone.
     pub fn open(state: &Folder, key: Arc<SigningKey>) -> Result<Self, Error> {
-        Ok(Self { file: state.open_log(LEDGER_FILE)?, path: state.path_of(LEDGER_FILE), key })
+        Ok(Self { file: state.open_log(LEDGER_FILE)?, path: state.path_of(LEDGER_FILE), key, own: None })
     }
 
     /// Appends one entry, and makes it durable when `durable`.
@@ -176,7 +179,10 @@ impl Ledger {
             prev = self.write(seq, prev, recovered)?;
             seq += 1;
         }
-        self.write(seq, prev, entry)?;
+        let digest = self.write(seq, prev, entry)?;
+        let length =
+            self.file.metadata().map_err(|source| Error::Read { path: self.path.clone(), source })?.len();
+        self.own = Some((length, seq + 1, digest));
         if durable {
             self.file.sync_data().map_err(|source| Error::Sync { path: self.path.clone(), source })?;
         }
@@ -200,6 +206,9 @@ impl Ledger {
     fn end(&mut self) -> Result<End, Error> {
         let read = |source| Error::Read { path: self.path.clone(), source };
         let length = self.file.metadata().map_err(read)?.len();
+        if let Some((_, seq, prev)) = self.own.as_ref().filter(|(own, ..)| *own == length) {
+            return Ok(End { seq: *seq, prev: *prev, torn: None });
+        }
         // Nearly every line is far shorter than it may be: look at a page first.
         let (mut from, mut tail, mut whole) = (length, Vec::new(), 0);
         for window in [PAGE, 2 * LINE as u64] {

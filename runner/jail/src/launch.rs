@@ -103,7 +103,9 @@ pub fn launch(request: &Request<'_>, recorder: &mut dyn Recorder) -> Result<Ende
     drop(theirs);
     let mut sandbox =
         Sandbox { pid, pidfd, channel: ours, signals: signals.descriptor()?, mountinfo: None, started };
-    let armed = arm(&sandbox, &layers);
+    // While the sandbox arms itself.
+    let opened = open_log(recorder);
+    let armed = opened.and_then(|()| arm(&sandbox, &layers));
     drop(targets);
     let armed = armed.and_then(|(mut evidence, master, mountinfo)| {
         sandbox.mountinfo = Some(mountinfo);
@@ -227,6 +229,17 @@ fn last_words(sandbox: &Sandbox, layers: &[&dyn Layer]) -> Option<Refusal> {
         Ok(Woken::Message(Some(Message::Failed(failure)))) => Some(blame(&failure, layers)),
         _ => None,
     }
+}
+
+fn open_log(recorder: &mut dyn Recorder) -> Result<(), Refusal> {
+    check(Step::OpenLog, || Ok(()))?;
+    recorder.open().map_err(|unopened| {
+        let refusal = Refusal::new(Step::OpenLog, unopened.reason);
+        match unopened.help {
+            Some(help) => refusal.help(help),
+            None => refusal,
+        }
+    })
 }
 
 fn record(request: &Request<'_>, recorder: &mut dyn Recorder, evidence: Evidence) -> Result<(), Refusal> {

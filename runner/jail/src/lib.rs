@@ -73,6 +73,12 @@ pub struct Request<'a> {
 
 /// Where events go. Any error ends the run: before the command is executed it is a refusal, afterwards a kill.
 pub trait Recorder {
+    /// Opens the log: called once, after the clone, so that the sandbox never had the key that signs it.
+    ///
+    /// # Errors
+    /// Why it cannot be opened, and what to do.
+    fn open(&mut self) -> Result<(), Unopened>;
+
     /// Records one event; it is written when this returns.
     ///
     /// # Errors
@@ -84,6 +90,15 @@ pub trait Recorder {
     /// # Errors
     /// Why not.
     fn check(&mut self) -> Result<(), String>;
+}
+
+/// Why the log could not be opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unopened {
+    /// As a clause in lower case.
+    pub reason: String,
+    /// What to do about it.
+    pub help: Option<String>,
 }
 
 /// How a run ended.

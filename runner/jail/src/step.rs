@@ -46,6 +46,7 @@ steps! {
     Signals "signals" "take over the signals" ""
     SupplementaryGroups "supplementary-groups" "drop the supplementary groups" ""
     Clone "clone" "make the namespaces" "`agentrc doctor` says whether user namespaces are forbidden here, and how to allow them"
+    OpenLog "open-log" "open the audit log" "the state directory must be writable: see `agentrc doctor`"
     UserMap "user-map" "map the user into the sandbox" "`agentrc doctor` says whether user namespaces are restricted here, and how to allow them"
     Hostname "hostname" "set the sandbox's host name" ""
     PrivateMounts "private-mounts" "take the mounts out of the host's propagation" "`agentrc doctor` says whether user namespaces are restricted here, and how to allow them"

@@ -12,7 +12,7 @@ use agentrc_host::hostpath::HostPath as HostPathBytes;
 use agentrc_host::record::{Copied, FORMAT, Record};
 use agentrc_host::review::Review;
 use agentrc_host::runs::Run;
-use agentrc_jail::{Ended, Request};
+use agentrc_jail::{Ended, Request, Step};
 
 use super::Outcome;
 use crate::arguments;
@@ -41,18 +41,14 @@ fn execute(arguments: &arguments::Run) -> Outcome {
     step(fault::RUN_DIRECTORY)?;
     let run = state.create_run().map_err(|error| host::refusal(&error).step(fault::RUN_DIRECTORY))?;
     let home = home();
-    let prepared = describe(&source, &plan, &digest, &run, home.as_deref())
-        .and_then(|record| {
-            run.write_record(&record).map_err(|error| host::refusal(&error).step(fault::RUN_DIRECTORY))
-        })
-        .and_then(|()| open_log(&state, &run, &plan));
-    let mut recorder = match prepared {
-        Ok(recorder) => recorder,
-        Err(refusal) => {
-            forget(&state, run);
-            return Err(Failure::refused(refusal));
-        }
-    };
+    let described = describe(&source, &plan, &digest, &run, home.as_deref()).and_then(|record| {
+        run.write_record(&record).map_err(|error| host::refusal(&error).step(fault::RUN_DIRECTORY))
+    });
+    if let Err(refusal) = described {
+        forget(&state, run);
+        return Err(Failure::refused(refusal));
+    }
+    let mut recorder = Recorder::new(&state, &run, plan.audit.level);
     let request = Request {
         plan: &plan,
         plan_sha256: &digest,
@@ -71,8 +67,12 @@ fn execute(arguments: &arguments::Run) -> Outcome {
             reason.origin = refusal.origin.as_ref().map(ToString::to_string);
             reason.help = refusal.help;
             let mut reasons = vec![reason];
-            reasons.extend(record_refusal(recorder, &reasons));
             reasons.extend(clear(&run, &plan));
+            if refusal.step == Step::OpenLog {
+                forget(&state, run);
+            } else {
+                reasons.extend(record_refusal(recorder, &reasons));
+            }
             Err(Failure::Refused { reasons, code: exit::REFUSED })
         }
     }
@@ -121,12 +121,6 @@ fn agree(
         return Ok(());
     }
     Err(Failure::Refused { reasons: consent::missing(&plan.grants, &source.path()), code: exit::REFUSED })
-}
-
-fn open_log(state: &StateDir, run: &Run, plan: &Plan) -> Result<Recorder, Refusal> {
-    step(fault::AUDIT_OPEN)?;
-    Recorder::start(state, run, plan.audit.level)
-        .map_err(|error| host::refusal(&error).step(fault::AUDIT_OPEN))
 }
 
 /// The folder of a run that never came to be. The refusal that follows is what matters; a folder that cannot be removed
@@ -193,7 +187,7 @@ fn clear(run: &Run, plan: &Plan) -> Option<Refusal> {
 }
 
 /// Puts the refusal into the log. That this fails is one more reason.
-fn record_refusal(mut recorder: Recorder, reasons: &[Refusal]) -> Option<Refusal> {
+fn record_refusal(mut recorder: Recorder<'_>, reasons: &[Refusal]) -> Option<Refusal> {
     let recorded = reasons.iter().try_for_each(|refusal| {
         recorder.append(&Event::Refused {
             step: refusal.step.clone().unwrap_or_default(),
@@ -211,7 +205,7 @@ fn finish(
     state: &StateDir,
     run: &Run,
     plan: &Plan,
-    recorder: Recorder,
+    recorder: Recorder<'_>,
     ended: &Ended,
 ) -> Outcome {
     let mut code = exit::program(ended.exit_code);
