@@ -6,6 +6,7 @@ use agentfile::plan::AuditLevel;
 use agentrc_audit::Event;
 use agentrc_audit::log::{Head, LOG_FILE};
 use agentrc_host::StateDir;
+use agentrc_host::record::Record;
 use agentrc_host::runs::Run;
 use agentrc_jail::Unopened;
 use rustix::fs::{StatVfs, fstat, fstatvfs};
@@ -20,6 +21,7 @@ pub struct Recorder<'a> {
     state: &'a StateDir,
     run: &'a Run,
     level: AuditLevel,
+    record: Record,
     open: Option<Open>,
 }
 
@@ -32,15 +34,16 @@ struct Open {
 impl<'a> Recorder<'a> {
     /// Not yet open.
     #[must_use]
-    pub fn new(state: &'a StateDir, run: &'a Run, level: AuditLevel) -> Self {
-        Self { state, run, level, open: None }
+    pub fn new(state: &'a StateDir, run: &'a Run, level: AuditLevel, record: Record) -> Self {
+        Self { state, run, level, record, open: None }
     }
 
-    /// The open log, out of its place; opening it writes the run into the ledger.
-    fn take(&mut self) -> Result<Open, agentrc_audit::Error> {
+    /// The open log, out of its place. Opening it writes the run's record and the ledger's entry first.
+    fn take(&mut self) -> Result<Open, agentrc_host::Error> {
         if let Some(open) = self.open.take() {
             return Ok(open);
         }
+        self.run.write_record(&self.record)?;
         let (state, run) = (self.state.folder(), self.run.folder());
         let log = agentrc_audit::Recorder::start(state, run, self.run.id(), self.level)?;
         Ok(Open { log, file: run.open_file(LOG_FILE)? })
@@ -50,23 +53,23 @@ impl<'a> Recorder<'a> {
     ///
     /// # Errors
     /// It is not recorded.
-    pub fn append(&mut self, event: &Event) -> Result<(), agentrc_audit::Error> {
+    pub fn append(&mut self, event: &Event) -> Result<(), agentrc_host::Error> {
         let open = self.take()?;
-        self.open.insert(open).log.record(event)
+        Ok(self.open.insert(open).log.record(event)?)
     }
 
     /// Signs the log for the last time.
     ///
     /// # Errors
     /// The log or the ledger could not be written.
-    pub fn finish(mut self) -> Result<Head, agentrc_audit::Error> {
-        self.take()?.log.finish()
+    pub fn finish(mut self) -> Result<Head, agentrc_host::Error> {
+        Ok(self.take()?.log.finish()?)
     }
 }
 
 impl agentrc_jail::Recorder for Recorder<'_> {
     fn open(&mut self) -> Result<(), Unopened> {
-        let refused = |error: agentrc_audit::Error| {
+        let refused = |error: agentrc_host::Error| {
             let refusal = host::refusal(&error);
             Unopened { reason: refusal.reason, help: refusal.help }
         };

@@ -129,13 +129,17 @@ fn plain(path: &Path) -> PathBuf {
 
 /// A regular file or a folder; `None` for anything else.
 pub(crate) fn stat(path: &Path) -> Result<Option<Resolved>, Errno> {
-    let stat = rustix::fs::stat(path)?;
+    Ok(found(path, &rustix::fs::stat(path)?))
+}
+
+/// The same from what stat(2), or lstat(2) of what is no link, said of it.
+pub(crate) fn found(path: &Path, stat: &Stat) -> Option<Resolved> {
     let directory = match FileType::from_raw_mode(stat.st_mode) {
         FileType::Directory => true,
         FileType::RegularFile => false,
-        _ => return Ok(None),
+        _ => return None,
     };
-    Ok(Some(Resolved { path: path.to_owned(), identity: identity(&stat), directory }))
+    Some(Resolved { path: path.to_owned(), identity: identity(stat), directory })
 }
 
 #[cfg(test)]

@@ -41,14 +41,14 @@ fn execute(arguments: &arguments::Run) -> Outcome {
     step(fault::RUN_DIRECTORY)?;
     let run = state.create_run().map_err(|error| host::refusal(&error).step(fault::RUN_DIRECTORY))?;
     let home = home();
-    let described = describe(&source, &plan, &digest, &run, home.as_deref()).and_then(|record| {
-        run.write_record(&record).map_err(|error| host::refusal(&error).step(fault::RUN_DIRECTORY))
-    });
-    if let Err(refusal) = described {
-        forget(&state, run);
-        return Err(Failure::refused(refusal));
-    }
-    let mut recorder = Recorder::new(&state, &run, plan.audit.level);
+    let record = match describe(&source, &plan, &digest, &run, home.as_deref()) {
+        Ok(record) => record,
+        Err(refusal) => {
+            forget(&state, run);
+            return Err(Failure::refused(refusal));
+        }
+    };
+    let mut recorder = Recorder::new(&state, &run, plan.audit.level, record);
     let request = Request {
         plan: &plan,
         plan_sha256: &digest,

@@ -119,6 +119,15 @@ impl Slots {
         })
     }
 
+    /// Lends a folder of the new root to `act`.
+    fn within<T>(
+        &self,
+        folder: &CStr,
+        act: impl FnOnce(&OwnedFd) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        if folder == c"." { Self::with(Some(&self.root), act) } else { act(&self.target(folder)?) }
+    }
+
     fn attach(&self, mount: &OwnedFd, path: &CStr, item: usize) -> Result<(), Failure> {
         let target = run(Step::FindTarget, item, || self.target(path))?;
         run(Step::Attach, item, || attach(mount, &target))
@@ -223,13 +232,15 @@ pub(crate) fn interpret(op: &Op, slots: &Slots, item: usize) -> Result<(), Failu
             Ok(())
         }),
         Op::Directory { at, mode } => run(Step::MakeDirectory, item, || {
-            let parent = slots.target(&at.parent)?;
-            rustix::fs::mkdirat(&parent, at.name.as_c_str(), Mode::from_raw_mode(*mode))
+            slots.within(&at.parent, |parent| {
+                rustix::fs::mkdirat(parent, at.name.as_c_str(), Mode::from_raw_mode(*mode))
+            })
         }),
         Op::File { at, mode, content } => run(Step::MakeFile, item, || {
-            let parent = slots.target(&at.parent)?;
             let how = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-            let file = rustix::fs::openat(&parent, at.name.as_c_str(), how, Mode::from_raw_mode(*mode))?;
+            let file = slots.within(&at.parent, |parent| {
+                rustix::fs::openat(parent, at.name.as_c_str(), how, Mode::from_raw_mode(*mode))
+            })?;
             let mut rest = content.as_slice();
             while !rest.is_empty() {
                 let written = rustix::io::write(&file, rest)?;
@@ -238,8 +249,9 @@ pub(crate) fn interpret(op: &Op, slots: &Slots, item: usize) -> Result<(), Failu
             Ok(())
         }),
         Op::Symlink { at, to } => run(Step::MakeSymlink, item, || {
-            let parent = slots.target(&at.parent)?;
-            rustix::fs::symlinkat(to.as_c_str(), &parent, at.name.as_c_str())
+            slots.within(&at.parent, |parent| {
+                rustix::fs::symlinkat(to.as_c_str(), parent, at.name.as_c_str())
+            })
         }),
         Op::Attach { slot, path } => {
             let mount =

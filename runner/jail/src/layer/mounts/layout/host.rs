@@ -12,7 +12,7 @@ use super::{FileSystem, Layout, Place, join, relative};
 use crate::layer::mounts::op::{Op, Source};
 use crate::protect;
 use crate::refusal::Refusal;
-use crate::resolve::{Resolved, stat};
+use crate::resolve::{self, Resolved};
 use crate::step::{Step, run};
 use crate::sys::mount::{NO_DEV, NO_SUID, READ_ONLY};
 
@@ -37,7 +37,7 @@ impl Layout<'_> {
                 self.symlink(&mount.target, to.as_bytes(), &mount.origin)?;
                 Ok(None)
             }
-            FileType::Directory | FileType::RegularFile => stat(Path::new(path)).map_err(refuse),
+            FileType::Directory | FileType::RegularFile => Ok(resolve::found(Path::new(path), &found)),
             _ if mount.optional => Ok(None),
             _ => Err(refuse(Errno::NODEV)),
         }
