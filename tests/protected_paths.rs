@@ -3,6 +3,7 @@
 //! later".)
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use agentrc_test_support::attempt::in_session;
@@ -183,6 +184,25 @@ fn a_killed_supervisor_leaves_placeholders_that_are_harmless_and_that_the_next_r
         }
         lab.attack("AGENT next\nBIND ./repo /work rw").end().expect_code(0);
         assert_eq!(names(&before), names(&held(&repo)), "as {}: the next run did not clean up", lab.who.name);
+    });
+}
+
+#[test]
+fn what_the_host_writes_into_a_placeholder_meanwhile_stays() {
+    as_each(AGENTRC, |lab| {
+        let repo = repository(lab, false);
+        let mut session = lab.attack("AGENT meanwhile\nBIND ./repo /work rw");
+        session.act("write /work/.envrc planted");
+        let (envrc, exrc) = (repo.join(".envrc"), repo.join(".exrc"));
+        // With an editor that writes in place, and by making it somebody's own.
+        fs::set_permissions(&envrc, fs::Permissions::from_mode(0o644)).expect("chmod");
+        fs::write(&envrc, "the user's\n").expect("write");
+        fs::set_permissions(&exrc, fs::Permissions::from_mode(0o600)).expect("chmod");
+        session.end().expect_code(0);
+        assert_eq!(fs::read_to_string(&envrc).expect("envrc"), "the user's\n", "as {}", lab.who.name);
+        assert!(exrc.exists(), "as {}", lab.who.name);
+        fs::remove_file(&envrc).expect("remove");
+        fs::remove_file(&exrc).expect("remove");
     });
 }
 

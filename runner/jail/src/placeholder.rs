@@ -30,7 +30,7 @@ pub(crate) struct Placeholder {
     name: OsString,
     content: String,
     file: OwnedFd,
-    /// Whether this run made it and has not finished: then it goes whatever it looks like.
+    /// Whether this run was still making it: then it goes whatever it looks like.
     unfinished: bool,
 }
 
@@ -79,14 +79,16 @@ impl Placeholders {
         {
             return Err(Errno::IO);
         }
-        let mode = if directory { DIRECTORY_MODE } else { FILE_MODE };
-        // Only a strict umask has taken something away: a change of mode would cost a write of its own.
-        if rustix::fs::fstat(&made.file)?.st_mode & 0o7777 != mode {
-            rustix::fs::fchmod(&made.file, Mode::from_raw_mode(mode))?;
-        }
         rustix::fs::flock(&made.file, FlockOperation::NonBlockingLockShared)?;
+        let mode = if directory { DIRECTORY_MODE } else { FILE_MODE };
+        let mut opened = rustix::fs::fstat(&made.file)?;
+        // Only a strict umask has taken something away: a change of mode would cost a write of its own.
+        if opened.st_mode & 0o7777 != mode {
+            rustix::fs::fchmod(&made.file, Mode::from_raw_mode(mode))?;
+            opened = rustix::fs::fstat(&made.file)?;
+        }
         made.unfinished = false;
-        if made.stands()? { Ok(()) } else { Err(Errno::STALE) }
+        if made.stands(&opened)? { Ok(()) } else { Err(Errno::STALE) }
     }
 
     /// Holds what is at `relative` if it is a placeholder; says whether it is.
@@ -106,15 +108,15 @@ impl Placeholders {
         if placeholder.filled()? {
             return Ok(false);
         }
-        let opened = identity(&rustix::fs::fstat(&placeholder.file)?);
+        let opened = rustix::fs::fstat(&placeholder.file)?;
         for held in &self.held {
-            if identity(&rustix::fs::fstat(&held.file)?) == opened {
+            if identity(&rustix::fs::fstat(&held.file)?) == identity(&opened) {
                 return Ok(true);
             }
         }
         // Another run that is just removing it holds the lock alone: then it is going, and this launch cannot rely on it.
         rustix::fs::flock(&placeholder.file, FlockOperation::NonBlockingLockShared)?;
-        if !placeholder.stands()? {
+        if !placeholder.stands(&rustix::fs::fstat(&placeholder.file)?)? {
             return Err(Errno::STALE);
         }
         self.held.push(placeholder);
@@ -133,11 +135,10 @@ impl Placeholder {
         Ok(entries.by_ref().take(3).count() > 2)
     }
 
-    /// Whether its name still leads to it, and it is still a placeholder.
-    fn stands(&self) -> Result<bool, Errno> {
-        let opened = rustix::fs::fstat(&self.file)?;
+    /// Whether its name still leads to it, and it is, as `opened` just said, still a placeholder.
+    fn stands(&self, opened: &Stat) -> Result<bool, Errno> {
         let named = rustix::fs::statat(&self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW)?;
-        Ok(is_placeholder(&opened, &self.content) && identity(&opened) == identity(&named))
+        Ok(is_placeholder(opened, &self.content) && identity(opened) == identity(&named))
     }
 }
 
@@ -156,12 +157,9 @@ impl Drop for Placeholders {
         for placeholder in self.held.drain(..).rev() {
             let alone =
                 rustix::fs::flock(&placeholder.file, FlockOperation::NonBlockingLockExclusive).is_ok();
-            // One that was never finished (its mode not yet set) is this run's own, and goes too.
-            let unfinished =
-                rustix::fs::fstat(&placeholder.file).is_ok_and(|stat| stat.st_mode & 0o1000 == 0);
-            if alone && (unfinished || placeholder.stands().unwrap_or(false)) {
-                let directory = rustix::fs::fstat(&placeholder.file)
-                    .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory);
+            let Ok(opened) = rustix::fs::fstat(&placeholder.file) else { continue };
+            if alone && (placeholder.unfinished || placeholder.stands(&opened).unwrap_or(false)) {
+                let directory = FileType::from_raw_mode(opened.st_mode) == FileType::Directory;
                 let flags = if directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
                 // What cannot be removed (a folder that the host has since filled) is no longer a placeholder.
                 let _ = rustix::fs::unlinkat(&placeholder.folder, &placeholder.name, flags);

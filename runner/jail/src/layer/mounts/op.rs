@@ -120,11 +120,7 @@ impl Slots {
     }
 
     /// Lends a folder of the new root to `act`.
-    fn within<T>(
-        &self,
-        folder: &CStr,
-        act: impl FnOnce(&OwnedFd) -> Result<T, Errno>,
-    ) -> Result<T, Errno> {
+    fn within<T>(&self, folder: &CStr, act: impl FnOnce(&OwnedFd) -> Result<T, Errno>) -> Result<T, Errno> {
         if folder == c"." { Self::with(Some(&self.root), act) } else { act(&self.target(folder)?) }
     }
 
@@ -249,9 +245,8 @@ pub(crate) fn interpret(op: &Op, slots: &Slots, item: usize) -> Result<(), Failu
             Ok(())
         }),
         Op::Symlink { at, to } => run(Step::MakeSymlink, item, || {
-            slots.within(&at.parent, |parent| {
-                rustix::fs::symlinkat(to.as_c_str(), parent, at.name.as_c_str())
-            })
+            slots
+                .within(&at.parent, |parent| rustix::fs::symlinkat(to.as_c_str(), parent, at.name.as_c_str()))
         }),
         Op::Attach { slot, path } => {
             let mount =
