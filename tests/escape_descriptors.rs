@@ -223,15 +223,38 @@ fn the_runs_own_audit_log_and_the_binary_are_out_of_reach_even_of_a_bind_over_th
 }
 
 #[test]
-fn a_deny_line_for_what_does_not_exist_is_refused_or_held() {
+fn a_deny_line_for_what_does_not_exist_yet_holds_it() {
     as_each(AGENTRC, |lab| {
         lab.directory(lab.project("work"));
-        // What is not there cannot be hidden when it comes: refused.
-        for line in ["DENY read /work/later.key", "DENY read /work/no/such/folder"] {
-            let outcome = lab.run(&format!("AGENT deny\nBIND ./work /work rw\n{line}\nCMD /bin/echo ran\n"));
-            outcome.expect_refusal(&["Agentfile:3:"]);
-            assert_eq!(outcome.out(), "", "as {}: {line}", lab.who.name);
+        // What is not there and must not be read is hidden before it comes, in every kind of bind.
+        for (how, line, at) in [
+            ("rw", "DENY read /work/later.key", "later.key"),
+            ("ro", "DENY read /work/later.key", "later.key"),
+            ("copy", "DENY read /work/later.key", "later.key"),
+            ("rw", "DENY read /work/no/such/folder", "no"),
+        ] {
+            let mut sandbox = lab.attack(&format!("AGENT deny\nBIND ./work /work {how}\n{line}"));
+            sandbox.act(&format!("read /work/{at}"));
+            sandbox.act(&format!("write /work/{at} mine"));
+            sandbox.act(&format!("rename /work/{at} /work/elsewhere"));
+            sandbox.act(&format!("read /work/{at}"));
+            sandbox.end().expect_code(0);
+            assert!(
+                lab.project("work").join(at).symlink_metadata().is_err(),
+                "as {}: {how} {line}",
+                lab.who.name
+            );
         }
+        // In the base system nothing is made, so it is a refusal.
+        let outcome = lab.run("AGENT deny\nDENY read /usr/no-such\nCMD /bin/echo ran\n");
+        outcome.expect_refusal(&["Agentfile:2:", "remove the line"]);
+        // The host's own later file does not show: its coming ends the run.
+        let sandbox = lab.attack("AGENT deny\nBIND ./work /work rw\nDENY read /work/later.key");
+        let later = lab.project("work/later.key");
+        fs::remove_file(&later).expect("the placeholder");
+        fs::write(&later, &lab.secret).expect("the host's file");
+        assert_ne!(sandbox.end().code(), 0, "as {}", lab.who.name);
+        fs::remove_file(&later).expect("the host's file");
         // What must not be written can be held before it is there.
         let mut sandbox = lab.attack("AGENT deny\nBIND ./work /work rw\nDENY write /work/later");
         for act in [

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use agentfile::plan::{HostPath, Mount, Origin};
+use agentfile::plan::{HostPath, Mount, Origin, Protected};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
@@ -160,13 +160,18 @@ impl Layout<'_> {
     /// Hides what a wider mount shows.
     pub(super) fn mask(&mut self, target: &str, origin: &Origin) -> Result<(), Refusal> {
         let directory = match self.kind_below(target, origin)? {
-            Some(FileType::Directory) => true,
-            Some(_) => false,
-            None => {
+            Below::Host(FileType::Directory) => true,
+            Below::Host(_) => false,
+            Below::Ours => {
                 self.make_point(target, true, origin)?;
                 true
             }
+            Below::Missing => return self.mask_missing(target, origin),
         };
+        self.hide(target, directory, origin)
+    }
+
+    fn hide(&mut self, target: &str, directory: bool, origin: &Origin) -> Result<(), Refusal> {
         let path = relative(target)?;
         let with = if directory { c".agentrc/directory" } else { c".agentrc/file" };
         self.push_inside(Op::Hide { path, with }, target, origin);
@@ -174,28 +179,75 @@ impl Layout<'_> {
         Ok(())
     }
 
+    /// Hides what the host does not have yet, so that it is not there either when it comes: through a placeholder for
+    /// the first part of the path that is missing. A host that puts something in the placeholder's place ends the run.
+    fn mask_missing(&mut self, target: &str, origin: &Origin) -> Result<(), Refusal> {
+        let (Place::Host(source), rest) = self.cover(target) else { return Ok(()) };
+        let (source, bind) =
+            (source.clone(), target.strip_suffix(rest.as_str()).unwrap_or(target).to_owned());
+        let bind = bind.trim_end_matches('/');
+        // Nothing is made in the base system.
+        if self.inputs.plan.mounts.iter().any(|mount| mount.target == bind && !mount.origin.is_written()) {
+            let shown = source.join(&rest).display().to_string();
+            return Err(Refusal::kernel(Step::ResolveSource, &shown, Errno::NOENT)
+                .at(origin)
+                .help("it does not exist on this host: remove the line"));
+        }
+        let denied = Protected {
+            path: rest.clone(),
+            directory: false,
+            content: String::new(),
+            origin: origin.clone(),
+        };
+        let placeholders = Some(&mut *self.inputs.placeholders);
+        let held = protect::holds(&source, std::slice::from_ref(&denied), placeholders);
+        let held = held.map_err(|refusal| {
+            refusal.help("it does not exist: make it (it may be empty), or remove the line")
+        })?;
+        let missing = held.iter().find(|(_, hold)| hold.read_only).map(|(path, _)| path.clone());
+        self.hold_all(bind, held)?;
+        let Some(missing) = missing else { return Ok(()) };
+        let directory = missing != Path::new(&rest);
+        self.hide(&join(bind, &missing.to_string_lossy()), directory, origin)
+    }
+
     /// Makes a part of a wider mount read-only.
     pub(super) fn narrow(&mut self, target: &str, origin: &Origin) -> Result<(), Refusal> {
-        if self.kind_below(target, origin)?.is_none() {
-            self.make_point(target, true, origin)?;
+        match self.kind_below(target, origin)? {
+            Below::Ours => self.make_point(target, true, origin)?,
+            // What is not there cannot be changed: this is below a bind that is read-only already, or private.
+            Below::Missing => return Ok(()),
+            Below::Host(_) => {}
         }
         self.hold(target, READ_ONLY, origin)
     }
 
-    /// What the host has at `target`, below a bind. `None`: it is in a file system of our own, where it can be made.
-    pub(super) fn kind_below(&self, target: &str, origin: &Origin) -> Result<Option<FileType>, Refusal> {
-        let (Place::Host(host), rest) = self.cover(target) else { return Ok(None) };
+    /// What there is at `target`.
+    fn kind_below(&self, target: &str, origin: &Origin) -> Result<Below, Refusal> {
+        let (Place::Host(host), rest) = self.cover(target) else { return Ok(Below::Ours) };
         let host = host.join(rest);
         let refuse =
             |errno| Refusal::kernel(Step::ResolveSource, &host.display().to_string(), errno).at(origin);
-        match FileType::from_raw_mode(rustix::fs::lstat(&host).map_err(refuse)?.st_mode) {
-            FileType::Symlink => Err(Refusal::new(
+        match rustix::fs::lstat(&host).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
+            Err(Errno::NOENT) => Ok(Below::Missing),
+            Err(errno) => Err(refuse(errno)),
+            Ok(FileType::Symlink) => Err(Refusal::new(
                 Step::ResolveSource,
                 format!("`{}` is a symbolic link, which cannot be held", host.display()),
             )
             .at(origin)
             .help("name what it leads to")),
-            kind => Ok(Some(kind)),
+            Ok(kind) => Ok(Below::Host(kind)),
         }
     }
+}
+
+/// What there is at a place of the new root.
+enum Below {
+    /// A file system of our own, where it can be made.
+    Ours,
+    /// Something of the host's, below a bind.
+    Host(FileType),
+    /// Nothing, below a bind.
+    Missing,
 }
