@@ -247,7 +247,8 @@ fn a_full_disk_before_the_start_is_a_refusal_and_afterwards_the_end_within_a_sec
 fn a_log_that_is_taken_away_ends_the_run_within_a_second() {
     as_each(AGENTRC, |lab| {
         type Take = fn(&Path);
-        let takes: [(&str, Take); 3] = [
+        let takes: [(&str, Take); 4] = [
+            ("moved away", |run| fs::rename(run.join("audit.jsonl"), run.join("elsewhere")).expect("rename")),
             ("removed", |run| fs::remove_file(run.join("audit.jsonl")).expect("remove")),
             ("removed with its folder", |run| fs::remove_dir_all(run).expect("remove")),
             ("replaced", |run| {

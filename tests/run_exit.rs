@@ -49,7 +49,11 @@ fn a_program_that_does_not_exist_is_127_and_one_that_cannot_be_executed_126() {
     as_each(AGENTRC, |lab| {
         let not_found = |outcome: &Outcome| {
             outcome.expect_code(127);
-            assert!(!outcome.stderr.is_empty(), "it says so");
+            for words in
+                ["could not be executed inside: ENOENT", "[Agentfile:2:1]", "help: there is no such program"]
+            {
+                assert!(outcome.stderr.contains(words), "{words}: {}", outcome.stderr);
+            }
         };
         not_found(&lab.run("AGENT missing\nCMD no-such-program-anywhere\n"));
         not_found(&lab.run("AGENT missing\nCMD /usr/bin/no-such-program\n"));

@@ -373,3 +373,18 @@ fn boundary_unsupported_fails() {
         run(lab, "ISOLATION local").expect_code(0);
     });
 }
+
+#[test]
+fn a_refusal_shows_its_place_as_the_user_named_the_file() {
+    as_each(AGENTRC, |lab| {
+        lab.directory(lab.project("below"));
+        lab.file(lab.project("below/Agentfile"), "AGENT places\nURL https://example.com\nCMD /bin/true\n");
+        for (named, shown) in
+            [("below", "--> below/Agentfile:2:1"), ("below/Agentfile", "--> below/Agentfile:2:1")]
+        {
+            let mut command = lab.agentrc(["run", named]);
+            command.current_dir(lab.project(""));
+            lab.finish_command(command).expect_refusal(&[shown]);
+        }
+    });
+}

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! arguments ─▶ commands/* ─▶ package (files of the Agentfile's folder) ─▶ agentfile::compile ─▶ Plan
-//!                    run:  Plan ─▶ unenforced? ─▶ grants ─▶ state directory, audit log ─▶ jail::launch ─▶ exit
+//!                    run:  Plan ─▶ unenforced? ─▶ grants ─▶ state directory ─▶ jail::launch (audit log) ─▶ exit
 //! ```
 #![forbid(unsafe_code)]
 
@@ -32,6 +32,7 @@ use terminal::Style;
 /// The whole program.
 #[must_use]
 pub fn main() -> ExitCode {
+    agentrc_jail::fail_beyond_file_size_limit();
     let arguments = match Arguments::read(std::env::args_os()) {
         Ok(arguments) => arguments,
         Err(error) => return usage(&error),

@@ -9,7 +9,7 @@ use agentrc_host::StateDir;
 use agentrc_host::record::Record;
 use agentrc_host::runs::Run;
 use agentrc_jail::Unopened;
-use rustix::fs::{StatVfs, fstat, fstatvfs};
+use rustix::fs::{AtFlags, StatVfs, fstat, fstatvfs, statat};
 
 use crate::{fault, host};
 
@@ -49,7 +49,16 @@ impl<'a> Recorder<'a> {
         Ok(Open { log, file: run.open_file(LOG_FILE)? })
     }
 
-    /// Records one event; a log that is not open yet is opened for it.
+    /// Opens the log, if it is not open yet.
+    ///
+    /// # Errors
+    /// The run's record, the ledger, the key or the log.
+    pub fn open(&mut self) -> Result<(), agentrc_host::Error> {
+        self.open = Some(self.take()?);
+        Ok(())
+    }
+
+    /// Records one event.
     ///
     /// # Errors
     /// It is not recorded.
@@ -73,8 +82,7 @@ impl agentrc_jail::Recorder for Recorder<'_> {
             let refusal = host::refusal(&error);
             Unopened { reason: refusal.reason, help: refusal.help }
         };
-        self.open = Some(self.take().map_err(refused)?);
-        Ok(())
+        Recorder::open(self).map_err(refused)
     }
 
     fn record(&mut self, event: &Event) -> Result<(), String> {
@@ -86,8 +94,10 @@ impl agentrc_jail::Recorder for Recorder<'_> {
     fn check(&mut self) -> Result<(), String> {
         let say = |errno: rustix::io::Errno| std::io::Error::from(errno).to_string();
         let Some(Open { file, .. }) = &self.open else { return Err("it is not open".to_owned()) };
-        if fstat(file).map_err(say)?.st_nlink == 0 {
-            return Err("it was removed".to_owned());
+        let open = fstat(file).map_err(say)?;
+        let named = statat(self.run.folder(), LOG_FILE, AtFlags::SYMLINK_NOFOLLOW);
+        if !named.is_ok_and(|named| (named.st_dev, named.st_ino) == (open.st_dev, open.st_ino)) {
+            return Err("it was removed, or moved away".to_owned());
         }
         let space = fstatvfs(file).map_err(say)?;
         if room(&space, rustix::process::geteuid().is_root()) < RESERVE {

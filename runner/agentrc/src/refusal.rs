@@ -120,6 +120,19 @@ impl Failure {
         }
     }
 
+    /// The same with places shown as the user named the file `name` (`shown`), to be found from where the user is.
+    #[must_use]
+    pub fn shown_as(mut self, name: &str, shown: &str) -> Self {
+        if let Self::Refused { reasons, .. } = &mut self {
+            for origin in reasons.iter_mut().filter_map(|reason| reason.origin.as_mut()) {
+                if let Some(place) = origin.strip_prefix(name).filter(|place| place.starts_with(':')) {
+                    *origin = format!("{shown}{place}");
+                }
+            }
+        }
+        self
+    }
+
     /// The exit code of the process.
     #[must_use]
     pub fn code(&self) -> u8 {

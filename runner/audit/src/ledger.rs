@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -127,9 +128,9 @@ pub struct Ledger {
     file: File,
     path: PathBuf,
     key: Arc<SigningKey>,
-    /// The file's length after this process's own last line, and where the next one goes. As long as the file is not longer,
-    /// that line need not be read and verified again.
-    own: Option<(u64, u64, Digest)>,
+    /// This process's own last line: where it ends, its length, and where the next one goes. While it is the last, and as
+    /// it was written, its signature need not be verified again.
+    own: Option<Own>,
 }
 
 impl Ledger {
@@ -176,20 +177,21 @@ impl Ledger {
                 .set_len(torn.from)
                 .map_err(|source| Error::Write { path: self.path.clone(), source })?;
             let recovered = Entry::Recovered { dropped_bytes: torn.bytes, dropped_sha256: torn.digest };
-            prev = self.write(seq, prev, recovered)?;
+            prev = self.write(seq, prev, recovered)?.0;
             seq += 1;
         }
-        let digest = self.write(seq, prev, entry)?;
-        let length =
+        let (digest, length) = self.write(seq, prev, entry)?;
+        let end =
             self.file.metadata().map_err(|source| Error::Read { path: self.path.clone(), source })?.len();
-        self.own = Some((length, seq + 1, digest));
+        self.own = Some(Own { end, length, seq, digest });
         if durable {
             self.file.sync_data().map_err(|source| Error::Sync { path: self.path.clone(), source })?;
         }
         Ok(())
     }
 
-    fn write(&mut self, seq: u64, prev: Digest, entry: Entry) -> Result<Digest, Error> {
+    /// The new line's digest and length.
+    fn write(&mut self, seq: u64, prev: Digest, entry: Entry) -> Result<(Digest, usize), Error> {
         let serialise = |error: serde_json::Error| Error::Serialise(error.to_string());
         let key_id = self.key.public().id();
         let mut line = LedgerLine { seq, time: now(), prev, entry, key_id, signature: String::new() };
@@ -199,15 +201,19 @@ impl Ledger {
             return Err(Error::LineTooLong { length: bytes.len(), limit: LINE });
         }
         self.file.write_all(&bytes).map_err(|source| Error::Write { path: self.path.clone(), source })?;
-        Ok(Digest::of(&bytes))
+        Ok((Digest::of(&bytes), bytes.len()))
     }
 
     /// Reads the last line, which must be one of ours, and what is after it.
     fn end(&mut self) -> Result<End, Error> {
         let read = |source| Error::Read { path: self.path.clone(), source };
         let length = self.file.metadata().map_err(read)?.len();
-        if let Some((_, seq, prev)) = self.own.as_ref().filter(|(own, ..)| *own == length) {
-            return Ok(End { seq: *seq, prev: *prev, torn: None });
+        if let Some(own) = self.own.as_ref().filter(|own| own.end == length) {
+            let mut line = vec![0; own.length];
+            self.file.read_exact_at(&mut line, length - own.length as u64).map_err(read)?;
+            if Digest::of(&line) == own.digest {
+                return Ok(End { seq: own.seq + 1, prev: own.digest, torn: None });
+            }
         }
         // Nearly every line is far shorter than it may be: look at a page first.
         let (mut from, mut tail, mut whole) = (length, Vec::new(), 0);
@@ -243,6 +249,14 @@ impl Ledger {
         }
         Ok(End { seq: line.seq + 1, prev: Digest::of(last), torn })
     }
+}
+
+/// The line that this process wrote last.
+struct Own {
+    end: u64,
+    length: usize,
+    seq: u64,
+    digest: Digest,
 }
 
 /// Where the next line goes.

@@ -175,6 +175,28 @@ fn a_ledger_whose_end_was_changed_is_never_continued() {
 }
 
 #[test]
+fn a_line_of_ones_own_that_was_changed_meanwhile_is_never_continued() {
+    let host = Host::new();
+    let mut ledger = host.ledger();
+    let entry = || Entry::Removed { run: "basic".into() };
+    ledger.append(entry(), false).unwrap();
+    ledger.append(entry(), false).unwrap();
+    // Another process's line in between is read, and the next one comes after it.
+    host.ledger().append(entry(), false).unwrap();
+    ledger.append(entry(), false).unwrap();
+    // As long as before, and not what was signed.
+    let path = host.dir.path().join(LEDGER_FILE);
+    let text = String::from_utf8(host.ledger_bytes()).unwrap();
+    let at = text.rfind("basic").unwrap();
+    std::fs::write(&path, [&text[..at], "basik", &text[at + 5..]].concat()).unwrap();
+    let error = ledger.append(entry(), false).unwrap_err().to_string();
+    assert!(error.contains("was changed"), "{error}");
+    std::fs::write(&path, text).unwrap();
+    ledger.append(entry(), false).unwrap();
+    assert_eq!(host.ledger_bytes().iter().filter(|byte| **byte == b'\n').count(), 5);
+}
+
+#[test]
 fn a_ledger_line_that_was_cut_short_by_a_crash_is_cut_off_and_recorded() {
     let host = Host::new();
     host.start("a", AuditLevel::Off).unwrap().finish().unwrap();

@@ -1,5 +1,5 @@
-//! `run.json`: what was run, from where, and what of the host it copied. Written by the supervisor before the launch; the audit
-//! log, not this, says how it went.
+//! `run.json`: what was run, from where, and what of the host it copied. Written by the supervisor with the first entry of
+//! the log, while the sandbox arms itself; the audit log, not this, says how it went.
 
 use serde::{Deserialize, Serialize};
 

@@ -14,7 +14,7 @@ use agentrc_audit::ledger::Entry;
 use agentrc_audit::line::hex;
 use agentrc_audit::log::LOG_FILE;
 use agentrc_audit::read::last_event;
-use rustix::fs::{self, FlockOperation};
+use rustix::fs::{self, AtFlags, FlockOperation};
 use rustix::io::Errno;
 
 use crate::error::Error;
@@ -100,9 +100,14 @@ impl StateDir {
             let part = u8::try_from(now.subsec_nanosecond() / 3_906_250).unwrap_or(u8::MAX);
             let id = format!("{}-{}", now.strftime("%Y%m%d-%H%M%S"), hex(&[part, chance]));
             if runs.make_folder(Path::new(&id))? {
-                let run = Run::at(&runs, &id, true)?;
-                run.lock()?;
-                return Ok(run);
+                let locked = Run::at(&runs, &id, true).and_then(|run| run.lock().map(|()| run));
+                if locked.is_err() {
+                    // Nothing is in it but a lock that nobody holds. By name, because there may be no descriptor left; what
+                    // failed matters more than what is left.
+                    let _ = fs::unlinkat(&runs, format!("{id}/{LOCK_FILE}"), AtFlags::empty());
+                    let _ = fs::unlinkat(&runs, &id, AtFlags::REMOVEDIR);
+                }
+                return locked;
             }
         }
         Err(Error::NoName(NAMES))
@@ -176,6 +181,20 @@ impl StateDir {
         run.lock()?;
         self.note(Entry::Removed { run: id.to_owned() })?;
         tree::remove(&self.runs_folder()?, id)?;
+        Ok(())
+    }
+
+    /// Removes a run that has no log: one that was refused before it could be recorded.
+    ///
+    /// # Errors
+    /// The folder cannot be removed.
+    pub fn forget_run(&self, run: Run) -> Result<(), Error> {
+        let id = run.id().to_owned();
+        // With an entry, should the run have got as far as the ledger. That none can be made is no reason to keep the
+        // folder: it is most often why the run was refused.
+        let _ = self.note(Entry::Removed { run: id.clone() });
+        drop(run);
+        tree::remove(&self.runs_folder()?, &id)?;
         Ok(())
     }
 }

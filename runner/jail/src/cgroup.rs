@@ -83,9 +83,21 @@ pub(crate) fn controllers(cgroup: &Path) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
-/// The command that gives an ordinary user a delegated cgroup.
-pub(crate) const DELEGATE: &str =
-    "run it as `systemd-run --user --scope -p Delegate=yes agentrc run …`, or as root";
+/// How to get a cgroup with the controllers.
+fn way_out() -> &'static str {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    // The controllers that version 1 has are not version 2's.
+    let first = mounts
+        .lines()
+        .any(|line| line.split_once(" - ").is_some_and(|(_, kind)| kind.starts_with("cgroup ")));
+    if first {
+        "the controllers are those of cgroup v1 on this machine: boot with `systemd.unified_cgroup_hierarchy=1` (`agentrc doctor` says how)"
+    } else if rustix::process::geteuid().is_root() {
+        "this kernel, or the container that this is, does not offer the controller: `agentrc doctor` says what it has"
+    } else {
+        "run it as `systemd-run --user --scope -p Delegate=yes agentrc run …`, or as root"
+    }
+}
 
 impl Cgroup {
     /// Makes the cgroup and writes the limits. `None`: no limit needs one.
@@ -110,7 +122,7 @@ impl Cgroup {
                         base.display()
                     ),
                 );
-                return Err(refusal.at(&limit.origin).help(DELEGATE));
+                return Err(refusal.at(&limit.origin).help(way_out()));
             }
         }
         let mut wanted: Vec<_> = limits.iter().map(|limit| format!("+{}", limit.controller)).collect();
@@ -121,7 +133,7 @@ impl Cgroup {
         } else {
             if rustix::fs::access(base.join("cgroup.subtree_control"), Access::WRITE_OK).is_err() {
                 return Err(refuse(format!("the cgroup `{}` is not delegated to this user", base.display()))
-                    .help(DELEGATE));
+                    .help(way_out()));
             }
             match Self::below_own(base, &wanted.join(" ")) {
                 Ok(moved) => (Ok(base.clone()), Some(moved)),
@@ -130,7 +142,7 @@ impl Cgroup {
         };
         let parent = parent.map_err(|error| {
             refuse(format!("could not enable {} in `{}`: {error}", wanted.join(" "), base.display()))
-                .help(DELEGATE)
+                .help(way_out())
         })?;
         let path = parent.join(format!("agentrc-{name}"));
         let open = || {

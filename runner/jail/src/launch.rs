@@ -2,7 +2,7 @@
 //! error on the way ends the sandbox before the command is executed.
 
 use std::ffi::{CString, OsString};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -19,37 +19,25 @@ use crate::prove::{Readings, Targets, judge};
 use crate::pty::Relay;
 use crate::refusal::Refusal;
 use crate::resolve::{Places, c_string};
+use crate::signals::Signals;
 use crate::step::{Failure, Step, run};
 use crate::streams::Streams;
 use crate::supervise::{Sandbox, Watched, Woken, supervise};
 use crate::sys::process::{Cloned, Strings, clone_into};
-use crate::sys::signal;
 use crate::{Ended, Recorder, Request};
 
 /// How long arming may take before it counts as hung: a bind on a dead network file system must not hang the caller.
 const ARMING: Duration = Duration::from_secs(30);
 
-/// Signals that the supervisor hands on to the agent.
-const FORWARDED: &[i32] = &[
-    libc::SIGTERM,
-    libc::SIGINT,
-    libc::SIGHUP,
-    libc::SIGQUIT,
-    libc::SIGUSR1,
-    libc::SIGUSR2,
-    libc::SIGCONT,
-    libc::SIGALRM,
-    libc::SIGTSTP,
-    libc::SIGTTIN,
-    libc::SIGTTOU,
-    libc::SIGWINCH,
-];
-
 /// Arms the plan, proves it, executes the command, and stays until its end.
 ///
 /// # Errors
 /// A [`Refusal`]: the command was not executed, and nothing is left behind.
-pub fn launch(request: &Request<'_>, recorder: &mut dyn Recorder) -> Result<Ended, Refusal> {
+pub fn launch(
+    request: &Request<'_>,
+    recorder: &mut dyn Recorder,
+    signals: &Signals,
+) -> Result<Ended, Refusal> {
     let started = Instant::now();
     check(Step::SingleThread, single_thread)?;
     let streams = run(Step::StandardStreams, 0, Streams::prepare).map_err(|failure| plain(&failure))?;
@@ -78,7 +66,7 @@ pub fn launch(request: &Request<'_>, recorder: &mut dyn Recorder) -> Result<Ende
     let name = request.run.file_name().unwrap_or_default().to_string_lossy();
     let cgroup = Cgroup::create(&plan.limits.cgroup, &name)?;
     let (ours, theirs) = run(Step::Channel, 0, channel::pair).map_err(|failure| plain(&failure))?;
-    let signals = Signals::take()?;
+    let heard = signals.silence()?;
 
     let cloned =
         run(Step::Clone, 0, || clone_into(namespaces.flags(), cgroup.as_ref().map(Cgroup::descriptor)))
@@ -101,10 +89,9 @@ pub fn launch(request: &Request<'_>, recorder: &mut dyn Recorder) -> Result<Ende
         Cloned::Parent { pid, pidfd } => (pid, pidfd),
     };
     drop(theirs);
-    let mut sandbox =
-        Sandbox { pid, pidfd, channel: ours, signals: signals.descriptor()?, mountinfo: None, started };
+    let mut sandbox = Sandbox { pid, pidfd, channel: ours, signals: heard, mountinfo: None, started };
     // While the sandbox arms itself.
-    let opened = open_log(recorder);
+    let opened = signals.narrow().and_then(|()| open_log(recorder));
     let armed = opened.and_then(|()| arm(&sandbox, &layers));
     drop(targets);
     let armed = armed.and_then(|(mut evidence, master, mountinfo)| {
@@ -182,13 +169,14 @@ fn record_end(ended: &Ended, recorder: &mut dyn Recorder) -> Result<(), String> 
 }
 
 /// The evidence, the sandbox's terminal, and its mount table.
-type Armed = (Evidence, Option<std::os::fd::OwnedFd>, std::fs::File);
+type Armed = (Evidence, Option<OwnedFd>, std::fs::File);
 
 /// Waits for the evidence of an armed sandbox, and judges it.
 fn arm(sandbox: &Sandbox, layers: &[&dyn Layer]) -> Result<Armed, Refusal> {
+    let started = Instant::now();
     let mut master = None;
     loop {
-        let left = ARMING.saturating_sub(sandbox.started.elapsed());
+        let left = ARMING.saturating_sub(started.elapsed());
         if left.is_zero() {
             return Err(Refusal::new(Step::Evidence, "the sandbox did not come up within 30 s")
                 .help("a bind on a network file system that does not answer can do that"));
@@ -206,21 +194,33 @@ fn arm(sandbox: &Sandbox, layers: &[&dyn Layer]) -> Result<Armed, Refusal> {
                 let mountinfo = std::fs::File::from(mountinfo);
                 let readings = Readings::read(status, &mountinfo, limits, namespaces, answers);
                 let readings = readings.map_err(|refusal| last_words(sandbox, layers).unwrap_or(refusal))?;
-                return Ok((judge(layers, &readings)?, master, mountinfo));
+                let evidence = judge(layers, &readings)?;
+                // What came in while the log was opened has not been heard yet.
+                while let Some(signal) = sandbox.heard().map_err(hear)? {
+                    heed(signal)?;
+                }
+                return Ok((evidence, master, mountinfo));
             }
-            Ok(Woken::Signal(libc::SIGWINCH | libc::SIGCONT) | Woken::Tick | Woken::Mounts) => {}
-            Ok(Woken::Signal(signal)) => {
-                return Err(Refusal::new(
-                    Step::Evidence,
-                    format!("signal {signal} arrived before the command started"),
-                ));
-            }
+            Ok(Woken::Signal(signal)) => heed(signal)?,
+            Ok(Woken::Tick | Woken::Mounts) => {}
             Ok(Woken::Message(_) | Woken::Dead) => {
                 return Err(Refusal::new(Step::Evidence, "the sandbox ended before it could prove itself"));
             }
-            Err(errno) => return Err(Refusal::kernel(Step::Evidence, "", errno)),
+            Err(errno) => return Err(hear(errno)),
         }
     }
+}
+
+fn hear(errno: Errno) -> Refusal {
+    Refusal::kernel(Step::Evidence, "", errno)
+}
+
+/// A signal before the command started ends the launch, if it would end or stop a program.
+fn heed(signal: i32) -> Result<(), Refusal> {
+    if matches!(signal, libc::SIGWINCH | libc::SIGCONT) {
+        return Ok(());
+    }
+    Err(Refusal::new(Step::Evidence, format!("signal {signal} arrived before the command started")))
 }
 
 /// What the agent's process said before it went, when it went before its readings were read: the nearer reason.
@@ -359,36 +359,4 @@ fn harmless(term: &str) -> bool {
     !term.is_empty()
         && term.len() < 64
         && term.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-+._".contains(&byte))
-}
-
-/// The signals that this process now reads from a descriptor; dropping it restores the mask.
-struct Signals {
-    before: signal::Set,
-    /// Those that the caller does not ignore (nohup(1) ignores SIGHUP): a blocked signal is queued even when it is.
-    forwarded: Vec<i32>,
-}
-
-impl Signals {
-    fn take() -> Result<Self, Refusal> {
-        // Everything: init is born with this mask, and waits for signals instead of being interrupted.
-        let before =
-            run(Step::Signals, 0, || signal::Set::full().block()).map_err(|failure| plain(&failure))?;
-        let forwarded = FORWARDED.iter().copied().filter(|one| !signal::ignored(*one)).collect();
-        Ok(Self { before, forwarded })
-    }
-
-    fn descriptor(&self) -> Result<std::os::fd::OwnedFd, Refusal> {
-        run(Step::Signals, 1, || {
-            // Init has the full mask by now; here, what is not forwarded does what it did before (SIGTSTP stops).
-            self.before.and(&self.forwarded).block()?;
-            signal::Set::of(&self.forwarded).descriptor()
-        })
-        .map_err(|failure| plain(&failure))
-    }
-}
-
-impl Drop for Signals {
-    fn drop(&mut self) {
-        let _ = self.before.block();
-    }
 }

@@ -33,6 +33,7 @@ mod prove;
 mod pty;
 mod refusal;
 mod resolve;
+mod signals;
 mod sockets;
 mod step;
 mod streams;
@@ -41,6 +42,7 @@ mod sys;
 
 pub use launch::launch;
 pub use refusal::Refusal;
+pub use signals::{Signals, fail_beyond_file_size_limit};
 pub use step::Step;
 
 #[cfg(feature = "fault-injection")]

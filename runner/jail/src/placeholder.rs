@@ -30,7 +30,7 @@ pub(crate) struct Placeholder {
     name: OsString,
     content: String,
     file: OwnedFd,
-    /// Whether this run was still making it: then it goes whatever it looks like.
+    /// Whether this run was still making it: then it goes whatever its mode and content.
     unfinished: bool,
 }
 
@@ -65,7 +65,10 @@ impl Placeholders {
         let file = if directory {
             rustix::fs::mkdirat(&folder, &name, Mode::from_raw_mode(DIRECTORY_MODE))?;
             let how = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            rustix::fs::openat(&folder, &name, how, Mode::empty())?
+            rustix::fs::openat(&folder, &name, how, Mode::empty()).inspect_err(|_| {
+                // It cannot be held, so it must not stay: no descriptor was left, or the umask takes reading away.
+                let _ = rustix::fs::unlinkat(&folder, &name, AtFlags::REMOVEDIR);
+            })?
         } else {
             let how = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
             rustix::fs::openat(&folder, &name, how, Mode::from_raw_mode(FILE_MODE))?
@@ -137,8 +140,13 @@ impl Placeholder {
 
     /// Whether its name still leads to it, and it is, as `opened` just said, still a placeholder.
     fn stands(&self, opened: &Stat) -> Result<bool, Errno> {
+        Ok(is_placeholder(opened, &self.content) && self.is_named(opened)?)
+    }
+
+    /// Whether its name leads to what is open.
+    fn is_named(&self, opened: &Stat) -> Result<bool, Errno> {
         let named = rustix::fs::statat(&self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW)?;
-        Ok(is_placeholder(opened, &self.content) && identity(opened) == identity(&named))
+        Ok(identity(opened) == identity(&named))
     }
 }
 
@@ -158,7 +166,12 @@ impl Drop for Placeholders {
             let alone =
                 rustix::fs::flock(&placeholder.file, FlockOperation::NonBlockingLockExclusive).is_ok();
             let Ok(opened) = rustix::fs::fstat(&placeholder.file) else { continue };
-            if alone && (placeholder.unfinished || placeholder.stands(&opened).unwrap_or(false)) {
+            let ours = if placeholder.unfinished {
+                placeholder.is_named(&opened)
+            } else {
+                placeholder.stands(&opened)
+            };
+            if alone && ours.unwrap_or(false) {
                 let directory = FileType::from_raw_mode(opened.st_mode) == FileType::Directory;
                 let flags = if directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
                 // What cannot be removed (a folder that the host has since filled) is no longer a placeholder.

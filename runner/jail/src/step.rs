@@ -6,7 +6,7 @@ use rustix::io::Errno;
 /// Declares the steps: name, what was being done, and what to do when it fails.
 macro_rules! steps {
     ($($variant:ident $name:literal $doing:literal $help:literal)*) => {
-        /// One step of a launch, in the order in which a run passes them.
+        /// One step of a launch, roughly in the order in which a run passes them.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u16)]
         pub enum Step { $(#[doc = $doing] $variant),* }

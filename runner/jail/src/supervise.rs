@@ -87,17 +87,22 @@ impl Sandbox {
             return channel::receive(self.channel.as_fd()).map(Woken::Message);
         }
         if !signal.is_empty() {
-            let mut record = [0; RECORD];
-            return match rustix::io::read(&self.signals, &mut record) {
-                Ok(_) => Ok(number_in(&record).map_or(Woken::Tick, Woken::Signal)),
-                Err(Errno::AGAIN | Errno::INTR) => Ok(Woken::Tick),
-                Err(errno) => Err(errno),
-            };
+            return Ok(self.heard()?.map_or(Woken::Tick, Woken::Signal));
         }
         if !dead.is_empty() {
             return Ok(Woken::Dead);
         }
         Ok(if table.is_empty() { Woken::Tick } else { Woken::Mounts })
+    }
+
+    /// A signal that came in, if one did.
+    pub(crate) fn heard(&self) -> Result<Option<i32>, Errno> {
+        let mut record = [0; RECORD];
+        match rustix::io::read(&self.signals, &mut record) {
+            Ok(_) => Ok(number_in(&record)),
+            Err(Errno::AGAIN | Errno::INTR) => Ok(None),
+            Err(errno) => Err(errno),
+        }
     }
 
     /// Sends a signal to init, which forwards it to the agent; SIGKILL ends init and with it everything.

@@ -1,5 +1,5 @@
-//! `agentrc run`: the supervisor. Compile, refuse what is not enforced, ask for consent, open the log, hand over to the
-//! jail, and say how it ended. Nothing here decides what the agent may do.
+//! `agentrc run`: the supervisor. Compile, refuse what is not enforced, ask for consent, make the run's folder, hand over to
+//! the jail, and say how it ended. Nothing here decides what the agent may do.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use agentrc_host::hostpath::HostPath as HostPathBytes;
 use agentrc_host::record::{Copied, FORMAT, Record};
 use agentrc_host::review::Review;
 use agentrc_host::runs::Run;
-use agentrc_jail::{Ended, Request, Step};
+use agentrc_jail::{Ended, Request, Signals, Step};
 
 use super::Outcome;
 use crate::arguments;
@@ -27,25 +27,28 @@ use crate::{consent, exit, fault, host, terminal};
 /// # Errors
 /// A refusal: the command was not executed.
 pub fn run(arguments: &arguments::Run) -> Outcome {
-    execute(arguments).map_err(Failure::into_refused)
+    let source = Source::open(&arguments.at.path).map_err(Failure::refused)?;
+    let ran = execute(arguments, &source);
+    ran.map_err(|failure| failure.into_refused().shown_as(source.name(), source.shown()))
 }
 
-fn execute(arguments: &arguments::Run) -> Outcome {
-    let source = Source::open(&arguments.at.path)?;
+fn execute(arguments: &arguments::Run, source: &Source) -> Outcome {
     let Compiled { plan, digest } = source.compile(Validate::WhenWritten)?;
     enforceable(&plan)?;
     step(fault::STATE_DIRECTORY)?;
     let state =
         StateDir::of_this_user().map_err(|error| host::refusal(&error).step(fault::STATE_DIRECTORY))?;
-    agree(arguments, &source, &plan, &digest, &state)?;
+    agree(arguments, source, &plan, &digest, &state)?;
+    let signals = Signals::take().map_err(|refusal| of_the_jail(&refusal))?;
     step(fault::RUN_DIRECTORY)?;
     let run = state.create_run().map_err(|error| host::refusal(&error).step(fault::RUN_DIRECTORY))?;
     let home = home();
-    let record = match describe(&source, &plan, &digest, &run, home.as_deref()) {
+    let record = match describe(source, &plan, &digest, &run, home.as_deref()) {
         Ok(record) => record,
         Err(refusal) => {
-            forget(&state, run);
-            return Err(Failure::refused(refusal));
+            let mut reasons = vec![refusal];
+            reasons.extend(forget(&state, run));
+            return Err(Failure::Refused { reasons, code: exit::REFUSED });
         }
     };
     let mut recorder = Recorder::new(&state, &run, plan.audit.level, record);
@@ -60,18 +63,26 @@ fn execute(arguments: &arguments::Run) -> Outcome {
         arguments: &arguments.arguments,
         version: env!("CARGO_PKG_VERSION"),
     };
-    match agentrc_jail::launch(&request, &mut recorder) {
-        Ok(ended) => finish(arguments, &state, &run, &plan, recorder, &ended),
+    match agentrc_jail::launch(&request, &mut recorder, &signals) {
+        Ok(ended) => {
+            let extra = arguments.arguments.first().map(|word| word.to_string_lossy());
+            let planned = plan.command.as_ref().and_then(|command| command.argv.first());
+            let program = planned.map_or_else(|| extra.unwrap_or_default(), |word| word.as_str().into());
+            let code = finish(&plan, &program, recorder, &ended);
+            drop(signals);
+            if !arguments.quiet && has_copies(&plan) {
+                terminal::complain_if_terminal(&review(&state, run.id()));
+            }
+            Ok(code)
+        }
         Err(refusal) => {
-            let mut reason = Refusal::new(refusal.reason).step(refusal.step.name());
-            reason.origin = refusal.origin.as_ref().map(ToString::to_string);
-            reason.help = refusal.help;
-            let mut reasons = vec![reason];
+            let mut reasons = vec![of_the_jail(&refusal)];
             reasons.extend(clear(&run, &plan));
-            if refusal.step == Step::OpenLog {
-                forget(&state, run);
-            } else {
-                reasons.extend(record_refusal(recorder, &reasons));
+            let unopened = refusal.step == Step::OpenLog;
+            let (more, has_log) = record_refusal(recorder, &reasons, unopened);
+            reasons.extend(more);
+            if !has_log {
+                reasons.extend(forget(&state, run));
             }
             Err(Failure::Refused { reasons, code: exit::REFUSED })
         }
@@ -121,14 +132,6 @@ fn agree(
         return Ok(());
     }
     Err(Failure::Refused { reasons: consent::missing(&plan.grants, &source.path()), code: exit::REFUSED })
-}
-
-/// The folder of a run that never came to be. The refusal that follows is what matters; a folder that cannot be removed
-/// is listed by `agentrc runs`.
-fn forget(state: &StateDir, run: Run) {
-    let id = run.id().to_owned();
-    drop(run);
-    let _ = state.remove_run(&id);
 }
 
 /// What `runs`, `diff` and `apply` need to know later.
@@ -186,8 +189,22 @@ fn clear(run: &Run, plan: &Plan) -> Option<Refusal> {
     cleared.err().map(|error| host::refusal(&error).step("clear"))
 }
 
-/// Puts the refusal into the log. That this fails is one more reason.
-fn record_refusal(mut recorder: Recorder<'_>, reasons: &[Refusal]) -> Option<Refusal> {
+fn of_the_jail(refusal: &agentrc_jail::Refusal) -> Refusal {
+    let mut reason = Refusal::new(&refusal.reason).step(refusal.step.name());
+    reason.origin = refusal.origin.as_ref().map(ToString::to_string);
+    reason.help.clone_from(&refusal.help);
+    reason
+}
+
+/// Puts the refusal into the log, which a launch that ended early has not opened yet. What fails at that, and whether there
+/// is a log now.
+fn record_refusal(mut recorder: Recorder<'_>, reasons: &[Refusal], unopened: bool) -> (Vec<Refusal>, bool) {
+    if unopened {
+        return (Vec::new(), false);
+    }
+    if let Err(error) = recorder.open() {
+        return (vec![host::refusal(&error).step(Step::OpenLog.name())], false);
+    }
     let recorded = reasons.iter().try_for_each(|refusal| {
         recorder.append(&Event::Refused {
             step: refusal.step.clone().unwrap_or_default(),
@@ -196,30 +213,27 @@ fn record_refusal(mut recorder: Recorder<'_>, reasons: &[Refusal]) -> Option<Ref
         })
     });
     let finished = recorded.and_then(|()| recorder.finish().map(drop));
-    finished.err().map(|error| host::refusal(&error).step("audit-finish"))
+    let failed = finished.err().map(|error| host::refusal(&error).step("audit-finish"));
+    (failed.into_iter().collect(), true)
+}
+
+/// The folder of a run that never came to be.
+fn forget(state: &StateDir, run: Run) -> Option<Refusal> {
+    state.forget_run(run).err().map(|error| host::refusal(&error).step(fault::RUN_DIRECTORY))
+}
+
+fn has_copies(plan: &Plan) -> bool {
+    plan.mounts.iter().any(|mount| matches!(mount.source, MountSource::Copy { .. }))
 }
 
 /// Closes the log, and says what a person has to know.
-fn finish(
-    arguments: &arguments::Run,
-    state: &StateDir,
-    run: &Run,
-    plan: &Plan,
-    recorder: Recorder<'_>,
-    ended: &Ended,
-) -> Outcome {
+fn finish(plan: &Plan, program: &str, recorder: Recorder<'_>, ended: &Ended) -> u8 {
     let mut code = exit::program(ended.exit_code);
     if let Some(reason) = &ended.killed {
         terminal::complain(&format!("agentrc: killed: {}\n", terminal::escape(reason)));
     }
     if let Some(reason) = &ended.exec_failed {
-        let origin =
-            plan.command.as_ref().map(|command| format!(" [{}]", command.origin)).unwrap_or_default();
-        terminal::complain(&format!(
-            "agentrc: the command could not be executed inside: {}{}\n",
-            terminal::escape(reason),
-            terminal::escape(&origin)
-        ));
+        terminal::complain(&not_executed(plan, program, reason));
     }
     if let Err(error) = recorder.finish() {
         terminal::complain(&format!(
@@ -229,10 +243,23 @@ fn finish(
         // A run whose log is not whole has not ended well, whatever its program says.
         code = exit::KILLED;
     }
-    if !arguments.quiet && plan.mounts.iter().any(|mount| matches!(mount.source, MountSource::Copy { .. })) {
-        terminal::complain_if_terminal(&review(state, run.id()));
-    }
-    Ok(code)
+    code
+}
+
+/// Why the program could not be executed, and what to look at.
+fn not_executed(plan: &Plan, program: &str, reason: &str) -> String {
+    let help = match reason.split(' ').next() {
+        Some("ENOENT") => {
+            "there is no such program inside, or the one that its first line (`#!`) names is not: `agentrc plan` says what is there"
+        }
+        Some("EACCES") => "it must be a file with execute permission, on a mount that may be executed from",
+        Some("ENOEXEC") => "it is neither a program for this machine nor a script that begins with `#!`",
+        _ => "`agentrc plan` says what is inside",
+    };
+    let origin = plan.command.as_ref().map(|command| format!(" [{}]", command.origin)).unwrap_or_default();
+    let (program, reason, origin) =
+        (terminal::escape(program), terminal::escape(reason), terminal::escape(&origin));
+    format!("agentrc: `{program}` could not be executed inside: {reason}{origin}\n  help: {help}\n")
 }
 
 /// "3 files changed; review with …", or nothing when nothing did.

@@ -175,7 +175,7 @@ pub const REMEDIES: &[Remedy] = &[
         )],
     },
     Remedy {
-        features: &["cgroup-delegation"],
+        features: &["cgroup-delegation", "cgroup-memory", "cgroup-pids", "cgroup-cpu"],
         when: When::Exists(&["/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/unified"]),
         cause: "this machine uses cgroup v1, or both versions",
         commands: &[

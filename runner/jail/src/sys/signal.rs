@@ -47,6 +47,14 @@ impl Set {
         set
     }
 
+    /// The mask of the thread.
+    pub(crate) fn mask() -> Result<Self, Errno> {
+        let mut mask = Self::empty();
+        // SAFETY: a null set only asks; the mask is stored into a live one.
+        let code = unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, std::ptr::null(), &raw mut mask.0) };
+        if code == 0 { Ok(mask) } else { Err(Errno::from_raw_os_error(code)) }
+    }
+
     /// Makes this the mask of the thread; returns the one before.
     pub(crate) fn block(&self) -> Result<Self, Errno> {
         let mut before = Self::empty();
@@ -88,6 +96,12 @@ pub(crate) fn ignored(signal: i32) -> bool {
     // SAFETY: a null new action only asks; the old one is stored into a live structure.
     let asked = unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut action) };
     asked == 0 && action.sa_sigaction == libc::SIG_IGN
+}
+
+/// Ignores a signal, until exec(2) or [`default_dispositions`].
+pub(crate) fn ignore(signal: i32) {
+    // SAFETY: SIG_IGN installs no code of ours; an invalid number is an error return.
+    unsafe { libc::signal(signal, libc::SIG_IGN) };
 }
 
 /// Gives every signal its default disposition: exec keeps "ignored", and the Rust runtime ignores SIGPIPE.
