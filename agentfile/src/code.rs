@@ -81,7 +81,7 @@ codes! {
     "W011" "no CMD" "The file can be checked and planned, not run."
     "W012" "a bare word that is a file" "A word of CMD that names a file beside the Agentfile is taken for that file. With `./` it cannot be mistaken."
     "W013" "declared and not permitted" "TOOL, FUNCTION and SKILL declare; using one needs an ALLOW or a permit too."
-    "W014" "allows nothing" "Paths are given by BIND and MOUNT, hosts by URL. A permit beyond them gives nothing."
+    "W014" "allows nothing" "Paths are given by BIND and MOUNT, hosts by URL. A permit beyond them gives nothing, and one on a condition that mounts and Landlock cannot hold (anything but paths) neither gives nor narrows: what a BIND shows is shown whole."
     "W015" "a prefix without its slash" "`like \"/workspace*\"` also matches `/workspace-evil`."
     "W016" "a wide bind" "A home or a system folder holds keys, tokens and other projects."
     "W017" "the Agentfile's folder is writable" "The Agentfile itself is protected; scripts beside it, which the next run executes, are not."
@@ -92,6 +92,7 @@ codes! {
     "W023" "an unknown name in a policy" "Nothing declares it, so the policy never matches: a misspelt forbid forbids nothing."
     "W024" "a policy for another agent" "It never holds for this one."
     "W025" "a credential for a host that is not declared" "Without a URL line the host cannot be reached."
+    "W026" "denies no file" "Nothing is shown at the path, above it or beneath it, so there is nothing to take away: a misspelt `DENY` or `forbid` protects nothing. A rule for a path that other files of the same kind have may stay."
     "W030" "declared twice" "The second line adds nothing."
 }
 

@@ -228,7 +228,7 @@ pub(crate) fn near<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Opti
 }
 
 /// Edits (insert, remove, replace) from one word to another.
-fn distance(from: &str, to: &str) -> usize {
+pub(crate) fn distance(from: &str, to: &str) -> usize {
     let mut row: Vec<usize> = (0..=to.chars().count()).collect();
     for (index, left) in from.chars().enumerate() {
         let mut diagonal = index;

@@ -4,15 +4,7 @@ use agentfile::compile::{Validate, compile};
 use agentfile::diag::Severity;
 use agentfile::plan::{Access, MountSource, Plan};
 
-use crate::support::{Folder, compiled, errors, findings, plan};
-
-fn with_policy(lines: &str, policy: &str) -> String {
-    format!("AGENT x\nCMD true\n{lines}\nPOLICY\n{policy}\nEND\n")
-}
-
-fn forbid(action: &str, when: &str) -> String {
-    format!("forbid(principal, action == AgentRC::Action::\"{action}\", resource) when {{ {when} }};")
-}
+use crate::support::{Folder, compiled, errors, findings, forbid, plan, with_policy};
 
 fn source_at<'a>(plan: &'a Plan, target: &str) -> Option<&'a MountSource> {
     plan.mounts.iter().find(|mount| mount.target == target).map(|mount| &mount.source)

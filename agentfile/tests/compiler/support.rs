@@ -82,3 +82,13 @@ pub(crate) fn errors(source: &str) -> Vec<&'static str> {
     assert_eq!(codes.is_empty(), compiled.plan.is_some(), "a plan exists exactly when there is no error");
     codes
 }
+
+/// A file with `lines` and a block of `policy`.
+pub(crate) fn with_policy(lines: &str, policy: &str) -> String {
+    format!("AGENT x\nCMD true\n{lines}\nPOLICY\n{policy}\nEND\n")
+}
+
+/// A `forbid` of one action.
+pub(crate) fn forbid(action: &str, when: &str) -> String {
+    format!("forbid(principal, action == AgentRC::Action::\"{action}\", resource) when {{ {when} }};")
+}
