@@ -164,7 +164,7 @@ table! {
         "SLICE cpu=2 mem=2048";
     "AUDIT" Line 1..=1, Enforced, "audit";
         "AUDIT off | basic | all | compliance"; "Says what must be recorded.";
-        "`off`: start and end. `basic` (the default): also denials and limits. `all`: every decision. `compliance`: also each line on stable storage before what it describes. What cannot be recorded does not run.";
+        "`off`: start and end. `basic` (the default): also limits that were reached, and what agentrc itself denies; denials by the kernel are not seen. `all`: also what agentrc permits. `compliance`: as `all`, each line on stable storage before what it describes takes effect. What cannot be recorded does not run.";
         "AUDIT all";
     "TRACE" Line 1..=1, Refused, "audit";
         "TRACE on | off | otlp://host:port"; "Exports traces.";

@@ -179,3 +179,19 @@ fn support_names_every_directive_and_what_becomes_of_it() {
     );
     world.ends(["support"], 0).out_has(&["BIND", "URL", "landlock", "seccomp", "refused at run"]);
 }
+
+#[test]
+fn what_an_audit_level_records_is_said_alike_wherever_it_is_said() {
+    let world = World::new();
+    world.ends(["init"], 0);
+    let starter = std::fs::read_to_string(world.path("Agentfile")).unwrap();
+    let support = world.ends(["support", "--json"], 0).json();
+    let directives = support["directives"].as_array().unwrap();
+    let audit = directives.iter().find(|directive| directive["keyword"] == "AUDIT").unwrap();
+    for text in [&starter, audit["meaning"].as_str().unwrap(), &world.ends(["plan"], 0).out] {
+        let said = text.split_whitespace().filter(|word| *word != "#").collect::<Vec<_>>().join(" ");
+        for part in ["limits", "denies", "not seen"] {
+            assert!(said.contains(part), "`{part}`: {said}");
+        }
+    }
+}
