@@ -49,7 +49,7 @@ codes! {
     "E045" "two things at one path" "One path of the sandbox shows one thing."
     "E046" "BIND and MOUNT disagree" "A MOUNT says what the agent expects, the BIND what it gets: whether that may be written must be the same in both."
     "E047" "nothing to mount on" "A path inside a bind of the host needs a file or folder of the same kind there: the runner makes nothing in the host's folders."
-    "E048" "no such packaged file" "Files that a line names lie beside the Agentfile, and are shown to the agent read-only under /agentrc/src."
+    "E048" "no such packaged file" "Files that a line names lie beside the Agentfile, and are shown to the agent read-only under /agentrc/src. They are files and folders: a socket, a pipe or a device would be a way to something outside."
     "E049" "a packaged file that cannot be used" "What becomes part of the plan is read when it is compiled: it must be readable, not too large, and of the right kind."
     "E050" "allowed and denied" "A deny wins, so the ALLOW never holds: one of the two lines is a mistake."
     "E051" "allowed and not declared" "An ALLOW permits what another line declares. A name that nothing declares is a misspelling, or a missing line."

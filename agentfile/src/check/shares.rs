@@ -63,6 +63,15 @@ impl Check<'_> {
         match if relative.is_empty() { Kind::Directory } else { self.package.kind(relative) } {
             Kind::File => Some(true),
             Kind::Directory => Some(false),
+            Kind::Other => {
+                self.error(
+                    "E048",
+                    source.span,
+                    format!("`{}` is neither a file nor a folder", source.text),
+                    "sockets, pipes and devices of the host are not bound; bind a file or a folder",
+                );
+                None
+            }
             Kind::Missing => {
                 self.error(
                     "E048",
@@ -269,7 +278,7 @@ impl Check<'_> {
             let found = self.package.kind(&point);
             // What may be either is for the run to try.
             let fits = match found {
-                Kind::Missing => false,
+                Kind::Missing | Kind::Other => false,
                 Kind::File => !share.is_directory(),
                 Kind::Directory => !share.is_file(),
             };

@@ -76,6 +76,7 @@ fn a_bind_names_its_source_plainly() {
     }
     refused("BIND src /data ro", "E042", "src");
     refused("BIND ./nothing /data ro", "E048", "./nothing");
+    refused("BIND ./fifo /data ro", "E048", "./fifo");
     refused("BIND ./agent.py /data/agent.py copy", "E042", "./agent.py");
     refused("BIND .. /data rw", "E042", "..");
     clean("BIND ./src /data ro");

@@ -35,6 +35,10 @@ impl Folder {
 
 impl Package for Folder {
     fn kind(&self, path: &str) -> Kind {
+        // The one name of neither kind.
+        if path == "fifo" {
+            return Kind::Other;
+        }
         let below = format!("{path}/");
         if self.0.contains_key(path) {
             Kind::File
