@@ -91,8 +91,8 @@ pub enum Content {
         source: HostPath,
         /// How.
         mode: BindMode,
-        /// Whether it is known to be a regular file.
-        is_file: bool,
+        /// Whether it is a regular file; none: outside the Agentfile's folder, where the compiler sees nothing.
+        is_file: Option<bool>,
     },
     /// An empty private directory.
     Private {
@@ -111,10 +111,16 @@ impl Share {
         }
     }
 
-    /// Whether it can be a working directory.
+    /// Whether it is known to be a folder.
     #[must_use]
     pub fn is_directory(&self) -> bool {
-        !matches!(&self.content, Content::Bind { is_file: true, .. })
+        !matches!(&self.content, Content::Bind { is_file: Some(true) | None, .. })
+    }
+
+    /// Whether it is known to be a file.
+    #[must_use]
+    pub fn is_file(&self) -> bool {
+        matches!(&self.content, Content::Bind { is_file: Some(true), .. })
     }
 }
 

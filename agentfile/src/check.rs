@@ -4,6 +4,7 @@
 mod access;
 mod capabilities;
 mod credentials;
+mod effect;
 mod identity;
 mod network;
 mod packaged;

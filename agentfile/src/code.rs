@@ -49,7 +49,7 @@ codes! {
     "E045" "two things at one path" "One path of the sandbox shows one thing."
     "E046" "BIND and MOUNT disagree" "A MOUNT says what the agent expects, the BIND what it gets: whether that may be written must be the same in both."
     "E047" "nothing to mount on" "A path inside a bind of the host needs a file or folder of the same kind there: the runner makes nothing in the host's folders."
-    "E048" "no such packaged file" "Files that a line names lie beside the Agentfile, and are shown to the agent read-only under /agentrc/src."
+    "E048" "no such packaged file" "Files that a line names lie beside the Agentfile, and are shown to the agent read-only under /agentrc/src. They are files and folders: a socket, a pipe or a device would be a way to something outside."
     "E049" "a packaged file that cannot be used" "What becomes part of the plan is read when it is compiled: it must be readable, not too large, and of the right kind."
     "E050" "allowed and denied" "A deny wins, so the ALLOW never holds: one of the two lines is a mistake."
     "E051" "allowed and not declared" "An ALLOW permits what another line declares. A name that nothing declares is a misspelling, or a missing line."
@@ -81,7 +81,7 @@ codes! {
     "W011" "no CMD" "The file can be checked and planned, not run."
     "W012" "a bare word that is a file" "A word of CMD that names a file beside the Agentfile is taken for that file. With `./` it cannot be mistaken."
     "W013" "declared and not permitted" "TOOL, FUNCTION and SKILL declare; using one needs an ALLOW or a permit too."
-    "W014" "allows nothing" "Paths are given by BIND and MOUNT, hosts by URL. A permit beyond them gives nothing."
+    "W014" "allows nothing" "Paths are given by BIND and MOUNT, hosts by URL. A permit beyond them gives nothing, and one on a condition that mounts and Landlock cannot hold (anything but paths) neither gives nor narrows: what a BIND shows is shown whole."
     "W015" "a prefix without its slash" "`like \"/workspace*\"` also matches `/workspace-evil`."
     "W016" "a wide bind" "A home or a system folder holds keys, tokens and other projects."
     "W017" "the Agentfile's folder is writable" "The Agentfile itself is protected; scripts beside it, which the next run executes, are not."
@@ -92,6 +92,7 @@ codes! {
     "W023" "an unknown name in a policy" "Nothing declares it, so the policy never matches: a misspelt forbid forbids nothing."
     "W024" "a policy for another agent" "It never holds for this one."
     "W025" "a credential for a host that is not declared" "Without a URL line the host cannot be reached."
+    "W026" "denies no file" "Nothing is shown at the path, above it or beneath it, so there is nothing to take away: a misspelt `DENY` or `forbid` protects nothing. A rule for a path that other files of the same kind have may stay."
     "W030" "declared twice" "The second line adds nothing."
 }
 

@@ -84,7 +84,7 @@ table! {
         "FROM scratch";
     "CMD" Command 1..=MANY, Enforced, "agent";
         "CMD program [argument…]"; "Says what is executed, directly, without a shell.";
-        "An argument that starts with `./` must be in the Agentfile's folder; it is shown read-only under `/agentrc/src`, and the argument becomes that path. Double quotes group (an extension of draft 4).";
+        "An argument that starts with `./` must be in the Agentfile's folder; it is shown read-only under `/agentrc/src`, and the argument becomes that path. Double quotes group (an extension of draft 4). It begins in the first writable BIND or MOUNT of a folder, else in the first BIND of one, else in `/agentrc/src`. Of a source outside the Agentfile's folder only the spelling counts, so that a plan is the same everywhere: `copy`, or a slash at the source's end (`~/project/`), says that it is a folder.";
         "CMD python3 ./agent.py";
     "TOOL" Line 1..=1, Refused, "tools";
         "TOOL namespace:name"; "Declares a tool.";
@@ -164,7 +164,7 @@ table! {
         "SLICE cpu=2 mem=2048";
     "AUDIT" Line 1..=1, Enforced, "audit";
         "AUDIT off | basic | all | compliance"; "Says what must be recorded.";
-        "`off`: start and end. `basic` (the default): also denials and limits. `all`: every decision. `compliance`: also each line on stable storage before what it describes. What cannot be recorded does not run.";
+        "`off`: start and end. `basic` (the default): also limits that were reached, and what agentrc itself denies; denials by the kernel are not seen. `all`: also what agentrc permits. `compliance`: as `all`, each line on stable storage before what it describes takes effect. What cannot be recorded does not run.";
         "AUDIT all";
     "TRACE" Line 1..=1, Refused, "audit";
         "TRACE on | off | otlp://host:port"; "Exports traces.";
@@ -228,7 +228,7 @@ pub(crate) fn near<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Opti
 }
 
 /// Edits (insert, remove, replace) from one word to another.
-fn distance(from: &str, to: &str) -> usize {
+pub(crate) fn distance(from: &str, to: &str) -> usize {
     let mut row: Vec<usize> = (0..=to.chars().count()).collect();
     for (index, left) in from.chars().enumerate() {
         let mut diagonal = index;

@@ -52,6 +52,8 @@ pub enum Kind {
     File,
     /// A directory.
     Directory,
-    /// Nothing, or something else.
+    /// Something else: a socket, a pipe, a device.
+    Other,
+    /// Nothing.
     Missing,
 }

@@ -301,12 +301,12 @@ pub enum LimitName {
 pub enum AuditLevel {
     /// The run's start and end only.
     Off,
-    /// Also denials.
+    /// Also limits that were reached, and what agentrc itself denies (denials by the kernel are not seen).
     #[default]
     Basic,
-    /// Every decision.
+    /// Also what agentrc permits.
     All,
-    /// Every decision, each line durable before what it describes.
+    /// As `All`, each line durable before what it describes takes effect.
     Compliance,
 }
 

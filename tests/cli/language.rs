@@ -138,6 +138,12 @@ fn plan_diff_says_in_words_what_changes_and_what_widens() {
     );
     let diff = world.ends(["plan", "--diff", "old"], 1);
     let diff = diff.out_has(&["+ adds write to /workspace", "/output", "[Agentfile:4:1]"]);
+    // The marks are about authority, not about lines of text.
+    assert!(diff.out.starts_with("`+` gives the agent more than OTHER, `-` does not"), "{}", diff.out);
+    let less = world.ends(["plan", "old", "--diff", "."], 1);
+    let less = less.out_has(&["- removes read of and write to /output", "[OTHER: Agentfile:4:1]"]);
+    assert!(!less.out.contains("removes write to /workspace  [OTHER"), "a line of both: {}", less.out);
+    world.ends(["plan", "--help"], 0).out_has(&["`+` marks what gives the agent more", "a line of OTHER"]);
     let first_less = diff.out.find("\n- ").unwrap();
     assert!(!diff.out[first_less..].contains("\n+ "), "what widens comes first: {}", diff.out);
     world.ends(["plan", "--diff", "old", "--json"], 2);
@@ -178,4 +184,20 @@ fn support_names_every_directive_and_what_becomes_of_it() {
         ("enforced".into(), "refused-at-run".into(), "refused-at-run".into())
     );
     world.ends(["support"], 0).out_has(&["BIND", "URL", "landlock", "seccomp", "refused at run"]);
+}
+
+#[test]
+fn what_an_audit_level_records_is_said_alike_wherever_it_is_said() {
+    let world = World::new();
+    world.ends(["init"], 0);
+    let starter = std::fs::read_to_string(world.path("Agentfile")).unwrap();
+    let support = world.ends(["support", "--json"], 0).json();
+    let directives = support["directives"].as_array().unwrap();
+    let audit = directives.iter().find(|directive| directive["keyword"] == "AUDIT").unwrap();
+    for text in [&starter, audit["meaning"].as_str().unwrap(), &world.ends(["plan"], 0).out] {
+        let said = text.split_whitespace().filter(|word| *word != "#").collect::<Vec<_>>().join(" ");
+        for part in ["limits", "denies", "not seen"] {
+            assert!(said.contains(part), "`{part}`: {said}");
+        }
+    }
 }

@@ -15,13 +15,14 @@ use crate::place::Place;
 use crate::plan::{Base, HostPath};
 use crate::policy::region::{self, Pattern, Region};
 use crate::policy::{Policy, names};
-use crate::span::Span;
 
 /// The tree as it is before anything is denied, and what is.
 pub(super) struct Access {
     /// By target.
     tree: BTreeMap<String, Node>,
     denials: BTreeMap<(String, Denied), PathDenial>,
+    /// Findings so far that looked for the nearest path.
+    pub(super) searches: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -56,6 +57,35 @@ impl Access {
             .find_map(|at| self.tree.get_key_value(at).map(|(target, node)| (target.as_str(), node)))
     }
 
+    /// Whether what `path` is, or is in, may be read (or written).
+    pub(super) fn gives(&self, path: &str, write: bool) -> bool {
+        self.holder(path).is_some_and(|(_, node)| !write || node.writable)
+    }
+
+    /// Whether something whose text begins with `prefix` may be read (or written).
+    pub(super) fn gives_prefix(&self, prefix: &str, write: bool) -> bool {
+        self.gives(folder_of(prefix), write)
+            || self.starting_with(prefix).any(|(_, node)| !write || node.writable)
+    }
+
+    /// Whether something is shown at `path`, above it or beneath it.
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.holder(path).is_some() || self.starting_with(&format!("{path}/")).next().is_some()
+    }
+
+    /// Whether something may be shown at a path whose text begins with `prefix`.
+    pub(super) fn has_prefix(&self, prefix: &str) -> bool {
+        self.holder(folder_of(prefix)).is_some() || self.starting_with(prefix).next().is_some()
+    }
+
+    /// What no line asked for.
+    pub(super) fn base_targets(&self) -> impl Iterator<Item = &str> {
+        MOUNTS
+            .iter()
+            .map(|mount| mount.target)
+            .filter(|target| self.tree.get(*target).is_some_and(|node| node.line.is_none()))
+    }
+
     /// Nodes whose target's text begins with `prefix`.
     fn starting_with<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a Node)> {
         self.tree
@@ -63,6 +93,11 @@ impl Access {
             .map(|(target, node)| (target.as_str(), node))
             .take_while(move |(target, _)| target.starts_with(prefix))
     }
+}
+
+/// The folder of everything that begins with `prefix`; empty for the root.
+fn folder_of(prefix: &str) -> &str {
+    prefix.rfind('/').and_then(|at| prefix.get(..at)).unwrap_or_default()
 }
 
 impl Check<'_> {
@@ -87,31 +122,7 @@ impl Check<'_> {
                 Node { writable: share.writable(), line, private: false, project },
             );
         }
-        Access { tree, denials: BTreeMap::new() }
-    }
-
-    /// Warns when an ALLOW of a path gives nothing.
-    pub(super) fn allowed_path(&mut self, path: &str, write: bool, span: Span) {
-        let shares = &self.out.shares;
-        let near = || std::iter::once(path).chain(path::ancestors(path));
-        let mut shown = near().filter_map(|at| self.by_target.get(at)).filter_map(|at| shares.get(*at));
-        let given = match shown.next() {
-            Some(share) => !write || share.writable(),
-            None => near().any(|at| {
-                MOUNTS.iter().any(|mount| {
-                    mount.target == at && (!write || matches!(mount.source, BaseSource::Private(..)))
-                })
-            }),
-        };
-        if !given {
-            let (verb, mode) = if write { ("write", "rw") } else { ("read", "ro") };
-            self.warn(
-                "W014",
-                span,
-                format!("this allows nothing: no BIND or MOUNT lets the agent {verb} `{path}`"),
-                format!("write `BIND ./folder {path} {mode}` or `MOUNT {path} {mode}`, which are allowed by themselves"),
-            );
-        }
+        Access { tree, denials: BTreeMap::new(), searches: 0 }
     }
 
     pub(super) fn filesystem(&mut self, policy: &Policy, access: &mut Access) {
@@ -123,8 +134,13 @@ impl Check<'_> {
         let any_action = policy.body.action == pst::ActionConstraint::Any;
         let region = match region::of(&policy.body, &self.out.agent) {
             Ok(region) => region,
-            // A permit gives nothing by itself, whatever its conditions are.
-            Err(_) if policy.permits() => return,
+            Err(met) if policy.permits() => {
+                if !any_action || names::of(&policy.body).iter().any(|uid| uid.ty.0.id.as_str() == "Path") {
+                    self.idle_permit(&met, policy.place.span);
+                }
+                self.no_approval(policy, any_action);
+                return;
+            }
             Err(met) => {
                 self.error(
                     "E065",
@@ -136,22 +152,19 @@ impl Check<'_> {
                 return;
             }
         };
+        if let Region::Paths(patterns) = &region
+            && patterns.is_empty()
+        {
+            self.no_path(policy);
+            return;
+        }
         if policy.permits() {
             if let (Region::Paths(patterns), false) = (&region, any_action) {
                 for pattern in patterns {
-                    if let Pattern::Subtree { path, .. } = pattern {
-                        self.allowed_path(path, write, policy.place.span);
-                    }
-                }
-                if policy.approval.is_some() {
-                    self.error(
-                        "E067",
-                        policy.place.span,
-                        "`@approval` on files: the kernel does not wait for a person",
-                        "declare the path with BIND, as far as it may be used without asking",
-                    );
+                    self.permitted(access, pattern, write, policy.place.span);
                 }
             }
+            self.no_approval(policy, any_action);
             return;
         }
         let denied = if read { Denied::Read } else { Denied::Write };
@@ -168,6 +181,7 @@ impl Check<'_> {
             }
         };
         for pattern in &patterns {
+            self.forbidden(access, pattern, policy.place.span);
             match pattern {
                 Pattern::Subtree { path, folder } => {
                     self.deny_subtree(access, path, *folder, denied, &policy.place);
@@ -223,8 +237,8 @@ impl Check<'_> {
         if !self.may_cover(&covered, denied, place) {
             return;
         }
-        let folder = prefix.rfind('/').and_then(|at| prefix.get(..at)).unwrap_or_default();
-        let inside = access.holder(folder).is_some_and(|(_, node)| denied == Denied::Read || node.writable);
+        let inside =
+            access.holder(folder_of(prefix)).is_some_and(|(_, node)| denied == Denied::Read || node.writable);
         if inside {
             self.error(
                 "E065",

@@ -62,6 +62,15 @@ impl Check<'_> {
                 );
                 return None;
             }
+            (Kind::Other, _) => {
+                self.error(
+                    "E048",
+                    word.span,
+                    format!("`{}` is neither a file nor a folder", word.text),
+                    "sockets, pipes and devices are not shown to the agent; name a file or a folder",
+                );
+                return None;
+            }
             (Kind::Directory, Some(Kind::File)) => {
                 self.error("E048", word.span, format!("`{}` is a folder", word.text), "name a file");
                 return None;

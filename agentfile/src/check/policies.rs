@@ -11,13 +11,13 @@ use crate::syntax::Verb;
 
 impl Check<'_> {
     pub(super) fn finish_policies(&mut self) {
-        self.resolve_rules();
+        let mut access = self.access();
+        self.resolve_rules(&mut access);
         self.policy_ids();
         // Reads the schema only when there is a policy.
         schema::validate(&self.out.policies, &mut self.diagnostics);
         let policies = std::mem::take(&mut self.out.policies);
         self.unknown_names(&policies);
-        let mut access = self.access();
         for policy in &policies {
             self.slashless_prefixes(policy);
             self.filesystem(policy, &mut access);

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Check;
+use super::access::Access;
 use super::network::patterns_of;
 use crate::boundary::{Object, Rule};
 use crate::diag::Diagnostic;
@@ -46,7 +47,7 @@ impl Check<'_> {
         self.pending_rules.push((allow, rule.clone(), place));
     }
 
-    pub(super) fn resolve_rules(&mut self) {
+    pub(super) fn resolve_rules(&mut self, access: &mut Access) {
         let declared = self.declared();
         let mut seen: HashMap<(Verb, Object), (bool, Span)> = HashMap::new();
         for (allow, rule, place) in std::mem::take(&mut self.pending_rules) {
@@ -72,7 +73,7 @@ impl Check<'_> {
                 Some(_) => continue,
                 None => seen.insert(key, (allow, place.span)),
             };
-            self.judge(allow, &rule, &object, &declared);
+            self.judge(allow, &rule, &object, &declared, access);
             self.out.rules.push(Rule { allow, verb: rule.verb, object, place });
         }
     }
@@ -151,7 +152,14 @@ impl Check<'_> {
     }
 
     /// What a line that is well-formed gets wrong.
-    fn judge(&mut self, allow: bool, rule: &syntax::Rule, object: &Object, declared: &Declared) {
+    fn judge(
+        &mut self,
+        allow: bool,
+        rule: &syntax::Rule,
+        object: &Object,
+        declared: &Declared,
+        access: &mut Access,
+    ) {
         let span = rule.target.span;
         let text = &rule.target.text;
         match (object, allow) {
@@ -194,8 +202,9 @@ impl Check<'_> {
             (Object::Host(host), false) if declared.hosts.contains(host) => {
                 self.contradiction(span, &format!("a URL line of `{text}`"));
             }
-            (Object::Path(path), true) => self.allowed_path(path, rule.verb == Verb::Write, span),
-            (Object::Path(_), false) | (_, false) => {}
+            (Object::Path(path), true) => self.allowed_path(access, path, rule.verb == Verb::Write, span),
+            (Object::Path(path), false) => self.denied_path(access, path, span),
+            (_, false) => {}
         }
     }
 

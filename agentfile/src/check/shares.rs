@@ -22,20 +22,8 @@ impl Check<'_> {
         if !self.once_target("BIND", &inside, target.span) {
             return;
         }
-        let mut is_file = false;
-        if let HostPath::Project(relative) = &host {
-            match if relative.is_empty() { Kind::Directory } else { self.package.kind(relative) } {
-                Kind::File => is_file = true,
-                Kind::Directory => {}
-                Kind::Missing => self.error(
-                    "E048",
-                    source.span,
-                    format!("there is no `{}` beside the Agentfile", source.text),
-                    "a BIND shows what exists; for an empty folder of the sandbox's own write `MOUNT /path rw`",
-                ),
-            }
-        }
-        if is_file && mode == BindMode::Copy {
+        let is_file = self.is_file(source, &host, mode);
+        if is_file == Some(true) && mode == BindMode::Copy {
             self.error(
                 "E042",
                 source.span,
@@ -60,6 +48,39 @@ impl Check<'_> {
                 word: path.span,
                 place,
             });
+        }
+    }
+
+    /// Whether the source is a file. Outside the Agentfile's folder its spelling says so, or nothing does: a plan must not
+    /// depend on what lies there.
+    fn is_file(&mut self, source: &Word, host: &HostPath, mode: BindMode) -> Option<bool> {
+        let HostPath::Project(relative) = host else {
+            let folder = mode == BindMode::Copy
+                || source.text.ends_with('/')
+                || matches!(source.text.rsplit('/').next(), Some("~" | ".."));
+            return folder.then_some(false);
+        };
+        match if relative.is_empty() { Kind::Directory } else { self.package.kind(relative) } {
+            Kind::File => Some(true),
+            Kind::Directory => Some(false),
+            Kind::Other => {
+                self.error(
+                    "E048",
+                    source.span,
+                    format!("`{}` is neither a file nor a folder", source.text),
+                    "sockets, pipes and devices of the host are not bound; bind a file or a folder",
+                );
+                None
+            }
+            Kind::Missing => {
+                self.error(
+                    "E048",
+                    source.span,
+                    format!("there is no `{}` beside the Agentfile", source.text),
+                    "a BIND shows what exists; for an empty folder of the sandbox's own write `MOUNT /path rw`",
+                );
+                None
+            }
         }
     }
 
@@ -250,17 +271,18 @@ impl Check<'_> {
             let Some(outer) = path::ancestors(&share.target).find_map(|path| by_target.get(path)) else {
                 continue;
             };
-            let Content::Bind { source, is_file: outer_is_file, .. } = &outer.content else { continue };
+            let Content::Bind { source, .. } = &outer.content else { continue };
             let HostPath::Project(source) = source else { continue };
             let below = share.target.get(outer.target.len() + 1..).unwrap_or_default();
             let point = path::join(source, below);
             let found = self.package.kind(&point);
+            // What may be either is for the run to try.
             let fits = match found {
-                Kind::Missing => false,
+                Kind::Missing | Kind::Other => false,
                 Kind::File => !share.is_directory(),
-                Kind::Directory => share.is_directory(),
+                Kind::Directory => !share.is_file(),
             };
-            if !fits || *outer_is_file {
+            if !fits || outer.is_file() {
                 missing.push(
                     Diagnostic::error(
                         "E047",

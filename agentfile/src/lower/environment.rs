@@ -18,7 +18,8 @@ pub(super) fn lower() -> Vec<EnvironmentVariable> {
     variables
 }
 
-/// The first writable BIND or MOUNT of a folder, else the first BIND of one, else the projected files.
+/// The first writable BIND or MOUNT of a folder, else the first BIND of one, else the projected files. What may be a
+/// file is not taken: a run that began in one would be refused.
 pub(super) fn workdir(boundaries: &Boundaries) -> String {
     let folders = || boundaries.shares.iter().filter(|share| share.is_directory());
     let is_bind = |share: &&Share| matches!(share.content, Content::Bind { .. });

@@ -78,7 +78,7 @@ fn shared(share: &Share, file: &str, sizes: &Sizes, copies: &mut usize) -> Mount
         Content::Bind { source, mode: BindMode::ReadOnly, .. } => {
             MountSource::Bind { source: source.clone(), protected: Vec::new() }
         }
-        Content::Bind { source, is_file: true, .. } => {
+        Content::Bind { source, is_file: Some(true), .. } => {
             MountSource::Bind { source: source.clone(), protected: Vec::new() }
         }
         Content::Bind { source, mode: BindMode::ReadWrite, .. } => {

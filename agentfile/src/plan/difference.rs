@@ -14,8 +14,10 @@ pub struct Difference {
     pub text: String,
     /// Whether the newer plan gives the agent more.
     pub widens: bool,
-    /// The line of the plan that has it: of the newer, or of the older where something was removed.
+    /// The line of the plan that has it.
     pub origin: Option<Origin>,
+    /// Whether that is a line of the older plan: something of it is gone.
+    pub of_older: bool,
 }
 
 /// What turns `old` into `new`. Empty when both enforce the same; origins alone are no difference.
@@ -38,7 +40,12 @@ struct Differences {
 
 impl Differences {
     fn add(&mut self, class: &'static str, widens: bool, text: String, origin: Option<&Origin>) {
-        self.found.push(Difference { class, text, widens, origin: origin.cloned() });
+        self.found.push(Difference { class, text, widens, origin: origin.cloned(), of_older: false });
+    }
+
+    /// Something that only the older plan has, at a line of that.
+    fn gone(&mut self, class: &'static str, widens: bool, text: String, origin: &Origin) {
+        self.found.push(Difference { class, text, widens, origin: Some(origin.clone()), of_older: true });
     }
 
     fn command(&mut self, old: &Plan, new: &Plan) {
@@ -80,7 +87,7 @@ impl Differences {
             if !after.contains_key(target) {
                 // What hid or narrowed something, and is gone, gives more.
                 let widens = matches!(mount.source, MountSource::Mask | MountSource::Narrow);
-                self.add("files", widens, format!("removes {}", at(mount)), Some(&mount.origin));
+                self.gone("files", widens, format!("removes {}", at(mount)), &mount.origin);
             }
         }
         for (target, mount) in &after {
@@ -150,7 +157,7 @@ impl Differences {
         gives: impl Fn(&V) -> bool,
     ) {
         for (key, (value, origin)) in before.iter().filter(|(key, _)| !after.contains_key(*key)) {
-            self.add(class, !gives(value), format!("removes {key}"), Some(origin));
+            self.gone(class, !gives(value), format!("removes {key}"), origin);
         }
         for (key, (value, origin)) in after.iter().filter(|(key, _)| !before.contains_key(*key)) {
             self.add(class, gives(value), format!("adds {key}"), Some(origin));
@@ -184,7 +191,7 @@ impl Differences {
         for (name, amount) in &before {
             if !after.contains_key(name) {
                 let text = format!("removes the limit of {name} ({})", amount.words);
-                self.add("limits", true, text, Some(&amount.origin));
+                self.gone("limits", true, text, &amount.origin);
             }
         }
         for (name, amount) in &after {

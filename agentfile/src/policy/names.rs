@@ -93,6 +93,25 @@ pub(crate) fn prefixes(body: &pst::Template) -> Vec<String> {
     found
 }
 
+/// Whether `action` names actions, all of which begin with `prefix`.
+pub(crate) fn only_actions(action: &ActionConstraint, prefix: &str) -> bool {
+    match action {
+        ActionConstraint::Any => false,
+        ActionConstraint::Eq(uid) => uid.eid.starts_with(prefix),
+        ActionConstraint::In(uids) => uids.iter().all(|uid| uid.eid.starts_with(prefix)),
+    }
+}
+
+/// Whether the scope of `body` is for one agent, and that is not `agent`.
+pub(crate) fn other_principal(body: &pst::Template, agent: &str) -> bool {
+    match &body.principal {
+        pst::PrincipalConstraint::Eq(EntityOrSlot::Entity(uid))
+        | pst::PrincipalConstraint::In(EntityOrSlot::Entity(uid))
+        | pst::PrincipalConstraint::IsIn(_, EntityOrSlot::Entity(uid)) => uid.eid != agent,
+        _ => false,
+    }
+}
+
 /// Whether `action` takes in the action of that name.
 pub(crate) fn has_action(action: &ActionConstraint, name: &str) -> bool {
     match action {

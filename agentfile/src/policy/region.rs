@@ -110,12 +110,13 @@ pub(crate) fn of(body: &pst::Template, agent: &str) -> Result<Region, Unholdable
         _ => return Err("a slot".to_owned()),
     });
     for clause in body.clauses() {
+        // What it is about already is no path; the rest is not about files.
+        if region == Region::nothing() {
+            break;
+        }
         match clause {
             Clause::When(expression) => region = region.and(condition(expression, agent)?),
             Clause::Unless(_) => return Err("`unless`".to_owned()),
-        }
-        if region == Region::nothing() {
-            break;
         }
     }
     Ok(region)

@@ -1,5 +1,7 @@
 //! Strict validation of written policies against `policies/agentrc.cedarschema`.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::OnceLock;
 
 use cedar_policy::{PolicySet, Schema, ValidationMode, Validator};
@@ -8,6 +10,10 @@ use miette::Diagnostic as _;
 use super::{Policy, relocate};
 use crate::base::CEDAR_SCHEMA;
 use crate::diag::Diagnostic;
+use crate::span::Span;
+
+/// Where the vocabulary is.
+const HELP: &str = "`agentrc support` lists the actions, their resources and what `context` holds";
 
 /// The schema, parsed once per process: it costs more than all the rest of a small file's compilation.
 pub(crate) fn validator() -> Option<&'static Validator> {
@@ -35,8 +41,7 @@ pub(crate) fn validate(policies: &[Policy], diagnostics: &mut Vec<Diagnostic>) {
             return;
         }
     }
-    let by_id: std::collections::HashMap<&str, &Policy> =
-        policies.iter().map(|policy| (policy.id.as_str(), policy)).collect();
+    let by_id: HashMap<&str, &Policy> = policies.iter().map(|policy| (policy.id.as_str(), policy)).collect();
     let result = validator.validate(&set, ValidationMode::Strict);
     let mut found = Vec::new();
     for error in result.validation_errors() {
@@ -52,14 +57,54 @@ pub(crate) fn validate(policies: &[Policy], diagnostics: &mut Vec<Diagnostic>) {
             relocate(at, policy.place.span),
             format!("this policy does not fit the schema: {}", without_id(&error.to_string(), &id)),
         );
-        diagnostic.help = error.help().map(|help| help.to_string()).or_else(|| {
-            Some("`agentrc support` lists the actions, their resources and what `context` holds".to_owned())
-        });
+        diagnostic.help = error.help().map(|help| help.to_string()).or_else(|| Some(HELP.to_owned()));
         found.push(diagnostic);
     }
     // The validator's order is a hash map's.
     found.sort_by(|one, other| (one.span, &one.message).cmp(&(other.span, &other.message)));
-    diagnostics.append(&mut found);
+    diagnostics.append(&mut once_for_all_actions(found));
+}
+
+/// The validator says of every action that a policy takes in what is wrong once for the policy: keeps one of those that
+/// differ by nothing but the action. `found` is sorted.
+fn once_for_all_actions(found: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let mut kept: Vec<(Diagnostic, usize)> = Vec::new();
+    let mut known: HashMap<(Span, String), usize> = HashMap::new();
+    for diagnostic in found {
+        match known.entry((diagnostic.span, without_action(&diagnostic.message))) {
+            Entry::Occupied(entry) => {
+                if let Some((first, more)) = kept.get_mut(*entry.get()) {
+                    *more += usize::from(first.message != diagnostic.message);
+                }
+            }
+            Entry::Vacant(entry) => {
+                entry.insert(kept.len());
+                kept.push((diagnostic, 0));
+            }
+        }
+    }
+    let say = |(mut diagnostic, more): (Diagnostic, usize)| {
+        if more > 0 {
+            let actions = if more == 1 { "action" } else { "actions" };
+            diagnostic.message = format!("{} (the same for {more} other {actions})", diagnostic.message);
+            // Cedar's help is about the one action.
+            diagnostic.help = Some(HELP.to_owned());
+        }
+        diagnostic
+    };
+    kept.into_iter().map(say).collect()
+}
+
+/// `message` without the names of actions in it.
+fn without_action(message: &str) -> String {
+    const ACTION: &str = "AgentRC::Action::\"";
+    let mut parts = message.split(ACTION);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        out.push_str(ACTION);
+        out.push_str(part.split_once('"').map_or(part, |(_, rest)| rest));
+    }
+    out
 }
 
 /// Whether `policies`, whose ids are unique, all pass strict validation.

@@ -76,6 +76,7 @@ fn a_bind_names_its_source_plainly() {
     }
     refused("BIND src /data ro", "E042", "src");
     refused("BIND ./nothing /data ro", "E048", "./nothing");
+    refused("BIND ./fifo /data ro", "E048", "./fifo");
     refused("BIND ./agent.py /data/agent.py copy", "E042", "./agent.py");
     refused("BIND .. /data rw", "E042", "..");
     clean("BIND ./src /data ro");
@@ -135,6 +136,10 @@ fn a_path_inside_a_bind_needs_something_to_be_mounted_on() {
     refused("BIND ./src /data ro\nBIND ./agent.py /data/nested ro", "E047", "/data/nested");
     clean("BIND ./src /data ro\nMOUNT /data/nested rw");
     clean("BIND ./src /data ro\nBIND ./agent.py /data/main.rs ro");
+    // What lies outside may be a file or a folder: the run tries.
+    clean("BIND ./src /data ro\nBIND ~/.gitconfig /data/main.rs ro");
+    clean("BIND ./src /data ro\nBIND ../shared /data/nested ro");
+    refused("BIND ./src /data ro\nBIND ../shared/ /data/main.rs ro", "E047", "/data/main.rs");
     clean("MOUNT /data rw\nMOUNT /data/a/b rw");
 }
 

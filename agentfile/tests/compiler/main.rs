@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod errors;
 #[cfg(test)]
+mod idle;
+#[cfg(test)]
 mod messages;
 #[cfg(test)]
 mod plans;

@@ -4,15 +4,7 @@ use agentfile::compile::{Validate, compile};
 use agentfile::diag::Severity;
 use agentfile::plan::{Access, MountSource, Plan};
 
-use crate::support::{Folder, compiled, errors, findings, plan};
-
-fn with_policy(lines: &str, policy: &str) -> String {
-    format!("AGENT x\nCMD true\n{lines}\nPOLICY\n{policy}\nEND\n")
-}
-
-fn forbid(action: &str, when: &str) -> String {
-    format!("forbid(principal, action == AgentRC::Action::\"{action}\", resource) when {{ {when} }};")
-}
+use crate::support::{Folder, compiled, errors, findings, forbid, plan, with_policy};
 
 fn source_at<'a>(plan: &'a Plan, target: &str) -> Option<&'a MountSource> {
     plan.mounts.iter().find(|mount| mount.target == target).map(|mount| &mount.source)
@@ -333,4 +325,27 @@ fn deep_and_long_policies_are_refused_and_do_not_exhaust_the_stack() {
         let source = with_policy("", &permit(condition));
         let _ = compile("Agentfile", source.as_bytes(), &Folder::usual(), Validate::Always);
     }
+}
+
+#[test]
+fn what_is_wrong_for_every_action_is_said_once() {
+    let found = |policy: &str| {
+        let diagnostics = compiled(&with_policy("", policy)).diagnostics;
+        diagnostics.into_iter().filter(|one| one.code == "E061").collect::<Vec<_>>()
+    };
+    let once = found("permit(principal, action, resource) when { context.bogus == 1 };");
+    assert_eq!(once.len(), 1, "{once:#?}");
+    assert!(
+        once[0].message.contains("`bogus`") && once[0].message.contains("(the same for 10 other actions)"),
+        "{once:#?}"
+    );
+    assert!(once[0].help.as_ref().unwrap().contains("agentrc support"));
+    let actions = "action in [AgentRC::Action::\"tool.invoke\", AgentRC::Action::\"skill.invoke\"]";
+    let two = found(&format!(
+        "permit(principal, {actions}, resource) when {{ context.bogus == 1 && context.path == \"a\" }};\npermit(principal, {actions}, resource) when {{ context.bogus == 1 }};"
+    ));
+    let messages: Vec<_> = two.iter().map(|one| one.message.as_str()).collect();
+    assert_eq!(two.len(), 3, "another attribute and another policy are other findings: {messages:#?}");
+    assert!(messages[0].ends_with("(the same for 1 other action)"), "{messages:#?}");
+    assert!(messages[1].contains("`path`") && messages[1].ends_with("not found"), "{messages:#?}");
 }

@@ -35,6 +35,10 @@ impl Folder {
 
 impl Package for Folder {
     fn kind(&self, path: &str) -> Kind {
+        // The one name of neither kind.
+        if path == "fifo" {
+            return Kind::Other;
+        }
         let below = format!("{path}/");
         if self.0.contains_key(path) {
             Kind::File
@@ -81,4 +85,14 @@ pub(crate) fn errors(source: &str) -> Vec<&'static str> {
     let codes: Vec<_> = errors.map(|found| found.code).collect();
     assert_eq!(codes.is_empty(), compiled.plan.is_some(), "a plan exists exactly when there is no error");
     codes
+}
+
+/// A file with `lines` and a block of `policy`.
+pub(crate) fn with_policy(lines: &str, policy: &str) -> String {
+    format!("AGENT x\nCMD true\n{lines}\nPOLICY\n{policy}\nEND\n")
+}
+
+/// A `forbid` of one action.
+pub(crate) fn forbid(action: &str, when: &str) -> String {
+    format!("forbid(principal, action == AgentRC::Action::\"{action}\", resource) when {{ {when} }};")
 }

@@ -157,7 +157,7 @@ pub struct Fmt {
 /// `agentrc plan`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  agentrc plan ./Agentfile\n  agentrc plan --json > plan.json\n  agentrc plan --diff plan.json\n\nWith --diff: exit status 0 the same, 1 different."
+    after_help = "Examples:\n  agentrc plan ./Agentfile\n  agentrc plan --json > plan.json\n  agentrc plan --diff plan.json\n\nWith --diff: `+` marks what gives the agent more than OTHER (a limit that is gone, too), `-` what does not;\n[OTHER: file:line:column] is a line of OTHER. Exit status 0 the same, 1 different."
 )]
 pub struct Plan {
     /// Where.

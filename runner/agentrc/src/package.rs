@@ -85,7 +85,8 @@ impl Package for Folder {
         match kind {
             Ok(FileType::RegularFile) => Kind::File,
             Ok(FileType::Directory) => Kind::Directory,
-            _ => Kind::Missing,
+            Ok(_) => Kind::Other,
+            Err(_) => Kind::Missing,
         }
     }
 
@@ -157,7 +158,7 @@ mod tests {
             0,
         )
         .unwrap();
-        assert_eq!(folder.kind("fifo"), Kind::Missing);
+        assert_eq!(folder.kind("fifo"), Kind::Other);
         assert_eq!(folder.read("fifo").unwrap_err().kind(), io::ErrorKind::InvalidInput);
     }
 

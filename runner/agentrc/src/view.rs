@@ -26,15 +26,22 @@ pub fn plan(plan: &Plan, digest: &str, style: Style) -> String {
     out
 }
 
-/// Differences, what gives the agent more first.
+/// Differences, what gives the agent more first, with what the marks mean.
 #[must_use]
 pub fn differences(found: &[Difference], style: Style) -> String {
-    let mut out = String::new();
+    if found.is_empty() {
+        return String::new();
+    }
+    let legend =
+        "`+` gives the agent more than OTHER, `-` does not; a place after `OTHER:` is a line of OTHER";
+    let mut out = format!("{}\n", style.paint(Tone::Faint, legend));
     let more = found.iter().filter(|difference| difference.widens);
     let rest = found.iter().filter(|difference| !difference.widens);
     for difference in more.chain(rest) {
         let (mark, tone) = if difference.widens { ("+", Tone::Bad) } else { ("-", Tone::Good) };
-        let place = difference.origin.as_ref().map(|origin| format!("  [{}]", escape(&origin.to_string())));
+        let whose = if difference.of_older { "OTHER: " } else { "" };
+        let place =
+            difference.origin.as_ref().map(|origin| format!("  [{whose}{}]", escape(&origin.to_string())));
         let _ = writeln!(
             out,
             "{} {}{}",
@@ -111,9 +118,17 @@ mod tests {
 
     #[test]
     fn what_gives_the_agent_more_comes_first() {
-        let difference =
-            |text: &str, widens| Difference { class: "files", text: text.to_owned(), widens, origin: None };
+        let difference = |text: &str, widens| Difference {
+            class: "files",
+            text: text.to_owned(),
+            widens,
+            origin: Some(agentfile::plan::Origin { file: "Agentfile".to_owned(), line: 3, column: 1 }),
+            of_older: !widens,
+        };
         let text = differences(&[difference("less", false), difference("more", true)], Style::plain());
-        assert_eq!(text, "+ more\n- less\n");
+        let (legend, lines) = text.split_once('\n').unwrap();
+        assert!(legend.contains("OTHER"), "{legend}");
+        assert_eq!(lines, "+ more  [Agentfile:3:1]\n- less  [OTHER: Agentfile:3:1]\n");
+        assert_eq!(differences(&[], Style::plain()), "");
     }
 }
