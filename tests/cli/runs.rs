@@ -171,6 +171,24 @@ fn a_tampered_log_is_found_and_named() {
 }
 
 #[test]
+fn a_shortened_ledger_is_found_by_the_run_whose_end_it_lost() {
+    let world = world("AGENT audited\nCMD /bin/sh ./go.sh\n", "");
+    world.ends(["run"], 0);
+    world.ends(["run"], 0);
+    let path = world.outside("state/agentrc/ledger.jsonl");
+    let ledger = std::fs::read_to_string(&path).unwrap();
+    let cut = ledger.trim_end().rfind('\n').unwrap() + 1;
+    std::fs::write(&path, &ledger[..cut]).unwrap();
+    let said = ["unfinished", "has its final signature", "the ledger was shortened, or the supervisor"];
+    let verified = world.ends(["audit", "verify", "latest"], 1).out_has(&said);
+    assert!(!verified.out.contains("there is no final signature"), "{}", verified.out);
+    world.ends(["audit", "verify"], 1).out_has(&said).out_has(&["ledger  intact"]);
+    world.ends(["why", "latest"], 0).err_has(&["warning: this log is unfinished"]);
+    std::fs::write(&path, &ledger).unwrap();
+    world.ends(["audit", "verify"], 0);
+}
+
+#[test]
 fn why_names_the_line_of_a_limit_and_says_what_it_cannot_see() {
     let world = world("AGENT slow\nTIMEOUT 1\nCMD /bin/sh ./go.sh\n", "sleep 20\n");
     world.ends(["run"], 137).err_has(&["killed", "Agentfile:2:"]);

@@ -224,16 +224,25 @@ impl Run {
         }
     }
 
+    /// Whether its supervisor lives, or another command changes it.
+    ///
+    /// # Errors
+    /// flock(2).
+    pub fn lives(&self) -> Result<bool, Error> {
+        let alone = self.try_lock(FlockOperation::NonBlockingLockShared)?;
+        if alone {
+            self.try_lock(FlockOperation::Unlock)?;
+        }
+        Ok(!alone)
+    }
+
     /// How it stands.
     ///
     /// # Errors
     /// The log cannot be read.
     pub fn state(&self) -> Result<RunState, Error> {
         // The lock is asked for before the log is read: a run that ends in between is told as ended, not as interrupted.
-        let alone = self.try_lock(FlockOperation::NonBlockingLockShared)?;
-        if alone {
-            self.try_lock(FlockOperation::Unlock)?;
-        }
+        let lives = self.lives()?;
         let event = match self.folder.find_file(LOG_FILE)? {
             Some(mut log) => {
                 last_event(&mut log).map_err(Error::io("read", &self.folder.path_of(LOG_FILE)))?
@@ -243,8 +252,8 @@ impl Run {
         Ok(match event {
             Some(Event::Ended { exit_code, .. }) => RunState::Ended { exit_code },
             Some(Event::Refused { step, .. }) => RunState::Refused { step },
-            _ if alone => RunState::Interrupted,
-            _ => RunState::Running,
+            _ if lives => RunState::Running,
+            _ => RunState::Interrupted,
         })
     }
 

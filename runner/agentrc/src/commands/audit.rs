@@ -177,7 +177,7 @@ impl Verified {
             "  {} lines, {} signatures, head sha256:{}",
             report.lines, report.checkpoints, report.head
         );
-        if report.verdict() == Verdict::Unfinished && !self.running {
+        if report.verdict() == Verdict::Unfinished && !report.finished && !self.running {
             let _ = writeln!(
                 out,
                 "  there is no final signature: the supervisor was killed, or the end was cut off; \
