@@ -200,6 +200,55 @@ fn why_names_the_line_of_a_limit_and_says_what_it_cannot_see() {
 }
 
 #[test]
+fn why_claims_nothing_of_a_log_that_is_cut_or_gone() {
+    let world = world("AGENT executed\nCMD /bin/sh ./go.sh\n", "exit 4\n");
+    world.ends(["run"], 4);
+    let runs = std::fs::read_dir(world.outside("state/agentrc/runs")).unwrap();
+    let log = runs.map(|run| run.unwrap().path().join("audit.jsonl")).next().unwrap();
+    let honest = |state: &str| {
+        let said = world.ends(["why", "latest"], 0).out_has(&[
+            &format!("the log of this run {state}: it does not tell whether the command was executed"),
+            "does not mean that nothing was denied",
+        ]);
+        assert!(!said.out.contains("was not executed"), "{}", said.out);
+    };
+    std::fs::write(&log, "").unwrap();
+    honest("is empty");
+    std::fs::remove_file(&log).unwrap();
+    honest("is missing");
+}
+
+#[test]
+fn why_has_the_words_that_a_program_prints_for_a_denied_connection() {
+    let world = world("AGENT online\nCMD /bin/bash ./go.sh\n", ": < /dev/tcp/127.0.0.1/9\n");
+    let ended = world.agentrc(["run"]).assert().code(1);
+    let printed = String::from_utf8_lossy(&ended.get_output().stderr).into_owned();
+    let why = world.ends(["why", "latest"], 0);
+    if printed.contains("Permission denied") {
+        why.out_has(&["Permission denied (EACCES) from connect or bind over TCP"]);
+    } else {
+        assert!(printed.contains("Network is unreachable"), "{printed}");
+        why.out_has(&["before that, TCP fails as UDP does", "Network is unreachable (ENETUNREACH)"]);
+    }
+}
+
+#[test]
+fn why_quotes_the_lines_that_deny_as_long_as_they_are_those_of_the_run() {
+    let text = "AGENT denied\nBIND ./data /data rw\nDENY read /data/.env\nCMD cat /data/.env\n";
+    let world = world(text, "");
+    world.write("data/.env", "secret\n");
+    world.ends(["run"], 1).err_has(&["Permission denied"]);
+    world.ends(["why", "latest"], 0).out_has(&[
+        "- DENY read /data/.env  [Agentfile:3:1]",
+        "/data/.env: nothing, hidden",
+        "- BIND ./data /data rw  [Agentfile:2:1]",
+    ]);
+    world.write("Agentfile", text.replace(".env", "env"));
+    let why = world.ends(["why", "latest"], 0).out_has(&["no longer compiles to the plan of this run"]);
+    assert!(!why.out.contains("[Agentfile:3:1]"), "{}", why.out);
+}
+
+#[test]
 fn why_of_a_refusal_names_the_step_and_the_line() {
     let world = world("AGENT refused\nBIND ./missing /x ro\nBIND ./go.sh /y ro\nCMD ls\n", "");
     world.ends(["run"], 125).err_has(&["Agentfile:2:"]);
