@@ -96,8 +96,16 @@ fn changes_in_a_copy_are_reviewed_then_applied_or_discarded() {
     assert!(world.path("data/old").exists());
     world.ends(["apply", "latest"], 0).out_has(&["1 removed"]);
     assert!(!world.path("data/old").exists());
+    world.ends(["apply", "latest"], 0).out_has(&["nothing to apply"]);
+    world.ends(["runs"], 0).out_has(&[", 1 copy"]);
     world.ends(["discard", "latest"], 0).out_has(&["discarded the copy"]);
     world.ends(["diff", "latest"], 0).out_has(&["no changes"]);
+    let runs = world.ends(["runs"], 0);
+    assert!(!runs.out.contains("1 copy"), "{}", runs.out);
+    let runs = world.ends(["runs", "--json"], 0).json();
+    assert_eq!(runs["runs"][0]["record"]["copies"], serde_json::json!([]), "{runs:#}");
+    world.ends(["discard", "latest"], 0).out_has(&["has no copies"]);
+    world.ends(["apply", "latest"], 0).out_has(&["nothing to apply"]);
     world.ends(["audit", "verify"], 0);
 }
 

@@ -19,6 +19,7 @@ use rustix::io::Errno;
 
 use crate::error::Error;
 use crate::record::{Clock, RECORD_FILE, Record};
+use crate::review;
 use crate::state::StateDir;
 use crate::tree;
 
@@ -66,7 +67,7 @@ pub struct Listed {
     pub id: String,
     /// How it stands; an error when that cannot be told.
     pub state: Result<RunState, Error>,
-    /// Its record; none when it ended before that was written.
+    /// Its record as it stands ([`Run::record_now`]); none when it ended before that was written.
     pub record: Result<Option<Record>, Error>,
 }
 
@@ -139,7 +140,7 @@ impl StateDir {
     /// Listing the folder.
     pub fn runs(&self) -> Result<Vec<Listed>, Error> {
         let listed = |id: String| match self.open_run(&id) {
-            Ok(run) => Listed { state: run.state(), record: run.record(), id },
+            Ok(run) => Listed { state: run.state(), record: run.record_now(), id },
             Err(error) => {
                 let why = error.to_string();
                 let path = self.folder().path().join(RUNS).join(&id);
@@ -292,6 +293,16 @@ impl Run {
         if record.run != self.id {
             return Err(self.damaged(format!("it is that of the run `{}`", record.run)));
         }
+        Ok(Some(record))
+    }
+
+    /// The record, with only those of its copies that are still there.
+    ///
+    /// # Errors
+    /// As [`Run::record`]; a copy cannot be looked at.
+    pub fn record_now(&self) -> Result<Option<Record>, Error> {
+        let Some(mut record) = self.record()? else { return Ok(None) };
+        record.copies = review::kept(self, record.copies)?;
         Ok(Some(record))
     }
 
