@@ -155,7 +155,7 @@ fn runs_and_logs_are_listed_and_a_run_can_be_named_by_its_beginning() {
         "{}",
         raw.out
     );
-    world.ends(["why", "2"], 1).err_has(&["is the beginning of 2 runs"]);
+    world.ends(["why", "2"], 1).err_has(&["is the beginning of 2 runs", id, "help: say more of the name"]);
     world.ends(["runs", "--remove", id], 0).out_has(&["removed"]);
     assert_eq!(world.ends(["runs", "--json"], 0).json()["runs"].as_array().unwrap().len(), 1);
     world.ends(["audit", "verify"], 0);
@@ -205,6 +205,28 @@ fn why_names_the_line_of_a_limit_and_says_what_it_cannot_see() {
         "the line to change: Agentfile:2:",
         "not seen by agentrc",
     ]);
+}
+
+#[test]
+fn which_run_latest_is_is_said_with_its_start() {
+    let world = world("AGENT older\nCMD /bin/sh ./go.sh\n", "exit 3\n");
+    world.ends(["run"], 3);
+    let id = world.ends(["runs", "--json"], 0).json()["runs"][0]["run"].as_str().unwrap().to_owned();
+    // Refused before its launch: not a run.
+    world.write("Agentfile", "BOGUS\n");
+    world.ends(["run"], 125);
+    let says = format!("the latest run is {id}, started {}-{}-{} ", &id[..4], &id[4..6], &id[6..8]);
+    let named = |out: &str| assert!(out.starts_with(&says) && out.contains("is no run"), "{out}");
+    named(&world.ends(["why", "latest"], 0).out);
+    named(&world.ends(["why", "last"], 0).out);
+    named(&world.ends(["why"], 0).out);
+    named(&world.ends(["audit", "show", "latest"], 0).out);
+    named(&world.ends(["audit", "show"], 0).out);
+    for command in [world.ends(["why", &id], 0), world.ends(["audit", "show", &id], 0)] {
+        assert!(!command.out.contains("the latest run is"), "{}", command.out);
+    }
+    let raw = world.ends(["audit", "show", "--json"], 0);
+    assert!(raw.out.starts_with('{'), "{}", raw.out);
 }
 
 #[test]

@@ -83,6 +83,15 @@ pub fn is_id(text: &str) -> bool {
         })
 }
 
+/// When the run of this name started, to the second: `2026-11-25 12:45:22 UTC`. None when it is not a run's name.
+#[must_use]
+pub fn started(id: &str) -> Option<String> {
+    let part = |range: std::ops::Range<usize>| id.get(range).filter(|_| is_id(id));
+    let date = [part(0..4)?, part(4..6)?, part(6..8)?].join("-");
+    let time = [part(9..11)?, part(11..13)?, part(13..15)?].join(":");
+    Some(format!("{date} {time} UTC"))
+}
+
 impl StateDir {
     fn runs_folder(&self) -> Result<Folder, Error> {
         Ok(self.folder().private_folder(Path::new(RUNS))?)

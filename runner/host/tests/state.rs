@@ -10,7 +10,7 @@ use agentrc_audit::verify::{Reason, Verdict};
 use agentrc_audit::{Recorder, ledger};
 use agentrc_host::hostpath::HostPath;
 use agentrc_host::record::{FORMAT, Record};
-use agentrc_host::runs::{Run, RunState, is_id};
+use agentrc_host::runs::{Run, RunState, is_id, started};
 use agentrc_host::state::Place;
 use agentrc_host::{Error, StateDir};
 
@@ -74,6 +74,23 @@ fn only_names_of_our_form_are_runs() {
         assert!(!is_id(wrong), "{wrong}");
         assert!(matches!(host().state.open_run(wrong), Err(Error::NoRun(_))), "{wrong}");
     }
+}
+
+#[test]
+fn an_ambiguous_name_lists_the_newest_five_and_counts_the_rest() {
+    let host = host();
+    let names: Vec<_> = (0..9).map(|_| host.state.create_run().unwrap().id().to_owned()).collect();
+    let said = host.state.resolve_run("2").unwrap_err().to_string();
+    assert!(said.contains("the beginning of 9 runs") && said.contains("and 4 more"), "{said}");
+    assert_eq!(names.iter().filter(|name| said.contains(*name)).count(), 5, "{said}");
+    let last = host.state.run_ids().unwrap().pop().unwrap();
+    assert!(said.contains(&format!("runs: `{last}`")), "the newest first: {said}");
+}
+
+#[test]
+fn a_name_says_when_its_run_started() {
+    assert_eq!(started("20261125-124522-3f9a").as_deref(), Some("2026-11-25 12:45:22 UTC"));
+    assert_eq!(started("20261125-124522"), None);
 }
 
 #[test]

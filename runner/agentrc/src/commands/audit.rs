@@ -79,6 +79,9 @@ fn show(state: &StateDir, arguments: &Show) -> Outcome {
         return Ok(exit::SUCCESS);
     }
     let style = Style::stdout();
+    if let Some(which) = super::which(&arguments.run.name, run.id()) {
+        terminal::print(&format!("{which}\n"))?;
+    }
     for line in Lines::new(BufReader::new(log)) {
         match line {
             Ok(line) => terminal::print(&events::render(&line, style))?,

@@ -46,7 +46,8 @@ pub fn why(arguments: &Why) -> Outcome {
         let digest = story.plan.take().map_or(record.plan_sha256, |(_, digest)| digest);
         story.plan = Some((record.agentfile.as_ref().to_owned(), digest));
     }
-    terminal::print(&story.tell(style))?;
+    let which = super::which(&arguments.run.name, run.id()).map(|which| format!("{which}\n"));
+    terminal::print(&(which.unwrap_or_default() + &story.tell(style)))?;
     Ok(exit::SUCCESS)
 }
 
