@@ -103,6 +103,37 @@ fn code_review() {
         assert_eq!(config, fs::read(folder.join("repository/.git/config")).expect("config"));
         assert!(!folder.join("repository/.envrc").exists(), "as {}: .envrc", lab.who.name);
         assert!(git(&["log", "--format=%s"]).out().contains("Check for zero"), "the commit is on the host");
+        let again = run(lab, &folder);
+        again.expect_code(0);
+        says(lab, &again, &["to do:\nnothing\n", "denied: mv .git"]);
+    });
+}
+
+#[test]
+fn code_review_fails_when_its_commit_does() {
+    as_each(AGENTRC, |lab| {
+        let folder = example(lab, "code-review");
+        let repository = folder.join("repository");
+        let mut init = lab.command("git");
+        init.arg("-C").arg(&repository).args(["init", "-q"]);
+        lab.finish_command(init).expect_code(0);
+        let fails = |why: &str, word: &str| {
+            let outcome = run(lab, &folder);
+            assert_ne!(outcome.code(), 0, "as {}: {why}: {}", lab.who.name, outcome.out());
+            assert!(outcome.stderr.contains(word), "as {}: {why}: {}", lab.who.name, outcome.stderr);
+            for word in ["committed", "denied", "allowed"] {
+                assert!(!outcome.out().contains(word), "as {}: {why}: {}", lab.who.name, outcome.out());
+            }
+        };
+        lab.file(repository.join(".git/index.lock"), "");
+        fails("another git works on it", "index.lock");
+        fs::remove_file(repository.join(".git/index.lock")).expect("remove");
+        if lab.who.uid == 0 {
+            let mut chown = lab.command("chown");
+            chown.args(["-R", "65534:65534"]).arg(&repository);
+            lab.finish_command(chown).expect_code(0);
+            fails("it belongs to another user", "Permission denied");
+        }
     });
 }
 

@@ -221,3 +221,21 @@ fn terminal_escapes_in_names_do_not_reach_the_terminal() {
         }
     });
 }
+
+#[test]
+fn a_file_from_outside_is_no_place_to_start_in() {
+    as_each(AGENTRC, |lab| {
+        lab.file(lab.outside("f"), "x\n");
+        lab.directory(lab.outside("folder"));
+        for (bind, directory) in
+            [("f /cfg ro", "/agentrc/src\n"), ("f /cfg rw", "/agentrc/src\n"), ("folder /work rw", "/work\n")]
+        {
+            lab.agentfile(&format!("AGENT place\nBIND ../outside/{bind}\nCMD /bin/pwd\n"));
+            let command =
+                lab.agentrc(["run".as_ref(), "--grant".as_ref(), lab.project("Agentfile").as_os_str()]);
+            let outcome = lab.finish_command(command);
+            outcome.expect_code(0);
+            assert_eq!(outcome.out(), directory, "as {}: {bind}", lab.who.name);
+        }
+    });
+}

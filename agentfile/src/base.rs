@@ -17,7 +17,7 @@ pub(crate) const CEDAR_SCHEMA: &str = include_str!("../../policies/agentrc.cedar
 /// HOME inside.
 pub(crate) const HOME: &str = "/home/agent";
 /// Where the files that an Agentfile names are shown.
-pub(crate) const PROJECTION: &str = "/agentrc/src";
+pub const PROJECTION: &str = "/agentrc/src";
 
 /// One mount of the base.
 #[derive(Debug, Clone, Copy)]

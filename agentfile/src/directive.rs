@@ -84,7 +84,7 @@ table! {
         "FROM scratch";
     "CMD" Command 1..=MANY, Enforced, "agent";
         "CMD program [argument…]"; "Says what is executed, directly, without a shell.";
-        "An argument that starts with `./` must be in the Agentfile's folder; it is shown read-only under `/agentrc/src`, and the argument becomes that path. Double quotes group (an extension of draft 4). It begins in the first writable BIND or MOUNT of a folder, else in the first BIND of one, else in `/agentrc/src`. Of a source outside the Agentfile's folder only the spelling counts, so that a plan is the same everywhere: `copy`, or a slash at the source's end (`~/project/`), says that it is a folder.";
+        "An argument that starts with `./` must be in the Agentfile's folder; it is shown read-only under `/agentrc/src`, and the argument becomes that path. Double quotes group (an extension of draft 4). It begins in the first writable BIND or MOUNT of a folder, else in the first BIND of one, else in `/agentrc/src`. A source outside the Agentfile's folder is not looked at, so that a plan is the same everywhere: it counts as a folder, unless the last part of its target has a dot; should it be a file after all, the command begins in `/agentrc/src`.";
         "CMD python3 ./agent.py";
     "TOOL" Line 1..=1, Refused, "tools";
         "TOOL namespace:name"; "Declares a tool.";

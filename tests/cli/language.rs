@@ -201,3 +201,14 @@ fn what_an_audit_level_records_is_said_alike_wherever_it_is_said() {
         }
     }
 }
+
+#[test]
+fn the_digest_is_that_of_the_json_without_its_newline() {
+    let world = World::with("AGENT a\nCMD ls\n");
+    let json = world.ends(["plan", "--json"], 0).out;
+    let digest = agentfile::plan::digest::sha256_hex(json.strip_suffix('\n').unwrap().as_bytes());
+    world.ends(["plan"], 0).out_has(&[&format!("plan sha256:{digest}")]);
+    world
+        .ends(["plan", "--help"], 0)
+        .out_has(&["the SHA-256 of the JSON without that newline is the plan digest"]);
+}

@@ -96,8 +96,16 @@ fn changes_in_a_copy_are_reviewed_then_applied_or_discarded() {
     assert!(world.path("data/old").exists());
     world.ends(["apply", "latest"], 0).out_has(&["1 removed"]);
     assert!(!world.path("data/old").exists());
+    world.ends(["apply", "latest"], 0).out_has(&["nothing to apply"]);
+    world.ends(["runs"], 0).out_has(&[", 1 copy"]);
     world.ends(["discard", "latest"], 0).out_has(&["discarded the copy"]);
     world.ends(["diff", "latest"], 0).out_has(&["no changes"]);
+    let runs = world.ends(["runs"], 0);
+    assert!(!runs.out.contains("1 copy"), "{}", runs.out);
+    let runs = world.ends(["runs", "--json"], 0).json();
+    assert_eq!(runs["runs"][0]["record"]["copies"], serde_json::json!([]), "{runs:#}");
+    world.ends(["discard", "latest"], 0).out_has(&["has no copies"]);
+    world.ends(["apply", "latest"], 0).out_has(&["nothing to apply"]);
     world.ends(["audit", "verify"], 0);
 }
 
@@ -147,7 +155,7 @@ fn runs_and_logs_are_listed_and_a_run_can_be_named_by_its_beginning() {
         "{}",
         raw.out
     );
-    world.ends(["why", "2"], 1).err_has(&["is the beginning of 2 runs"]);
+    world.ends(["why", "2"], 1).err_has(&["is the beginning of 2 runs", id, "help: say more of the name"]);
     world.ends(["runs", "--remove", id], 0).out_has(&["removed"]);
     assert_eq!(world.ends(["runs", "--json"], 0).json()["runs"].as_array().unwrap().len(), 1);
     world.ends(["audit", "verify"], 0);
@@ -171,6 +179,24 @@ fn a_tampered_log_is_found_and_named() {
 }
 
 #[test]
+fn a_shortened_ledger_is_found_by_the_run_whose_end_it_lost() {
+    let world = world("AGENT audited\nCMD /bin/sh ./go.sh\n", "");
+    world.ends(["run"], 0);
+    world.ends(["run"], 0);
+    let path = world.outside("state/agentrc/ledger.jsonl");
+    let ledger = std::fs::read_to_string(&path).unwrap();
+    let cut = ledger.trim_end().rfind('\n').unwrap() + 1;
+    std::fs::write(&path, &ledger[..cut]).unwrap();
+    let said = ["unfinished", "has its final signature", "the ledger was shortened, or the supervisor"];
+    let verified = world.ends(["audit", "verify", "latest"], 1).out_has(&said);
+    assert!(!verified.out.contains("there is no final signature"), "{}", verified.out);
+    world.ends(["audit", "verify"], 1).out_has(&said).out_has(&["ledger  intact"]);
+    world.ends(["why", "latest"], 0).err_has(&["warning: this log is unfinished"]);
+    std::fs::write(&path, &ledger).unwrap();
+    world.ends(["audit", "verify"], 0);
+}
+
+#[test]
 fn why_names_the_line_of_a_limit_and_says_what_it_cannot_see() {
     let world = world("AGENT slow\nTIMEOUT 1\nCMD /bin/sh ./go.sh\n", "sleep 20\n");
     world.ends(["run"], 137).err_has(&["killed", "Agentfile:2:"]);
@@ -179,6 +205,77 @@ fn why_names_the_line_of_a_limit_and_says_what_it_cannot_see() {
         "the line to change: Agentfile:2:",
         "not seen by agentrc",
     ]);
+}
+
+#[test]
+fn which_run_latest_is_is_said_with_its_start() {
+    let world = world("AGENT older\nCMD /bin/sh ./go.sh\n", "exit 3\n");
+    world.ends(["run"], 3);
+    let id = world.ends(["runs", "--json"], 0).json()["runs"][0]["run"].as_str().unwrap().to_owned();
+    // Refused before its launch: not a run.
+    world.write("Agentfile", "BOGUS\n");
+    world.ends(["run"], 125);
+    let says = format!("the latest run is {id}, started {}-{}-{} ", &id[..4], &id[4..6], &id[6..8]);
+    let named = |out: &str| assert!(out.starts_with(&says) && out.contains("is no run"), "{out}");
+    named(&world.ends(["why", "latest"], 0).out);
+    named(&world.ends(["why", "last"], 0).out);
+    named(&world.ends(["why"], 0).out);
+    named(&world.ends(["audit", "show", "latest"], 0).out);
+    named(&world.ends(["audit", "show"], 0).out);
+    for command in [world.ends(["why", &id], 0), world.ends(["audit", "show", &id], 0)] {
+        assert!(!command.out.contains("the latest run is"), "{}", command.out);
+    }
+    let raw = world.ends(["audit", "show", "--json"], 0);
+    assert!(raw.out.starts_with('{'), "{}", raw.out);
+}
+
+#[test]
+fn why_claims_nothing_of_a_log_that_is_cut_or_gone() {
+    let world = world("AGENT executed\nCMD /bin/sh ./go.sh\n", "exit 4\n");
+    world.ends(["run"], 4);
+    let runs = std::fs::read_dir(world.outside("state/agentrc/runs")).unwrap();
+    let log = runs.map(|run| run.unwrap().path().join("audit.jsonl")).next().unwrap();
+    let honest = |state: &str| {
+        let said = world.ends(["why", "latest"], 0).out_has(&[
+            &format!("the log of this run {state}: it does not tell whether the command was executed"),
+            "does not mean that nothing was denied",
+        ]);
+        assert!(!said.out.contains("was not executed"), "{}", said.out);
+    };
+    std::fs::write(&log, "").unwrap();
+    honest("is empty");
+    std::fs::remove_file(&log).unwrap();
+    honest("is missing");
+}
+
+#[test]
+fn why_has_the_words_that_a_program_prints_for_a_denied_connection() {
+    let world = world("AGENT online\nCMD /bin/bash ./go.sh\n", ": < /dev/tcp/127.0.0.1/9\n");
+    let ended = world.agentrc(["run"]).assert().code(1);
+    let printed = String::from_utf8_lossy(&ended.get_output().stderr).into_owned();
+    let why = world.ends(["why", "latest"], 0);
+    if printed.contains("Permission denied") {
+        why.out_has(&["Permission denied (EACCES) from connect or bind over TCP"]);
+    } else {
+        assert!(printed.contains("Network is unreachable"), "{printed}");
+        why.out_has(&["before that, TCP fails as UDP does", "Network is unreachable (ENETUNREACH)"]);
+    }
+}
+
+#[test]
+fn why_quotes_the_lines_that_deny_as_long_as_they_are_those_of_the_run() {
+    let text = "AGENT denied\nBIND ./data /data rw\nDENY read /data/.env\nCMD cat /data/.env\n";
+    let world = world(text, "");
+    world.write("data/.env", "secret\n");
+    world.ends(["run"], 1).err_has(&["Permission denied"]);
+    world.ends(["why", "latest"], 0).out_has(&[
+        "- DENY read /data/.env  [Agentfile:3:1]",
+        "/data/.env: nothing, hidden",
+        "- BIND ./data /data rw  [Agentfile:2:1]",
+    ]);
+    world.write("Agentfile", text.replace(".env", "env"));
+    let why = world.ends(["why", "latest"], 0).out_has(&["no longer compiles to the plan of this run"]);
+    assert!(!why.out.contains("[Agentfile:3:1]"), "{}", why.out);
 }
 
 #[test]

@@ -125,3 +125,33 @@ fn discard_asks_on_a_terminal() {
         lab.finish_command(lab.agentrc(["discard", "latest", "--yes"])).expect_code(0);
     });
 }
+
+#[test]
+fn nobody_is_asked_when_there_is_nothing_to_lose() {
+    as_each(AGENTRC, |lab| {
+        lab.file(lab.project("data/x"), "x\n");
+        lab.script(lab.project("go.sh"), "[ -z \"$1\" ] || echo y > /data/x\n");
+        lab.run("AGENT copies\nBIND ./data /data copy\nCMD /bin/sh ./go.sh\n").expect_code(0);
+        // A question would wait for an answer, and `screen` would not come to its end.
+        for (words, said) in [
+            ("apply latest", "there is nothing to apply"),
+            ("discard latest", "discarded the copy"),
+            ("discard latest", "has no copies"),
+            ("apply latest", "there is nothing to apply"),
+        ] {
+            let shown = screen(lab, "", words);
+            assert!(
+                shown.contains(said) && !shown.contains("[y/N]"),
+                "as {}: {words}: {shown}",
+                lab.who.name
+            );
+        }
+        // And somebody is, about what was chosen.
+        let agentfile = lab.project("Agentfile").display().to_string();
+        lab.finish_command(lab.agentrc(["run", &agentfile, "--", "change"])).expect_code(0);
+        let mut terminal = Terminal::run(lab, &lab.binary(), &["apply", "latest", "/data/x"]);
+        terminal.wait_for("write 1 change to the host's files? [y/N]");
+        terminal.type_in("n\n");
+        assert_eq!(terminal.finish().0.code(), 1);
+    });
+}

@@ -72,6 +72,19 @@ fn each_command_has_a_man_page() {
         let page = world.read(format!("pages/agentrc-{command}.1"));
         assert!(page.contains(&format!(".TH agentrc-{command} 1")), "{page}");
     }
+    // The synopsis is the usage line of `--help`.
+    for command in COMMANDS {
+        let help = world.ends([command, "--help"], 0).out;
+        let usage = help.lines().find_map(|line| line.strip_prefix("Usage: ")).unwrap();
+        let page = world.read(format!("pages/agentrc-{command}.1"));
+        let page = page.replace("\\fB", "").replace("\\fR", "").replace("\\-", "-");
+        assert!(page.contains(&format!(".SH SYNOPSIS\n{usage}\n")), "{usage}\n{page}");
+    }
+    let page = world.read("pages/agentrc-run.1");
+    assert!(
+        page.contains("[PATH] [\\-\\- <ARGUMENT>...]") && page.contains("[\\fIARGUMENT\\fR]..."),
+        "{page}"
+    );
     world.write("file", "");
     world.ends(["man", "file/x"], 1).err_has(&["cannot write man pages to `file/x`"]);
 }

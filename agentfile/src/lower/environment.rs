@@ -18,10 +18,13 @@ pub(super) fn lower() -> Vec<EnvironmentVariable> {
     variables
 }
 
-/// The first writable BIND or MOUNT of a folder, else the first BIND of one, else the projected files. What may be a
-/// file is not taken: a run that began in one would be refused.
+/// The first writable BIND or MOUNT of a folder, else the first BIND of one, else the projected files. What is outside the
+/// Agentfile's folder cannot be looked at here: it counts as a folder, unless the name that it gets has a dot. (Should it be a file
+/// after all, the runner begins in the projected files.)
 pub(super) fn workdir(boundaries: &Boundaries) -> String {
-    let folders = || boundaries.shares.iter().filter(|share| share.is_directory());
+    let dotted = |share: &Share| share.target.rsplit('/').next().is_some_and(|name| name.contains('.'));
+    let folder = |share: &Share| share.is_directory() || !share.is_file() && !dotted(share);
+    let folders = || boundaries.shares.iter().filter(|share| folder(share));
     let is_bind = |share: &&Share| matches!(share.content, Content::Bind { .. });
     folders()
         .find(|share| share.writable())

@@ -163,7 +163,7 @@ pub struct Plan {
     /// Where.
     #[command(flatten)]
     pub at: Location,
-    /// Print the canonical JSON, whose SHA-256 is the plan digest
+    /// Print the canonical JSON and a newline; the SHA-256 of the JSON without that newline is the plan digest
     #[arg(long)]
     pub json: bool,
     /// Say in words what changes from OTHER (an Agentfile, its folder, or a plan in JSON) to this plan
@@ -246,13 +246,21 @@ pub struct RunName {
     pub name: String,
 }
 
+/// A run to look at.
+#[derive(Debug, Args)]
+pub struct RunOrLatest {
+    /// Name of the run, an unambiguous beginning of it, or `latest` (also `last`)
+    #[arg(value_name = "RUN", default_value = "latest")]
+    pub name: String,
+}
+
 /// `agentrc why`
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  agentrc why latest")]
 pub struct Why {
     /// Which run.
     #[command(flatten)]
-    pub run: RunName,
+    pub run: RunOrLatest,
 }
 
 /// `agentrc discard`
@@ -330,7 +338,7 @@ pub enum AuditCommand {
 pub struct Show {
     /// Which run.
     #[command(flatten)]
-    pub run: RunName,
+    pub run: RunOrLatest,
     /// The lines as they are stored
     #[arg(long)]
     pub json: bool,

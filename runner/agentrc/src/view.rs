@@ -53,7 +53,9 @@ pub fn differences(found: &[Difference], style: Style) -> String {
     out
 }
 
-fn shortened(text: &str) -> String {
+/// Cut to what a line of a terminal can bear.
+#[must_use]
+pub(crate) fn shortened(text: &str) -> String {
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text.to_owned(),

@@ -18,15 +18,21 @@
 //! # What it shows, and what it cannot
 //! The log is written by the supervisor, outside the sandbox: the agent has no path, descriptor or process through
 //! which it could reach the log or the key. To anybody *without the key* (a copy in a backup, on a share, at an
-//! auditor's) every edit, removal, insertion and reordering of signed lines shows, and so does a cut end: a log without
-//! its final signature is "unfinished", and when the ledger says that the run ended, "truncated".
+//! auditor's) every edit, removal, insertion and reordering of signed lines shows. A cut end shows too, but not always what cut it:
 //!
+//! * A log without its final signature is "unfinished": its supervisor was killed, or the end was cut off. When the ledger
+//!   has the run's end, the log is "tampered": it is not the one that ended so.
+//! * A log with its final signature, of which the ledger has no end, is "unfinished" as well: the ledger was shortened, or
+//!   the supervisor or the machine died after that signature and before the entry was written or kept. The entry follows
+//!   the signature at once, but they are two files.
+//! * A log of which the ledger has no start is "tampered", and so is a ledger with the start of a run whose folder is gone.
 //! * Lines after the last checkpoint of an unfinished log are chained but not yet signed: who can write the file can
 //!   rewrite them. `verify` says how many they are.
 //! * Whoever has the key (the user's own uid, root) can write a new log and a new ledger that verify. A chain in a file
-//!   cannot prevent that; sending the head that `agentrc run` prints, or the ledger, to another machine does.
-//! * Removing the *newest* entries of the ledger together with their runs leaves a valid, shorter ledger. Only a head
-//!   kept elsewhere shows that.
+//!   cannot prevent that; sending the head that `agentrc audit verify` prints, or the ledger, to another machine does.
+//! * A ledger cut at the end of a line is valid by itself. The runs that are there tell that a start or an end is gone; nothing
+//!   tells that the *newest* consents and reviews are, nor the newest runs when their folders are removed as well. Only a
+//!   head of the ledger kept elsewhere shows that.
 //! * Times are the host's clock, and are not checked to rise.
 #![forbid(unsafe_code)]
 

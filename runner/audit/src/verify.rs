@@ -22,8 +22,8 @@ pub const FINDINGS: usize = 64;
 pub enum Verdict {
     /// Everything is as it was written, to the last signature.
     Intact,
-    /// Nothing is wrong, but the final signature is missing: the run goes on, was killed with its supervisor, or the
-    /// end was cut off.
+    /// Nothing that is there is wrong, but an end is missing, of the log or of the run's entries in the ledger: the run goes
+    /// on, was killed with its supervisor, or the end was cut off. Which of these, nothing here can tell.
     Unfinished,
     /// It is not what was written.
     Tampered,
@@ -106,6 +106,13 @@ pub enum Reason {
         /// Lines according to the ledger.
         recorded: u64,
     },
+    /// The log has its final signature, and the ledger no end of the run. The supervisor writes the one right after the
+    /// other, so this is what a cut ledger leaves, and also what a death between the two writes leaves.
+    #[error(
+        "has its final signature, but the ledger has no entry of the run's end: the ledger was shortened, or the \
+         supervisor or the machine died after that signature, before the entry was written or kept"
+    )]
+    EndNotInLedger,
     /// The ledger does not know the run.
     #[error("is of a run that the ledger does not know")]
     UnknownRun,
@@ -160,9 +167,9 @@ impl Report {
     /// The outcome in one word.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        if !self.findings.is_empty() {
+        if self.more > 0 || self.findings.iter().any(|finding| finding.reason != Reason::EndNotInLedger) {
             Verdict::Tampered
-        } else if self.finished {
+        } else if self.finished && self.findings.is_empty() {
             Verdict::Intact
         } else {
             Verdict::Unfinished
@@ -170,13 +177,18 @@ impl Report {
     }
 
     /// Compares the log with what the ledger says of its run. This is what tells a cut end from a run that was killed.
-    pub fn compare(&mut self, recorded: Option<&RunEntry>) {
+    /// While the run's supervisor `lives`, its last entry may be yet to come.
+    pub fn compare(&mut self, recorded: Option<&RunEntry>, lives: bool) {
         let Some(recorded) = recorded.filter(|entry| entry.started.is_some()) else {
             return self.find(0, Reason::UnknownRun);
         };
         let here = Head { lines: self.lines, digest: self.head };
-        if let Some(ended) = recorded.ended.filter(|ended| *ended != here) {
-            self.find(0, Reason::NotTheRecordedEnd { found: self.lines, recorded: ended.lines });
+        match recorded.ended {
+            Some(ended) if ended != here => {
+                self.find(0, Reason::NotTheRecordedEnd { found: self.lines, recorded: ended.lines });
+            }
+            None if self.finished && !lives => self.find(0, Reason::EndNotInLedger),
+            _ => {}
         }
     }
 

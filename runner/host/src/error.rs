@@ -69,11 +69,11 @@ pub enum Error {
     #[error("no run is called `{0}`\n  help: `agentrc runs` lists them")]
     NoRun(String),
     /// Several runs begin so.
-    #[error("`{asked}` is the beginning of {} runs: `{}`", runs.len(), runs.join("`, `"))]
+    #[error("`{asked}` is the beginning of {} runs: {}\n  help: say more of the name; `agentrc runs` lists them", runs.len(), some(runs))]
     AmbiguousRun {
         /// What was asked.
         asked: String,
-        /// Which begin so.
+        /// Which begin so, oldest first.
         runs: Vec<String>,
     },
     /// No free name for a run was found.
@@ -114,6 +114,16 @@ impl Error {
     pub(crate) fn io<E: Into<io::Error>>(step: &'static str, path: &Path) -> impl FnOnce(E) -> Self {
         move |source| Self::Io { step, path: path.to_owned(), source: source.into() }
     }
+}
+
+/// The newest few names, and how many more there are.
+fn some(runs: &[String]) -> String {
+    const MOST: usize = 5;
+    let mut words: Vec<_> = runs.iter().rev().take(MOST).map(|run| format!("`{run}`")).collect();
+    if let more @ 1.. = runs.len().saturating_sub(MOST) {
+        words.push(format!("and {more} more"));
+    }
+    words.join(", ")
 }
 
 fn list(changes: &[Change]) -> String {

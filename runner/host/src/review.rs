@@ -91,6 +91,14 @@ impl<'a> Review<'a> {
         diff::difference(self.copy(&change.layer)?, change)
     }
 
+    /// What [`Review::apply`] would carry out now.
+    ///
+    /// # Errors
+    /// As [`Review::changes`]; [`Error::Refused`].
+    pub fn chosen(&self, choice: &Choice) -> Result<Vec<Change>, Error> {
+        apply::choose(self.changes()?, choice)
+    }
+
     /// Carries changes out on their sources.
     ///
     /// # Errors
@@ -98,7 +106,7 @@ impl<'a> Review<'a> {
     /// before it is applied, and applying again goes on from there.
     pub fn apply(&self, choice: &Choice) -> Result<Applied, Error> {
         self.run.lock()?;
-        let changes = apply::choose(self.changes()?, choice)?;
+        let changes = self.chosen(choice)?;
         for copy in &self.copies {
             apply::check_writable(copy, &changes)?;
         }
@@ -143,11 +151,30 @@ pub fn discard(state: &StateDir, id: &str) -> Result<Vec<String>, Error> {
     Ok(removed)
 }
 
+/// The copies that are there: not those that were discarded, nor those of a launch that has not come to them.
+///
+/// # Errors
+/// The record is damaged, or a layer cannot be opened.
+pub(crate) fn kept(run: &Run, copies: Vec<Copied>) -> Result<Vec<Copied>, Error> {
+    let mut kept = Vec::new();
+    for copied in copies {
+        if layer(run, &copied.layer)?.is_some() {
+            kept.push(copied);
+        }
+    }
+    Ok(kept)
+}
+
 /// The upper folder of a layer; none when it was discarded.
-fn layer_folder(run: &Run, layer: &str) -> Result<Option<Folder>, Error> {
+fn layer_folder(run: &Run, name: &str) -> Result<Option<Folder>, Error> {
+    Ok(layer(run, name)?.map(|folder| folder.folder(Path::new(UPPER))).transpose()?)
+}
+
+/// The folder of a layer; none when it was discarded.
+fn layer(run: &Run, layer: &str) -> Result<Option<Folder>, Error> {
     check_layer_name(run, layer)?;
     match run.folder().folder(Path::new(layer)) {
-        Ok(folder) => Ok(Some(folder.folder(Path::new(UPPER))?)),
+        Ok(folder) => Ok(Some(folder)),
         Err(agentrc_audit::Error::Open { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
             Ok(None)
         }

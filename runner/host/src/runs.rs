@@ -19,6 +19,7 @@ use rustix::io::Errno;
 
 use crate::error::Error;
 use crate::record::{Clock, RECORD_FILE, Record};
+use crate::review;
 use crate::state::StateDir;
 use crate::tree;
 
@@ -66,7 +67,7 @@ pub struct Listed {
     pub id: String,
     /// How it stands; an error when that cannot be told.
     pub state: Result<RunState, Error>,
-    /// Its record; none when it ended before that was written.
+    /// Its record as it stands ([`Run::record_now`]); none when it ended before that was written.
     pub record: Result<Option<Record>, Error>,
 }
 
@@ -80,6 +81,15 @@ pub fn is_id(text: &str) -> bool {
             b'h' => byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte),
             literal => byte == *literal,
         })
+}
+
+/// When the run of this name started, to the second: `2026-11-25 12:45:22 UTC`. None when it is not a run's name.
+#[must_use]
+pub fn started(id: &str) -> Option<String> {
+    let part = |range: std::ops::Range<usize>| id.get(range).filter(|_| is_id(id));
+    let date = [part(0..4)?, part(4..6)?, part(6..8)?].join("-");
+    let time = [part(9..11)?, part(11..13)?, part(13..15)?].join(":");
+    Some(format!("{date} {time} UTC"))
 }
 
 impl StateDir {
@@ -144,7 +154,7 @@ impl StateDir {
     /// Listing the folder.
     pub fn runs(&self) -> Result<Vec<Listed>, Error> {
         let listed = |id: String| match self.open_run(&id) {
-            Ok(run) => Listed { state: run.state(), record: run.record(), id },
+            Ok(run) => Listed { state: run.state(), record: run.record_now(), id },
             Err(error) => {
                 let why = error.to_string();
                 let path = self.folder().path().join(RUNS).join(&id);
@@ -243,16 +253,25 @@ impl Run {
         }
     }
 
+    /// Whether its supervisor lives, or another command changes it.
+    ///
+    /// # Errors
+    /// flock(2).
+    pub fn lives(&self) -> Result<bool, Error> {
+        let alone = self.try_lock(FlockOperation::NonBlockingLockShared)?;
+        if alone {
+            self.try_lock(FlockOperation::Unlock)?;
+        }
+        Ok(!alone)
+    }
+
     /// How it stands.
     ///
     /// # Errors
     /// The log cannot be read.
     pub fn state(&self) -> Result<RunState, Error> {
         // The lock is asked for before the log is read: a run that ends in between is told as ended, not as interrupted.
-        let alone = self.try_lock(FlockOperation::NonBlockingLockShared)?;
-        if alone {
-            self.try_lock(FlockOperation::Unlock)?;
-        }
+        let lives = self.lives()?;
         let event = match self.folder.find_file(LOG_FILE)? {
             Some(mut log) => {
                 last_event(&mut log).map_err(Error::io("read", &self.folder.path_of(LOG_FILE)))?
@@ -262,8 +281,8 @@ impl Run {
         Ok(match event {
             Some(Event::Ended { exit_code, .. }) => RunState::Ended { exit_code },
             Some(Event::Refused { step, .. }) => RunState::Refused { step },
-            _ if alone => RunState::Interrupted,
-            _ => RunState::Running,
+            _ if lives => RunState::Running,
+            _ => RunState::Interrupted,
         })
     }
 
@@ -302,6 +321,16 @@ impl Run {
         if record.run != self.id {
             return Err(self.damaged(format!("it is that of the run `{}`", record.run)));
         }
+        Ok(Some(record))
+    }
+
+    /// The record, with only those of its copies that are still there.
+    ///
+    /// # Errors
+    /// As [`Run::record`]; a copy cannot be looked at.
+    pub fn record_now(&self) -> Result<Option<Record>, Error> {
+        let Some(mut record) = self.record()? else { return Ok(None) };
+        record.copies = review::kept(self, record.copies)?;
         Ok(Some(record))
     }
 

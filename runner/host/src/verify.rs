@@ -62,15 +62,19 @@ impl StateDir {
             // A run that died before its log began left nothing to verify, unless the ledger says otherwise.
             let mut report = verify(std::io::empty(), id, key).map_err(Error::io("read", &path))?;
             if let Some(entry) = known.0.get(id) {
-                report.compare(Some(entry));
+                report.compare(Some(entry), false);
             }
             return Ok(report);
         };
         let mut report = verify(BufReader::new(log), id, key).map_err(Error::io("read", &path))?;
-        match known.0.get(id) {
-            Some(entry) => report.compare(Some(entry)),
-            // It may have begun since the ledger was read.
-            None => report.compare(self.ledger_report(key)?.1.0.get(id)),
+        match known.0.get(id).filter(|entry| entry.ended.is_some() || !report.finished) {
+            Some(entry) => report.compare(Some(entry), false),
+            None => {
+                // It may have begun or ended since the ledger was read. Whether its supervisor lives is asked before the
+                // ledger is read again: what a dead one did not write by then, it never will.
+                let lives = run.lives()?;
+                report.compare(self.ledger_report(key)?.1.0.get(id), lives);
+            }
         }
         Ok(report)
     }

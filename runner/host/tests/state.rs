@@ -6,11 +6,11 @@ use std::path::Path;
 
 use agentrc_audit::event::Event;
 use agentrc_audit::level::AuditLevel;
-use agentrc_audit::verify::Verdict;
+use agentrc_audit::verify::{Reason, Verdict};
 use agentrc_audit::{Recorder, ledger};
 use agentrc_host::hostpath::HostPath;
 use agentrc_host::record::{FORMAT, Record};
-use agentrc_host::runs::{Run, RunState, is_id};
+use agentrc_host::runs::{Run, RunState, is_id, started};
 use agentrc_host::state::Place;
 use agentrc_host::{Error, StateDir};
 
@@ -74,6 +74,23 @@ fn only_names_of_our_form_are_runs() {
         assert!(!is_id(wrong), "{wrong}");
         assert!(matches!(host().state.open_run(wrong), Err(Error::NoRun(_))), "{wrong}");
     }
+}
+
+#[test]
+fn an_ambiguous_name_lists_the_newest_five_and_counts_the_rest() {
+    let host = host();
+    let names: Vec<_> = (0..9).map(|_| host.state.create_run().unwrap().id().to_owned()).collect();
+    let said = host.state.resolve_run("2").unwrap_err().to_string();
+    assert!(said.contains("the beginning of 9 runs") && said.contains("and 4 more"), "{said}");
+    assert_eq!(names.iter().filter(|name| said.contains(*name)).count(), 5, "{said}");
+    let last = host.state.run_ids().unwrap().pop().unwrap();
+    assert!(said.contains(&format!("runs: `{last}`")), "the newest first: {said}");
+}
+
+#[test]
+fn a_name_says_when_its_run_started() {
+    assert_eq!(started("20261125-124522-3f9a").as_deref(), Some("2026-11-25 12:45:22 UTC"));
+    assert_eq!(started("20261125-124522"), None);
 }
 
 #[test]
@@ -227,6 +244,29 @@ fn a_run_that_died_before_its_log_began_is_unfinished_and_one_whose_log_is_gone_
     let key = host.state.public_key().unwrap();
     assert_eq!(host.state.verify_run(early.id(), &key).unwrap().verdict(), Verdict::Unfinished);
     assert_eq!(host.state.verify_run(gone.id(), &key).unwrap().verdict(), Verdict::Tampered);
+}
+
+#[test]
+fn a_ledger_without_the_end_of_a_finished_run_is_found_once_its_supervisor_is_gone() {
+    let host = host();
+    let run = host.state.create_run().unwrap();
+    finish(&host, &run, &ended(0));
+    let path = host.dir.path().join("agentrc").join(ledger::LEDGER_FILE);
+    let whole = std::fs::read_to_string(&path).unwrap();
+    let started = whole.lines().next().unwrap();
+    std::fs::write(&path, format!("{started}\n")).unwrap();
+    let key = host.state.public_key().unwrap();
+    let id = run.id().to_owned();
+    let verdict = || host.state.verify_run(&id, &key).unwrap().verdict();
+    assert_eq!(verdict(), Verdict::Intact, "its supervisor may be about to write the entry");
+    drop(run);
+    assert_eq!(verdict(), Verdict::Unfinished);
+    let runs = host.state.verify_all(&key).unwrap().runs;
+    let report = runs[0].1.as_ref().unwrap();
+    assert_eq!(report.findings[0].reason, Reason::EndNotInLedger);
+    // Later entries are chained to what is left, and hide nothing.
+    host.state.allow(Path::new("/a"), "A", DIGEST, &[]).unwrap();
+    assert_eq!(verdict(), Verdict::Unfinished);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use agentfile::plan::{MountSource, PROJECTION, Plan};
 use agentrc_audit::event::{Event, Evidence, LayerEvidence};
 use rustix::io::Errno;
 
@@ -60,7 +61,7 @@ pub fn launch(
     let seccomp = seccomp::Seccomp::prepare(&plan.seccomp)?;
     let layers: [&dyn Layer; 6] = [&namespaces, &mounts, &limits, &capabilities, &landlock, &seccomp];
     let targets = Targets::prepare(mounts.held())?;
-    let agent = agent(request, streams.pty())?;
+    let agent = agent(request, &places, streams.pty())?;
 
     check(Step::SupplementaryGroups, drop_groups)?;
     let name = request.run.file_name().unwrap_or_default().to_string_lossy();
@@ -308,7 +309,20 @@ fn argv<'a>(request: &'a Request<'_>) -> impl Iterator<Item = std::borrow::Cow<'
     planned.chain(request.arguments.iter().map(|word| std::borrow::Cow::Borrowed(word.as_os_str())))
 }
 
-fn agent(request: &Request<'_>, terminal: bool) -> Result<Agent, Refusal> {
+/// Where the command starts. The compiler does not look outside the Agentfile's folder: what it took for a folder there
+/// may be a file, and then it is where a plan without folders starts.
+fn directory<'a>(plan: &'a Plan, places: &Places) -> Result<&'a str, Refusal> {
+    for mount in plan.mounts.iter().filter(|mount| mount.target == plan.workdir) {
+        if let MountSource::Bind { source, .. } = &mount.source
+            && !places.resolve(source, &mount.origin)?.directory
+        {
+            return Ok(PROJECTION);
+        }
+    }
+    Ok(&plan.workdir)
+}
+
+fn agent(request: &Request<'_>, places: &Places, terminal: bool) -> Result<Agent, Refusal> {
     let plan = request.plan;
     let argv = argv(request).map(|word| c_string(word.as_bytes())).collect::<Result<Vec<_>, _>>()?;
     let Some(program) = argv.first() else {
@@ -349,7 +363,7 @@ fn agent(request: &Request<'_>, terminal: bool) -> Result<Agent, Refusal> {
                 .map(|variable| c_string(variable.as_bytes()))
                 .collect::<Result<Vec<CString>, _>>()?,
         ),
-        directory: c_string(plan.workdir.as_bytes())?,
+        directory: c_string(directory(plan, places)?.as_bytes())?,
         umask: umask.as_raw_mode() | 0o022,
     })
 }

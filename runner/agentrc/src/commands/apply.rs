@@ -17,7 +17,13 @@ pub fn apply(arguments: &Apply) -> Outcome {
     let run = host::run_named(&state, &arguments.run.name)?;
     let choice = Choice { paths: arguments.paths.clone(), force: arguments.force, skip: arguments.skip };
     let review = Review::open(&state, &run)?;
-    if !arguments.yes && !sure(&format!("write {} changes to the host's files?", review.changes()?.len()))? {
+    let number = review.chosen(&choice)?.len();
+    if number == 0 {
+        terminal::print("0 written, 0 removed: there is nothing to apply\n")?;
+        return Ok(exit::SUCCESS);
+    }
+    let changes = if number == 1 { "1 change".to_owned() } else { format!("{number} changes") };
+    if !arguments.yes && !sure(&format!("write {changes} to the host's files?"))? {
         return Err(Refusal::new("nothing was applied").into());
     }
     let applied = review.apply(&choice)?;

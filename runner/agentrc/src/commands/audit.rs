@@ -79,6 +79,9 @@ fn show(state: &StateDir, arguments: &Show) -> Outcome {
         return Ok(exit::SUCCESS);
     }
     let style = Style::stdout();
+    if let Some(which) = super::which(&arguments.run.name, run.id()) {
+        terminal::print(&format!("{which}\n"))?;
+    }
     for line in Lines::new(BufReader::new(log)) {
         match line {
             Ok(line) => terminal::print(&events::render(&line, style))?,
@@ -177,7 +180,7 @@ impl Verified {
             "  {} lines, {} signatures, head sha256:{}",
             report.lines, report.checkpoints, report.head
         );
-        if report.verdict() == Verdict::Unfinished && !self.running {
+        if report.verdict() == Verdict::Unfinished && !report.finished && !self.running {
             let _ = writeln!(
                 out,
                 "  there is no final signature: the supervisor was killed, or the end was cut off; \

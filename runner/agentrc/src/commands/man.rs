@@ -28,16 +28,30 @@ pub fn man(arguments: &Man) -> Outcome {
 }
 
 fn pages(folder: &Path, command: &clap::Command, name: &str, written: &mut String) -> io::Result<()> {
-    // `name agentrc-run`, not `run`: what man(1) is asked for.
-    let page = clap_mangen::Man::new(command.clone().display_name(name)).title(name);
     let path = folder.join(format!("{name}.1"));
-    let mut text = Vec::new();
-    page.render(&mut text)?;
-    fs::write(&path, text)?;
+    fs::write(&path, page(command, name)?)?;
     written.push_str(&terminal::path(&path));
     written.push('\n');
     for inner in command.get_subcommands() {
         pages(folder, inner, &format!("{name}-{}", inner.get_name()), written)?;
     }
     Ok(())
+}
+
+/// The page of one command, with the usage line of its `--help`: clap_mangen's own synopsis drops `--` and `...`.
+fn page(command: &clap::Command, name: &str) -> io::Result<String> {
+    let usage = command.clone().render_usage().to_string();
+    let usage = usage.strip_prefix("Usage: ").unwrap_or(&usage).to_owned();
+    // `name agentrc-run`, not `run`: what man(1) is asked for.
+    let shown = command.clone().override_usage(usage).display_name(name);
+    let mut bytes = Vec::new();
+    clap_mangen::Man::new(shown).title(name).render(&mut bytes)?;
+    let mut text = String::from_utf8(bytes).map_err(io::Error::other)?;
+    for argument in command.get_positionals() {
+        let many = matches!(argument.get_action(), clap::ArgAction::Append);
+        if let (true, Some([value])) = (many, argument.get_value_names()) {
+            text = text.replace(&format!("\n[\\fI{value}\\fR]\n"), &format!("\n[\\fI{value}\\fR]...\n"));
+        }
+    }
+    Ok(text)
 }

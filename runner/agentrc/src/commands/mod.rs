@@ -31,6 +31,15 @@ fn sure(question: &str) -> Result<bool, Failure> {
     Ok(answer.map_err(|error| Refusal::new(format!("cannot ask: {error}")))?.unwrap_or(true))
 }
 
+/// What a viewer says first when `asked` did not name the run: which one it is, and when it started. A `run` that was refused
+/// before its launch is none, so the latest may be an older one than somebody thinks of.
+fn which(asked: &str, run: &str) -> Option<String> {
+    let started = agentrc_host::runs::started(run).filter(|_| matches!(asked, "latest" | "last"))?;
+    Some(format!(
+        "the latest run is {run}, started {started}\n  (what was refused before its launch is no run: it said why on the terminal, and has no log)\n"
+    ))
+}
+
 /// Carries out one command.
 ///
 /// # Errors

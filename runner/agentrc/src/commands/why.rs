@@ -1,7 +1,11 @@
 //! `agentrc why`: what a run was denied, by which rule, and the line to change; and, just as plainly, what nobody saw.
 
+mod answers;
+mod rules;
+
 use std::fmt::Write as _;
 use std::io::BufReader;
+use std::path::PathBuf;
 
 use agentrc_audit::event::Event;
 use agentrc_audit::line::Body;
@@ -9,49 +13,11 @@ use agentrc_audit::log::LOG_FILE;
 use agentrc_audit::read::Lines;
 use agentrc_host::StateDir;
 
+use self::answers::ANSWERS;
 use super::Outcome;
 use crate::arguments::Why;
 use crate::terminal::{Style, Tone, escape};
 use crate::{events, exit, host, terminal};
-
-/// What a program says when something is denied, which layer says so, and what to change. The errors are those that each
-/// layer is armed with; the probes of every run's evidence show them.
-const ANSWERS: &[(&str, &str, &str)] = &[
-    (
-        "No such file or directory (ENOENT), and the host has it",
-        "mounts: nothing shows it inside",
-        "add `BIND path /where ro`",
-    ),
-    (
-        "Read-only file system (EROFS)",
-        "mounts: it is shown read-only, or is a protected path",
-        "bind it `copy` or `rw`; a protected path stays read-only",
-    ),
-    (
-        "Permission denied (EACCES)",
-        "Landlock, or the file's own mode",
-        "the same lines as for the mounts: both locks come from them",
-    ),
-    (
-        "Operation not permitted (EPERM)",
-        "seccomp, or a capability that nothing has",
-        "there is no line for it: no Agentfile can ask for it",
-    ),
-    (
-        "Function not implemented (ENOSYS)",
-        "seccomp: not in the table",
-        "there is no line for it; libraries fall back",
-    ),
-    ("Bad system call (exit code 159)", "seccomp: killed", "there is no line for it"),
-    (
-        "Network is unreachable (ENETUNREACH), name resolution fails",
-        "namespaces: the network is empty",
-        "`URL` lines are not yet enforced here, so none can be granted",
-    ),
-    ("Resource temporarily unavailable (EAGAIN) from fork", "`LIMIT pids`", "raise the limit"),
-    ("Too many open files (EMFILE)", "`LIMIT open_files`", "raise the limit"),
-    ("No space left on device (ENOSPC)", "the size of a private folder, or `LIMIT disk`", "raise the limit"),
-];
 
 /// Explains one run.
 ///
@@ -62,37 +28,66 @@ pub fn why(arguments: &Why) -> Outcome {
     let run = state.open_run(&host::run_named(&state, &arguments.run.name)?)?;
     super::audit::warn_unless_intact(&state, run.id());
     let style = Style::stdout();
-    let mut story = Story { run: run.id().to_owned(), ..Story::default() };
+    // Before the log is read: a run that ends in between is told as ended.
+    let lives = run.lives()?;
+    let mut story = Story { run: run.id().to_owned(), lives, ..Story::default() };
     if let Some(log) = run.folder().find_file(LOG_FILE)? {
+        story.log = Log::Empty;
         for line in Lines::new(BufReader::new(log)) {
             let line = line.map_err(|error| host::refusal(&error))?;
+            story.log = Log::Read;
             if let Body::Event(event) = line.body {
                 story.take(&event, style);
             }
         }
     }
-    terminal::print(&story.tell(style))?;
+    // The record can name a path that is no text; what the log says of the plan goes first, as it is signed.
+    if let Ok(Some(record)) = run.record() {
+        let digest = story.plan.take().map_or(record.plan_sha256, |(_, digest)| digest);
+        story.plan = Some((record.agentfile.as_ref().to_owned(), digest));
+    }
+    let which = super::which(&arguments.run.name, run.id()).map(|which| format!("{which}\n"));
+    terminal::print(&(which.unwrap_or_default() + &story.tell(style)))?;
     Ok(exit::SUCCESS)
+}
+
+/// What there is of a log.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Log {
+    /// No file.
+    #[default]
+    Missing,
+    /// Not one line.
+    Empty,
+    /// Lines, whatever they say.
+    Read,
 }
 
 /// What the log says.
 #[derive(Debug, Default)]
 struct Story {
     run: String,
+    log: Log,
+    lives: bool,
     armed: bool,
+    refused: bool,
     findings: Vec<String>,
     end: Option<String>,
     layers: Vec<String>,
+    /// Agentfile, and digest of the plan.
+    plan: Option<(PathBuf, String)>,
 }
 
 impl Story {
     fn take(&mut self, event: &Event, style: Style) {
         match event {
-            Event::Armed { evidence, .. } => {
+            Event::Armed { evidence, agentfile, plan_sha256, .. } => {
                 self.armed = true;
                 self.layers = evidence.layers.iter().map(|layer| escape(&layer.layer)).collect();
+                self.plan = Some((agentfile.into(), plan_sha256.clone()));
             }
             Event::Refused { origin, .. } => {
+                self.refused = true;
                 let line = origin.as_deref().filter(|origin| is_place(origin));
                 self.findings.push(with_way_out(events::words(event, style), line));
             }
@@ -112,39 +107,64 @@ impl Story {
         }
     }
 
+    /// How far the log says that it came. Only a recorded refusal says that nothing was executed.
+    fn outcome(&self) -> String {
+        let state = match (&self.end, self.refused, self.armed) {
+            (Some(end), ..) => return end.clone(),
+            (None, true, _) => return "the command was not executed".to_owned(),
+            (None, false, true) if self.lives => {
+                return "armed, and no end is recorded: it goes on".to_owned();
+            }
+            (None, false, true) => {
+                return "armed, and no end is recorded: its supervisor was killed, or the log was cut"
+                    .to_owned();
+            }
+            (None, false, false) => match self.log {
+                Log::Missing => "is missing",
+                Log::Empty => "is empty",
+                Log::Read => "has neither its start nor its end",
+            },
+        };
+        let launch = if self.lives { "; its launch may still go on" } else { "" };
+        format!("the log of this run {state}: it does not tell whether the command was executed{launch}")
+    }
+
     fn tell(&self, style: Style) -> String {
         let mut out = String::new();
         // Writing to a String cannot fail.
         let _ = writeln!(out, "{}", style.paint(Tone::Strong, &format!("run {}", self.run)));
-        match (&self.end, self.armed) {
-            (Some(end), _) => {
-                let _ = writeln!(out, "  {end}");
-            }
-            (None, true) => {
-                out.push_str("  armed, and no end is recorded: it goes on, or its supervisor was killed\n")
-            }
-            (None, false) => out.push_str("  the command was not executed\n"),
-        }
+        let _ = writeln!(out, "  {}", self.outcome());
         let _ = writeln!(out, "\n{}", style.paint(Tone::Strong, "recorded"));
         if self.findings.is_empty() {
-            out.push_str("  nothing was denied as far as the supervisor can see\n");
+            out.push_str(if self.armed || self.end.is_some() {
+                "  no denial and no limit that was reached (`AUDIT off` records neither)\n"
+            } else {
+                "  nothing, which does not mean that nothing was denied\n"
+            });
         }
         for finding in &self.findings {
             let _ = writeln!(out, "  {finding}");
         }
-        if !self.armed {
+        if self.refused {
             return out;
         }
+        let layers =
+            if self.layers.is_empty() { String::new() } else { format!(" ({})", self.layers.join(", ")) };
         let _ = writeln!(out, "\n{}", style.paint(Tone::Strong, "not seen by agentrc"));
         let _ = writeln!(
             out,
             "  The kernel itself decides, and tells only the program: a path that is not there, a read-only mount,\n  \
              a Landlock rule or a filtered system call leaves no trace that an unprivileged supervisor can read.\n  \
-             What the program printed says which layer it was ({}):",
-            self.layers.join(", ")
+             What the program printed says which layer it was{layers}:"
         );
         for (answer, layer, change) in ANSWERS {
             let _ = writeln!(out, "  - {answer}\n      {layer}; {change}");
+        }
+        match &self.plan {
+            Some((agentfile, digest)) => out.push_str(&rules::section(agentfile, digest, style)),
+            None => {
+                out.push_str("\n  Which lines deny cannot be told: neither log nor record names the plan.\n")
+            }
         }
         out.push_str("  `agentrc plan` shows every rule with its line.\n");
         out
@@ -245,8 +265,32 @@ mod tests {
     #[test]
     fn it_says_what_it_cannot_see_and_never_that_nothing_was_denied() {
         let text = told(&[armed(), ended(0, None)]);
-        assert!(text.contains("nothing was denied as far as the supervisor can see"), "{text}");
+        assert!(text.contains("no denial and no limit that was reached"), "{text}");
+        assert!(!text.contains("nothing was denied"), "{text}");
         assert!(text.contains("not seen by agentrc") && text.contains("EROFS"), "{text}");
+    }
+
+    #[test]
+    fn only_a_refusal_says_that_nothing_was_executed() {
+        for (log, state) in [
+            (Log::Missing, "is missing"),
+            (Log::Empty, "is empty"),
+            (Log::Read, "has neither its start nor its end"),
+        ] {
+            let text = Story { log, ..Story::default() }.tell(Style::plain());
+            assert!(text.contains(&format!("the log of this run {state}: it does not tell")), "{text}");
+            assert!(text.contains("does not mean that nothing was denied"), "{text}");
+            assert!(!text.contains("not executed") && text.contains("not seen by agentrc"), "{text}");
+        }
+        let text = told(&[ended(0, None)]);
+        assert!(!text.contains("not executed"), "a log without its first line: {text}");
+    }
+
+    #[test]
+    fn tcp_is_denied_by_another_layer_than_udp() {
+        let text = told(&[armed(), ended(1, None)]);
+        assert!(text.contains("(EACCES) from connect or bind over TCP\n      Landlock"), "{text}");
+        assert!(text.contains("(ENETUNREACH) over UDP"), "{text}");
     }
 
     #[test]
@@ -262,7 +306,12 @@ mod tests {
 
     #[test]
     fn a_run_without_an_end_is_said_to_have_none() {
-        assert!(told(&[armed()]).contains("no end is recorded"));
+        assert!(
+            told(&[armed()]).contains("no end is recorded: its supervisor was killed, or the log was cut")
+        );
+        let mut story = Story { lives: true, ..Story::default() };
+        story.take(&armed(), Style::plain());
+        assert!(story.tell(Style::plain()).contains("no end is recorded: it goes on"));
     }
 
     #[test]

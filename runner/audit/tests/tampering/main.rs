@@ -218,15 +218,35 @@ fn a_log_cut_at_a_line_is_unfinished_and_with_the_ledger_tampered() {
     let (ledger, runs) = verify_ledger(&*SMALL.ledger, &SMALL.key).unwrap();
     assert_eq!((ledger.verdict(), ledger.lines), (Verdict::Intact, 2));
     let mut whole = check(&SMALL.log);
-    whole.compare(runs.0.get(RUN));
+    whole.compare(runs.0.get(RUN), false);
     assert_eq!(whole.verdict(), Verdict::Intact);
     for kept in 0..9 {
         let mut report = after(|all| all.truncate(kept));
         assert_eq!(report.verdict(), Verdict::Unfinished, "{kept}");
         assert_eq!(report.unsigned, kept as u64);
-        report.compare(runs.0.get(RUN));
+        report.compare(runs.0.get(RUN), false);
         assert_found(&report, 0, |r| *r == Reason::NotTheRecordedEnd { found: kept as u64, recorded: 9 });
     }
+}
+
+#[test]
+fn a_ledger_whose_last_line_was_cut_off_is_found_by_the_finished_log() {
+    let shortened = lines(&SMALL.ledger)[0].clone();
+    let (ledger, runs) = verify_ledger(&*shortened, &SMALL.key).unwrap();
+    assert_eq!(ledger.verdict(), Verdict::Intact, "a shorter ledger is valid by itself");
+    let mut report = check(&SMALL.log);
+    report.compare(runs.0.get(RUN), false);
+    assert_eq!(report.findings, [Finding { line: 0, reason: Reason::EndNotInLedger }]);
+    // A supervisor that died between its two last writes leaves the same: this is no proof of tampering.
+    assert_eq!(report.verdict(), Verdict::Unfinished);
+    let words = report.findings[0].to_string();
+    assert!(words.contains("shortened") && words.contains("died"), "{words}");
+    let mut edited = after(|all| edited(&mut all[2], "EPERM", "EPERN"));
+    edited.compare(runs.0.get(RUN), false);
+    assert_eq!(edited.verdict(), Verdict::Tampered, "another finding is one as ever");
+    let mut ending = check(&SMALL.log);
+    ending.compare(runs.0.get(RUN), true);
+    assert_eq!(ending.verdict(), Verdict::Intact, "the entry is yet to come");
 }
 
 #[test]
@@ -238,7 +258,7 @@ fn another_valid_log_of_the_same_run_is_found_by_the_ledger() {
     log.finish().unwrap();
     let mut report = check(&std::fs::read(dir.path().join(LOG_FILE)).unwrap());
     assert_eq!(report.verdict(), Verdict::Intact);
-    report.compare(verify_ledger(&*SMALL.ledger, &SMALL.key).unwrap().1.0.get(RUN));
+    report.compare(verify_ledger(&*SMALL.ledger, &SMALL.key).unwrap().1.0.get(RUN), false);
     assert_found(&report, 0, |r| matches!(r, Reason::NotTheRecordedEnd { .. }));
 }
 
@@ -247,7 +267,7 @@ fn a_run_that_was_killed_with_its_supervisor_is_unfinished_and_not_tampered() {
     let killed = record(300, false);
     let mut report = verify(&*killed.log, RUN, &killed.key).unwrap();
     let (_, runs) = verify_ledger(&*killed.ledger, &killed.key).unwrap();
-    report.compare(runs.0.get(RUN));
+    report.compare(runs.0.get(RUN), false);
     assert_eq!(report.verdict(), Verdict::Unfinished);
     assert_eq!((report.checkpoints, report.unsigned), (1, 302 - 256));
 }
@@ -255,7 +275,7 @@ fn a_run_that_was_killed_with_its_supervisor_is_unfinished_and_not_tampered() {
 #[test]
 fn a_run_that_the_ledger_does_not_know_is_found() {
     let mut report = check(&SMALL.log);
-    report.compare(Runs::default().0.get(RUN));
+    report.compare(Runs::default().0.get(RUN), false);
     assert_found(&report, 0, |r| *r == Reason::UnknownRun);
 }
 
