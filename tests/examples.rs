@@ -183,11 +183,12 @@ fn shell() {
         terminal.type_in("pwd; ls -A ~ | wc -l; echo kept > x; cat x\n");
         terminal.wait_for("kept\r\n");
         // Job control: stop a job, see it, continue it.
-        terminal.type_in("sleep 60\n");
-        std::thread::sleep(std::time::Duration::from_millis(200));
+        terminal.type_in("sh -c 'echo runs; exec sleep 60'\n");
+        terminal.wait_for("runs\r\n");
         terminal.type_in("\u{1a}");
         terminal.wait_for("Stopped");
-        terminal.type_in("kill %1; wait; echo gone\n");
+        // `wait` would not wait for a job that is still stopped when it looks.
+        terminal.type_in("kill %1; fg; echo gone\n");
         terminal.wait_for("gone\r\n");
         terminal.type_in("exit 5\n");
         let (outcome, screen) = terminal.finish();
