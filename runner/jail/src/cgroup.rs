@@ -104,8 +104,7 @@ impl Cgroup {
     pub(crate) fn create(limits: &[CgroupLimit], name: &str) -> Result<Option<Self>, Refusal> {
         let Some(first) = limits.first() else { return Ok(None) };
         let refuse = |reason: String| Refusal::new(Step::Cgroup, reason).at(&first.origin);
-        run(Step::Cgroup, 0, || Ok(()))
-            .map_err(|failure| Refusal::kernel(failure.step, "", failure.errno))?;
+        run(Step::Cgroup, 0, || Ok(()))?;
         let hierarchy = Hierarchy::find()
             .map_err(|error| refuse(format!("could not read `/proc/self/mountinfo`: {error}")))?
             .ok_or_else(|| refuse("this limit needs cgroup v2, and none is mounted here".to_owned()))?;

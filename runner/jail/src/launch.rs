@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use agentfile::plan::{MountSource, PROJECTION, Plan};
+use agentfile::plan::PROJECTION;
 use agentrc_audit::event::{Event, Evidence, LayerEvidence};
 use rustix::io::Errno;
 
@@ -25,6 +25,7 @@ use crate::step::{Failure, Step, run};
 use crate::streams::Streams;
 use crate::supervise::{Sandbox, Watched, Woken, supervise};
 use crate::sys::process::{Cloned, Strings, clone_into};
+use crate::sys::signal;
 use crate::{Ended, Recorder, Request};
 
 /// How long arming may take before it counts as hung: a bind on a dead network file system must not hang the caller.
@@ -41,7 +42,7 @@ pub fn launch(
 ) -> Result<Ended, Refusal> {
     let started = Instant::now();
     check(Step::SingleThread, single_thread)?;
-    let streams = run(Step::StandardStreams, 0, Streams::prepare).map_err(|failure| plain(&failure))?;
+    let streams = run(Step::StandardStreams, 0, Streams::prepare)?;
     let plan = request.plan;
     let places = places(request)?;
 
@@ -61,17 +62,16 @@ pub fn launch(
     let seccomp = seccomp::Seccomp::prepare(&plan.seccomp)?;
     let layers: [&dyn Layer; 6] = [&namespaces, &mounts, &limits, &capabilities, &landlock, &seccomp];
     let targets = Targets::prepare(mounts.held())?;
-    let agent = agent(request, &places, streams.pty())?;
+    let agent = agent(request, &mounts, streams.pty())?;
 
     check(Step::SupplementaryGroups, drop_groups)?;
     let name = request.run.file_name().unwrap_or_default().to_string_lossy();
     let cgroup = Cgroup::create(&plan.limits.cgroup, &name)?;
-    let (ours, theirs) = run(Step::Channel, 0, channel::pair).map_err(|failure| plain(&failure))?;
+    let (ours, theirs) = run(Step::Channel, 0, channel::pair)?;
     let heard = signals.silence()?;
 
     let cloned =
-        run(Step::Clone, 0, || clone_into(namespaces.flags(), cgroup.as_ref().map(Cgroup::descriptor)))
-            .map_err(|failure| plain(&failure))?;
+        run(Step::Clone, 0, || clone_into(namespaces.flags(), cgroup.as_ref().map(Cgroup::descriptor)))?;
     let (pid, pidfd) = match cloned {
         Cloned::Child => {
             crate::child::enter();
@@ -108,7 +108,7 @@ pub fn launch(
         let relay =
             master.map(|master| Relay::start(master, streams.shown(), streams.interactive())).transpose();
         let relay = relay.map_err(|errno| Refusal::kernel(Step::Terminal, "standard input", errno))?;
-        run(Step::Go, 0, || channel::go(sandbox.channel.as_fd())).map_err(|failure| plain(&failure))?;
+        run(Step::Go, 0, || channel::go(sandbox.channel.as_fd()))?;
         Ok(relay)
     });
     let relay = match armed {
@@ -197,7 +197,7 @@ fn arm(sandbox: &Sandbox, layers: &[&dyn Layer]) -> Result<Armed, Refusal> {
                 let readings = readings.map_err(|refusal| last_words(sandbox, layers).unwrap_or(refusal))?;
                 let evidence = judge(layers, &readings)?;
                 // What came in while the log was opened has not been heard yet.
-                while let Some(signal) = sandbox.heard().map_err(hear)? {
+                while let Some(signal) = signal::next(&sandbox.signals).map_err(hear)? {
                     heed(signal)?;
                 }
                 return Ok((evidence, master, mountinfo));
@@ -261,18 +261,14 @@ fn record(request: &Request<'_>, recorder: &mut dyn Recorder, evidence: Evidence
 
 /// A supervisor-side step whose failure has no subject.
 fn check(step: Step, operation: impl FnOnce() -> Result<(), Errno>) -> Result<(), Refusal> {
-    run(step, 0, operation).map_err(|failure| plain(&failure))
-}
-
-fn plain(failure: &Failure) -> Refusal {
-    Refusal::kernel(failure.step, "", failure.errno)
+    Ok(run(step, 0, operation)?)
 }
 
 /// Names what the failed operation was about, and the line that asked for it.
 fn blame(failure: &Failure, layers: &[&dyn Layer]) -> Refusal {
     match layers.iter().find_map(|layer| layer.blame(failure)) {
         Some((subject, origin)) => Refusal::kernel(failure.step, &subject, failure.errno).at(&origin),
-        None => plain(failure),
+        None => Refusal::from(*failure),
     }
 }
 
@@ -309,20 +305,7 @@ fn argv<'a>(request: &'a Request<'_>) -> impl Iterator<Item = std::borrow::Cow<'
     planned.chain(request.arguments.iter().map(|word| std::borrow::Cow::Borrowed(word.as_os_str())))
 }
 
-/// Where the command starts. The compiler does not look outside the Agentfile's folder: what it took for a folder there
-/// may be a file, and then it is where a plan without folders starts.
-fn directory<'a>(plan: &'a Plan, places: &Places) -> Result<&'a str, Refusal> {
-    for mount in plan.mounts.iter().filter(|mount| mount.target == plan.workdir) {
-        if let MountSource::Bind { source, .. } = &mount.source
-            && !places.resolve(source, &mount.origin)?.directory
-        {
-            return Ok(PROJECTION);
-        }
-    }
-    Ok(&plan.workdir)
-}
-
-fn agent(request: &Request<'_>, places: &Places, terminal: bool) -> Result<Agent, Refusal> {
+fn agent(request: &Request<'_>, mounts: &mounts::Mounts, terminal: bool) -> Result<Agent, Refusal> {
     let plan = request.plan;
     let argv = argv(request).map(|word| c_string(word.as_bytes())).collect::<Result<Vec<_>, _>>()?;
     let Some(program) = argv.first() else {
@@ -351,6 +334,9 @@ fn agent(request: &Request<'_>, places: &Places, terminal: bool) -> Result<Agent
             })
             .collect::<Result<_, _>>()?
     };
+    // The compiler does not look outside the Agentfile's folder: what it took for a folder there may be a file, and then
+    // the command starts where that of a plan without folders does.
+    let directory = if mounts.is_file(&plan.workdir) { PROJECTION } else { &plan.workdir };
     // The caller's umask, and never a looser one than 022.
     let umask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     rustix::process::umask(umask);
@@ -363,7 +349,7 @@ fn agent(request: &Request<'_>, places: &Places, terminal: bool) -> Result<Agent
                 .map(|variable| c_string(variable.as_bytes()))
                 .collect::<Result<Vec<CString>, _>>()?,
         ),
-        directory: c_string(directory(plan, places)?.as_bytes())?,
+        directory: c_string(directory.as_bytes())?,
         umask: umask.as_raw_mode() | 0o022,
     })
 }

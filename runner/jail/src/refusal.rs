@@ -3,7 +3,7 @@
 use agentfile::plan::Origin;
 use rustix::io::Errno;
 
-use crate::step::Step;
+use crate::step::{Failure, Step};
 
 /// A refusal. The command was not executed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +42,13 @@ impl Refusal {
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
+    }
+}
+
+/// A failed step whose operation was about nothing in particular.
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Self::kernel(failure.step, "", failure.errno)
     }
 }
 

@@ -4,7 +4,7 @@
 use std::os::fd::OwnedFd;
 
 use crate::refusal::Refusal;
-use crate::step::{Failure, Step, run};
+use crate::step::{Step, run};
 use crate::sys::signal;
 
 /// Signals that the supervisor hands on to the agent.
@@ -58,34 +58,29 @@ impl Signals {
             before.and(&forwarded).block()?;
             Ok(Self { before, forwarded, descriptor })
         });
-        taken.map_err(refuse)
+        Ok(taken?)
     }
 
     /// Everything waits: init is born with this mask, and waits for signals instead of being interrupted. Where the
     /// supervisor reads its own.
     pub(crate) fn silence(&self) -> Result<OwnedFd, Refusal> {
-        run(Step::Signals, 1, || {
+        let heard = run(Step::Signals, 1, || {
             let heard = rustix::io::fcntl_dupfd_cloexec(&self.descriptor, 0)?;
             signal::Set::full().block()?;
             Ok(heard)
-        })
-        .map_err(refuse)
+        });
+        Ok(heard?)
     }
 
     /// Init has the full mask by now; here, what is not forwarded does what it did before.
     pub(crate) fn narrow(&self) -> Result<(), Refusal> {
-        run(Step::Signals, 2, || self.before.and(&self.forwarded).block().map(drop)).map_err(refuse)
+        Ok(run(Step::Signals, 2, || self.before.and(&self.forwarded).block().map(drop))?)
     }
-}
-
-fn refuse(failure: Failure) -> Refusal {
-    Refusal::kernel(failure.step, "", failure.errno)
 }
 
 impl Drop for Signals {
     fn drop(&mut self) {
-        let mut record = [0; signal::RECORD];
-        while rustix::io::read(&self.descriptor, &mut record).is_ok_and(|bytes| bytes > 0) {}
+        while signal::next(&self.descriptor).is_ok_and(|pending| pending.is_some()) {}
         let _ = self.before.block();
     }
 }

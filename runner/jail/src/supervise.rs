@@ -16,7 +16,7 @@ use crate::layer::mounts::Mounts;
 use crate::pty::Relay;
 use crate::step::Failure;
 use crate::sys::process::{Reaped, signal_pidfd, wait};
-use crate::sys::signal::{RECORD, number_in};
+use crate::sys::signal;
 
 /// How often the audit log and the cgroup's counters are looked at.
 const TICK: Duration = Duration::from_millis(250);
@@ -87,22 +87,12 @@ impl Sandbox {
             return channel::receive(self.channel.as_fd()).map(Woken::Message);
         }
         if !signal.is_empty() {
-            return Ok(self.heard()?.map_or(Woken::Tick, Woken::Signal));
+            return Ok(signal::next(&self.signals)?.map_or(Woken::Tick, Woken::Signal));
         }
         if !dead.is_empty() {
             return Ok(Woken::Dead);
         }
         Ok(if table.is_empty() { Woken::Tick } else { Woken::Mounts })
-    }
-
-    /// A signal that came in, if one did.
-    pub(crate) fn heard(&self) -> Result<Option<i32>, Errno> {
-        let mut record = [0; RECORD];
-        match rustix::io::read(&self.signals, &mut record) {
-            Ok(_) => Ok(number_in(&record)),
-            Err(Errno::AGAIN | Errno::INTR) => Ok(None),
-            Err(errno) => Err(errno),
-        }
     }
 
     /// Sends a signal to init, which forwards it to the agent; SIGKILL ends init and with it everything.

@@ -45,8 +45,7 @@ impl Limits {
     /// own is lower (`nproc` on a machine with little memory), that is what holds. One that a line asks for and this user
     /// cannot have is refused when it is set.
     pub(crate) fn prepare(planned: &Planned) -> Result<Self, Refusal> {
-        run(Step::PrepareLimits, 0, || Ok(()))
-            .map_err(|failure| Refusal::kernel(failure.step, "", failure.errno))?;
+        run(Step::PrepareLimits, 0, || Ok(()))?;
         let mut rlimits = Vec::with_capacity(planned.rlimits.len());
         for limit in &planned.rlimits {
             let Some((_, resource, shown)) = RESOURCES.iter().find(|(name, ..)| *name == limit.resource)
@@ -70,7 +69,7 @@ impl Limits {
 fn lower(value: u64, resource: u32) -> Result<u64, Refusal> {
     run(Step::PrepareLimits, 1, || kernel::hard_limit(resource))
         .map(|hard| value.min(hard))
-        .map_err(|failure| Refusal::kernel(failure.step, "", failure.errno))
+        .map_err(Refusal::from)
 }
 
 impl Layer for Limits {

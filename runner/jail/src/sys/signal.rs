@@ -81,13 +81,19 @@ impl Set {
     }
 }
 
-/// The signal number in one record read from a signalfd.
-pub(crate) fn number_in(record: &[u8]) -> Option<i32> {
-    record.first_chunk::<4>().map(|bytes| i32::from_ne_bytes(*bytes))
+/// The next pending signal of a [`Set::descriptor`]; `None`: there is none, or what was read is no whole record.
+pub(crate) fn next(descriptor: &OwnedFd) -> Result<Option<i32>, Errno> {
+    let mut record = [0; std::mem::size_of::<libc::signalfd_siginfo>()];
+    match rustix::io::read(descriptor, &mut record) {
+        // The record begins with the number (signalfd(2)).
+        Ok(length) => {
+            let number = record.first_chunk::<4>().filter(|_| length == record.len());
+            Ok(number.map(|bytes| i32::from_ne_bytes(*bytes)))
+        }
+        Err(Errno::AGAIN | Errno::INTR) => Ok(None),
+        Err(errno) => Err(errno),
+    }
 }
-
-/// Size of one record read from a signalfd.
-pub(crate) const RECORD: usize = std::mem::size_of::<libc::signalfd_siginfo>();
 
 /// Whether the process ignores the signal.
 pub(crate) fn ignored(signal: i32) -> bool {

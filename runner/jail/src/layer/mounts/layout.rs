@@ -53,6 +53,8 @@ struct Layout<'a> {
     expected: Vec<Expected>,
     places: BTreeMap<String, Place>,
     made: BTreeSet<String>,
+    /// Targets of binds that are files.
+    files: BTreeSet<String>,
     /// One of the paths that are held read-only, to be tried.
     held: Option<String>,
     next: Slot,
@@ -60,8 +62,7 @@ struct Layout<'a> {
 
 /// Lays out the new root.
 pub(crate) fn prepare(inputs: Inputs<'_>) -> Result<Mounts, Refusal> {
-    run(Step::PrepareMounts, 0, || Ok(()))
-        .map_err(|failure| Refusal::kernel(failure.step, "", failure.errno))?;
+    run(Step::PrepareMounts, 0, || Ok(()))?;
     let origin = Origin::builtin("policies/base.toml");
     let mut layout = Layout {
         inputs,
@@ -71,6 +72,7 @@ pub(crate) fn prepare(inputs: Inputs<'_>) -> Result<Mounts, Refusal> {
         expected: Vec::new(),
         places: BTreeMap::new(),
         made: BTreeSet::from(["/".to_owned()]),
+        files: BTreeSet::new(),
         held: None,
         next: 0,
     };
@@ -94,6 +96,7 @@ pub(crate) fn prepare(inputs: Inputs<'_>) -> Result<Mounts, Refusal> {
         operations,
         slots: Slots::new(layout.next),
         made: layout.made,
+        files: layout.files,
         expected: layout.expected,
         armed: std::cell::OnceCell::new(),
         held,

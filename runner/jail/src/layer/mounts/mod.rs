@@ -29,6 +29,8 @@ pub(crate) struct Mounts {
     armed: OnceCell<table::Armed>,
     /// Folders and files that are made in our own file systems: they show themselves, and nothing of the host's.
     made: BTreeSet<String>,
+    /// Targets of binds that are files.
+    files: BTreeSet<String>,
     /// A path that is held read-only.
     held: CString,
 }
@@ -63,6 +65,11 @@ impl Mounts {
     pub(crate) fn still_holds(&self, mountinfo: &str) -> Result<(), Refusal> {
         let nothing = table::Armed::new();
         table::compare(&self.expected, mountinfo, Some(self.armed.get().unwrap_or(&nothing))).map(drop)
+    }
+
+    /// Whether a single file is bound to `target`.
+    pub(crate) fn is_file(&self, target: &str) -> bool {
+        self.files.contains(target)
     }
 
     /// Whether `path` was made, or lies on or beneath a mount that is there. Optional mounts of what the host does not

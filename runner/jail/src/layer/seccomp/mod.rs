@@ -25,8 +25,7 @@ impl Seccomp {
     /// Assembles the filter of the plan's profile.
     pub(crate) fn prepare(planned: &Planned) -> Result<Self, Refusal> {
         let refuse = |reason: String| Refusal::new(Step::PrepareSeccomp, reason).at(&planned.origin);
-        run(Step::PrepareSeccomp, 0, || Ok(()))
-            .map_err(|failure| Refusal::kernel(failure.step, "", failure.errno))?;
+        run(Step::PrepareSeccomp, 0, || Ok(()))?;
         if planned.profile != table::PROFILE {
             return Err(refuse(format!(
                 "the plan asks for the system call table `{}`, and this agentrc has `{}`",

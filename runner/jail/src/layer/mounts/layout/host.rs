@@ -56,6 +56,9 @@ impl Layout<'_> {
         self.make_point(target, from.directory, origin)?;
         self.attach(slot, target, origin)?;
         self.places.insert(target.to_owned(), Place::Host(from.path.clone()));
+        if !from.directory {
+            self.files.insert(target.to_owned());
+        }
         self.expect(target, attributes, FileSystem::Host);
         self.hide_sockets(&from.path, target, origin)
     }
