@@ -29,20 +29,11 @@ fn build() -> PathBuf {
         return built;
     }
     let fresh = folder.join(format!("attack-{state:x}.{}", std::process::id()));
-    let sources: Vec<_> = files.iter().filter(|file| file.extension().is_some_and(|e| e == "c")).collect();
-    let compile = |link: &[&str]| {
-        Command::new("cc")
-            .args(["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread", "-o"])
-            .arg(&fresh)
-            .args(&sources)
-            .args(link)
-            .output()
-            .expect("cc: the behaviour tests need a C compiler")
-    };
-    if !compile(&["-static"]).status.success() {
-        let second = compile(&[]);
-        assert!(second.status.success(), "cc: {}", String::from_utf8_lossy(&second.stderr));
-    }
+    let made = Command::new(sources.join("build"))
+        .arg(&fresh)
+        .output()
+        .expect("tests/attack/build: the behaviour tests need a C compiler");
+    assert!(made.status.success(), "cc: {}", String::from_utf8_lossy(&made.stderr));
     std::fs::rename(&fresh, &built).expect("rename the built attacker");
     built
 }
