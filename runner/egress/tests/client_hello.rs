@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agentrc_gateway::hello::{ClientHello, LONGEST, NotPassed, asks_again, client_hello};
+use agentrc_egress::hello::{ClientHello, LONGEST, NotPassed, asks_again, client_hello};
 use proptest::prelude::*;
 
 /// What rustls sends first to `name`: with a post-quantum key share, in one record.

@@ -2,8 +2,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use agentrc_gateway::dns::{Asked, LONGEST, answer};
-use agentrc_gateway::names::{Meaning, Names, PER_WILDCARD};
+use agentrc_egress::dns::{Asked, LONGEST, answer};
+use agentrc_egress::names::{Meaning, Names, PER_WILDCARD};
 use proptest::prelude::*;
 use simple_dns::rdata::{OPT, RData};
 use simple_dns::{CLASS, Name, OPCODE, Packet, PacketFlag, QCLASS, QTYPE, Question, RCODE, TYPE};
