@@ -6,6 +6,7 @@ mod broker;
 pub mod describe;
 pub mod difference;
 pub mod digest;
+pub mod inside;
 mod mount;
 pub mod words;
 

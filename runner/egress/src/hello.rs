@@ -25,8 +25,8 @@ const RETRY: [u8; 32] = [
 /// What a ClientHello says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientHello {
-    /// The server that it names, in lower case.
-    pub server_name: String,
+    /// The server that it names (SNI), in lower case.
+    pub server_name: Option<String>,
     /// Bytes of the stream that it takes, record headers included.
     pub length: usize,
 }
@@ -43,9 +43,6 @@ pub enum NotPassed {
     /// More bytes than any client sends.
     #[error("its ClientHello is longer than {LONGEST} bytes")]
     TooLong,
-    /// No server_name extension, or an empty one.
-    #[error("its ClientHello names no server (SNI)")]
-    NoName,
     /// A name that is not a host name in ASCII.
     #[error("the server that its ClientHello names (SNI) is no host name")]
     BadName,
@@ -128,7 +125,7 @@ fn whole_message(handshake: &[u8]) -> Result<Option<(u8, &[u8])>, NotPassed> {
     Ok(rest.get(..length).map(|body| (*kind, body)))
 }
 
-fn server_name(body: &[u8]) -> Result<String, NotPassed> {
+fn server_name(body: &[u8]) -> Result<Option<String>, NotPassed> {
     let mut hello = Reader(body);
     let malformed = NotPassed::Malformed;
     hello.take(2 + 32).ok_or(malformed)?; // legacy_version, random
@@ -137,7 +134,7 @@ fn server_name(body: &[u8]) -> Result<String, NotPassed> {
     hello.vector_u8().filter(|methods| !methods.is_empty()).ok_or(malformed)?;
     if hello.0.is_empty() {
         // TLS 1.2 allows a ClientHello without extensions.
-        return Err(NotPassed::NoName);
+        return Ok(None);
     }
     let mut extensions = Reader(hello.vector_u16().ok_or(malformed)?);
     if !hello.0.is_empty() {
@@ -158,11 +155,7 @@ fn server_name(body: &[u8]) -> Result<String, NotPassed> {
             _ => {}
         }
     }
-    match name {
-        _ if encrypted => Err(NotPassed::Encrypted),
-        Some(name) => Ok(name),
-        None => Err(NotPassed::NoName),
-    }
+    if encrypted { Err(NotPassed::Encrypted) } else { Ok(name) }
 }
 
 /// RFC 6066 §3: a list with one name, of the only type there is.
@@ -172,13 +165,12 @@ fn host_name(extension: &[u8]) -> Result<String, NotPassed> {
     if !reader.0.is_empty() {
         return Err(NotPassed::Malformed);
     }
-    let [0] = list.take(1).ok_or(NotPassed::NoName)? else { return Err(NotPassed::Malformed) };
+    let [0] = list.take(1).ok_or(NotPassed::Malformed)? else { return Err(NotPassed::Malformed) };
     let name = list.vector_u16().ok_or(NotPassed::Malformed)?;
     if !list.0.is_empty() {
         return Err(NotPassed::Malformed);
     }
     match std::str::from_utf8(name) {
-        Ok("") => Err(NotPassed::NoName),
         Ok(name) if is_host_name(name) => Ok(name.to_ascii_lowercase()),
         _ => Err(NotPassed::BadName),
     }

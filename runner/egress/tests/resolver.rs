@@ -3,13 +3,27 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use agentrc_egress::dns::{Asked, LONGEST, answer};
-use agentrc_egress::names::{Meaning, Names, PER_WILDCARD};
+use agentfile::plan::inside::PER_WILDCARD;
+use agentfile::plan::{Egress, Origin};
+use agentrc_egress::names::{Meaning, Names};
 use proptest::prelude::*;
 use simple_dns::rdata::{OPT, RData};
 use simple_dns::{CLASS, Name, OPCODE, Packet, PacketFlag, QCLASS, QTYPE, Question, RCODE, TYPE};
 
 fn names() -> Names {
-    Names::new(["api.example.com", "*.npmjs.org", "10.0.0.5"])
+    let hosts = ["api.example.com", "*.npmjs.org", "10.0.0.5"];
+    let egress: Vec<_> = hosts
+        .map(|host| Egress {
+            scheme: "https".to_owned(),
+            host: host.to_owned(),
+            port: 443,
+            path: None,
+            agent: true,
+            terminate_tls: false,
+            origin: Origin::builtin("test"),
+        })
+        .into();
+    Names::new(&egress).unwrap()
 }
 
 fn query(name: &str, kind: TYPE) -> Packet<'_> {

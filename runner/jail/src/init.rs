@@ -12,6 +12,7 @@ use rustix::pty::OpenptFlags;
 
 use crate::channel::{self, Message};
 use crate::layer::Layer;
+use crate::layer::network::Network;
 use crate::prove::{NAMESPACE_FILES, NAMESPACES, Targets};
 use crate::step::{Failure, Step, run};
 use crate::streams::Streams;
@@ -34,8 +35,12 @@ pub(crate) struct Agent {
 
 /// Everything that init needs.
 pub(crate) struct Init<'a> {
-    /// Before the terminal is opened: namespaces, mounts.
-    pub(crate) outer: [&'a dyn Layer; 2],
+    /// First: namespaces.
+    pub(crate) namespaces: &'a dyn Layer,
+    /// The network namespace, whose sockets are the gateway's.
+    pub(crate) network: &'a Network,
+    /// Before the terminal is opened: mounts.
+    pub(crate) mounts: &'a dyn Layer,
     /// After it: capabilities.
     pub(crate) privilege: &'a dyn Layer,
     /// Last: Landlock, seccomp.
@@ -77,7 +82,12 @@ impl Init<'_> {
 
     /// Arms everything, and forks the agent's process. Returns its pid.
     fn arm(&self) -> Result<i32, Failure> {
-        self.outer.iter().try_for_each(|layer| layer.apply())?;
+        self.namespaces.apply()?;
+        self.network.apply()?;
+        for socket in self.network.sockets() {
+            run(Step::SendSockets, 0, || channel::send(self.channel.as_fd(), &Message::Socket(socket)))?;
+        }
+        self.mounts.apply()?;
         let terminal = if self.streams.pty() { Some(self.open_terminal()?) } else { None };
         self.privilege.apply()?;
         // The supervisor may have died before the line above tied this process to it: then nobody holds the other end.

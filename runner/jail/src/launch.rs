@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use crate::cgroup::Cgroup;
 use crate::channel::{self, Message};
 use crate::init::{Agent, Init, not_executed};
-use crate::layer::{Layer, capabilities, landlock, limits, mounts, namespaces, seccomp};
+use crate::layer::{Layer, capabilities, landlock, limits, mounts, namespaces, network, seccomp};
 use crate::placeholder::Placeholders;
 use crate::prove::{Readings, Targets, judge};
 use crate::pty::Relay;
@@ -26,17 +26,19 @@ use crate::streams::Streams;
 use crate::supervise::{Sandbox, Watched, Woken, supervise};
 use crate::sys::process::{Cloned, Strings, clone_into};
 use crate::sys::signal;
-use crate::{Ended, Recorder, Request};
+use crate::{Ended, Gateway, Recorder, Request, Unopened};
 
 /// How long arming may take before it counts as hung: a bind on a dead network file system must not hang the caller.
 const ARMING: Duration = Duration::from_secs(30);
 
-/// Arms the plan, proves it, executes the command, and stays until its end.
+/// Arms the plan, proves it, executes the command, and stays until its end. The gateway serves the network of a plan that
+/// declares one.
 ///
 /// # Errors
 /// A [`Refusal`]: the command was not executed, and nothing is left behind.
 pub fn launch(
     request: &Request<'_>,
+    mut gateway: Option<&mut (dyn Gateway + 'static)>,
     recorder: &mut dyn Recorder,
     signals: &Signals,
 ) -> Result<Ended, Refusal> {
@@ -56,12 +58,19 @@ pub fn launch(
     };
     let mounts = mounts::prepare(inputs)?;
     let namespaces = namespaces::Namespaces::prepare(&plan.namespaces, &plan.agent)?;
+    let network = network::Network::prepare(&plan.egress);
+    if network.expected() > 0 && gateway.is_none() {
+        return Err(Refusal::new(Step::Gateway, "nothing serves the network that this plan declares"));
+    }
     let limits = limits::Limits::prepare(&plan.limits)?;
     let capabilities = capabilities::Capabilities::prepare(&plan.capabilities)?;
     let landlock = landlock::Landlock::prepare(&plan.landlock, |path| mounts.shows(path))?;
     let seccomp = seccomp::Seccomp::prepare(&plan.seccomp)?;
-    let layers: [&dyn Layer; 6] = [&namespaces, &mounts, &limits, &capabilities, &landlock, &seccomp];
-    let targets = Targets::prepare(mounts.held())?;
+    let layers: [&dyn Layer; 7] =
+        [&namespaces, &network, &mounts, &limits, &capabilities, &landlock, &seccomp];
+    let undeclared = network.undeclared_port();
+    let targets =
+        Targets::prepare(mounts.held(), [undeclared, network.declared_port().unwrap_or(undeclared)])?;
     let agent = agent(request, &mounts, streams.pty())?;
 
     check(Step::SupplementaryGroups, drop_groups)?;
@@ -76,7 +85,9 @@ pub fn launch(
         Cloned::Child => {
             crate::child::enter();
             Init {
-                outer: [&namespaces, &mounts],
+                namespaces: &namespaces,
+                network: &network,
+                mounts: &mounts,
                 limits: &limits,
                 privilege: &capabilities,
                 locks: [&landlock, &seccomp],
@@ -90,10 +101,11 @@ pub fn launch(
         Cloned::Parent { pid, pidfd } => (pid, pidfd),
     };
     drop(theirs);
-    let mut sandbox = Sandbox { pid, pidfd, channel: ours, signals: heard, mountinfo: None, started };
+    let mut sandbox =
+        Sandbox { pid, pidfd, channel: ours, signals: heard, mountinfo: None, gateway: None, started };
     // While the sandbox arms itself.
     let opened = signals.narrow().and_then(|()| open_log(recorder));
-    let armed = opened.and_then(|()| arm(&sandbox, &layers));
+    let armed = opened.and_then(|()| arm(&sandbox, &layers, network.expected(), &mut gateway));
     drop(targets);
     let armed = armed.and_then(|(mut evidence, master, mountinfo)| {
         sandbox.mountinfo = Some(mountinfo);
@@ -103,6 +115,11 @@ pub fn launch(
                 read_back: cgroup.read_back(&plan.limits.cgroup, sandbox.pid)?,
                 probes: Vec::new(),
             });
+        }
+        if let Some(gateway) = gateway.as_deref_mut().filter(|_| network.expected() > 0) {
+            check(Step::Serve, || Ok(()))?;
+            evidence.layers.push(gateway.ready().map_err(|unopened| refused(Step::Serve, unopened))?);
+            sandbox.gateway = Some(run(Step::Serve, 1, || rustix::io::fcntl_dupfd_cloexec(gateway.channel(), 0))?);
         }
         record(request, recorder, evidence)?;
         let relay =
@@ -125,8 +142,14 @@ pub fn launch(
         limits: &plan.limits.cgroup,
         mounts: &mounts,
     };
-    let end = supervise(&sandbox, relay, &watched, recorder);
+    let mut end = supervise(&sandbox, relay, &watched, gateway.as_deref_mut(), recorder);
     let reaped = sandbox.reap();
+    if sandbox.gateway.is_some()
+        && let Some(gateway) = gateway
+        && let Err(reason) = gateway.finish(recorder)
+    {
+        end.killed.get_or_insert(reason);
+    }
     mounts.tidy();
     if let Some(failure) = end.failed {
         return Err(blame(&failure, &layers));
@@ -173,9 +196,15 @@ fn record_end(ended: &Ended, recorder: &mut dyn Recorder) -> Result<(), String> 
 type Armed = (Evidence, Option<OwnedFd>, std::fs::File);
 
 /// Waits for the evidence of an armed sandbox, and judges it.
-fn arm(sandbox: &Sandbox, layers: &[&dyn Layer]) -> Result<Armed, Refusal> {
+fn arm(
+    sandbox: &Sandbox,
+    layers: &[&dyn Layer],
+    expected: usize,
+    gateway: &mut Option<&mut (dyn Gateway + 'static)>,
+) -> Result<Armed, Refusal> {
     let started = Instant::now();
     let mut master = None;
+    let mut sockets = Vec::with_capacity(expected);
     loop {
         let left = ARMING.saturating_sub(started.elapsed());
         if left.is_zero() {
@@ -184,6 +213,13 @@ fn arm(sandbox: &Sandbox, layers: &[&dyn Layer]) -> Result<Armed, Refusal> {
         }
         match sandbox.next(None, left) {
             Ok(Woken::Message(Some(Message::Pty(descriptor)))) => master = Some(descriptor),
+            Ok(Woken::Message(Some(Message::Socket(socket)))) if sockets.len() < expected => {
+                sockets.push(socket);
+                if let Some(gateway) = gateway.as_deref_mut().filter(|_| sockets.len() == expected) {
+                    let sockets = std::mem::take(&mut sockets);
+                    gateway.hand_over(sockets).map_err(|unopened| refused(Step::Serve, unopened))?;
+                }
+            }
             Ok(Woken::Message(Some(Message::Failed(failure)))) => return Err(blame(&failure, layers)),
             Ok(Woken::Message(Some(Message::Evidence {
                 status,
@@ -203,7 +239,7 @@ fn arm(sandbox: &Sandbox, layers: &[&dyn Layer]) -> Result<Armed, Refusal> {
                 return Ok((evidence, master, mountinfo));
             }
             Ok(Woken::Signal(signal)) => heed(signal)?,
-            Ok(Woken::Tick | Woken::Mounts) => {}
+            Ok(Woken::Tick | Woken::Mounts | Woken::Gateway) => {}
             Ok(Woken::Message(_) | Woken::Dead) => {
                 return Err(Refusal::new(Step::Evidence, "the sandbox ended before it could prove itself"));
             }
@@ -234,13 +270,15 @@ fn last_words(sandbox: &Sandbox, layers: &[&dyn Layer]) -> Option<Refusal> {
 
 fn open_log(recorder: &mut dyn Recorder) -> Result<(), Refusal> {
     check(Step::OpenLog, || Ok(()))?;
-    recorder.open().map_err(|unopened| {
-        let refusal = Refusal::new(Step::OpenLog, unopened.reason);
-        match unopened.help {
-            Some(help) => refusal.help(help),
-            None => refusal,
-        }
-    })
+    recorder.open().map_err(|unopened| refused(Step::OpenLog, unopened))
+}
+
+fn refused(step: Step, unopened: Unopened) -> Refusal {
+    let refusal = Refusal::new(step, unopened.reason);
+    match unopened.help {
+        Some(help) => refusal.help(help),
+        None => refusal,
+    }
 }
 
 fn record(request: &Request<'_>, recorder: &mut dyn Recorder, evidence: Evidence) -> Result<(), Refusal> {
@@ -273,7 +311,7 @@ fn blame(failure: &Failure, layers: &[&dyn Layer]) -> Refusal {
 }
 
 /// A clone of one thread of several could wait forever for a lock that another held.
-fn single_thread() -> Result<(), Errno> {
+pub(crate) fn single_thread() -> Result<(), Errno> {
     let links = rustix::fs::stat("/proc/self/task")?.st_nlink;
     // `.`, `..` and one folder per thread.
     if links == 3 { Ok(()) } else { Err(Errno::BUSY) }

@@ -9,12 +9,12 @@ use agentrc_audit::event::Event;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use crate::Recorder;
 use crate::cgroup::{Cgroup, Counts};
 use crate::channel::{self, Message};
 use crate::layer::mounts::Mounts;
 use crate::pty::Relay;
 use crate::step::Failure;
+use crate::{Gateway, Recorder};
 use crate::sys::process::{Reaped, signal_pidfd, wait};
 use crate::sys::signal;
 
@@ -32,6 +32,8 @@ pub(crate) struct Sandbox {
     pub(crate) signals: OwnedFd,
     /// The sandbox's mount table, once it has been judged: it becomes readable anew when it changes.
     pub(crate) mountinfo: Option<std::fs::File>,
+    /// The gateway's channel, once it serves.
+    pub(crate) gateway: Option<OwnedFd>,
     /// When everything began.
     pub(crate) started: Instant,
 }
@@ -44,6 +46,8 @@ pub(crate) enum Woken {
     Signal(i32),
     /// Init is gone.
     Dead,
+    /// The gateway has something to say, or is gone.
+    Gateway,
     /// The sandbox's mount table changed.
     Mounts,
     /// Nothing but time.
@@ -69,6 +73,7 @@ impl Sandbox {
             self.mountinfo.as_ref().map_or(interest(none), |table| {
                 PollFd::from_borrowed_fd(table.as_fd(), PollFlags::PRI | PollFlags::ERR)
             }),
+            self.gateway.as_ref().map_or(interest(none), |channel| interest((channel.as_fd(), PollFlags::IN))),
         ];
         let wait = Timespec {
             tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
@@ -79,7 +84,7 @@ impl Sandbox {
             other => other.map(drop)?,
         }
         let ready = watched.each_ref().map(PollFd::revents);
-        let [message, signal, dead, stdin, master, stdout, table] = ready;
+        let [message, signal, dead, stdin, master, stdout, table, gateway] = ready;
         if let Some(relay) = relay {
             relay.move_bytes([stdin, master, stdout]);
         }
@@ -91,6 +96,9 @@ impl Sandbox {
         }
         if !dead.is_empty() {
             return Ok(Woken::Dead);
+        }
+        if !gateway.is_empty() && self.gateway.is_some() {
+            return Ok(Woken::Gateway);
         }
         Ok(if table.is_empty() { Woken::Tick } else { Woken::Mounts })
     }
@@ -179,6 +187,7 @@ pub(crate) fn supervise(
     sandbox: &Sandbox,
     mut relay: Option<Relay>,
     watched: &Watched<'_>,
+    mut gateway: Option<&mut (dyn Gateway + 'static)>,
     recorder: &mut dyn Recorder,
 ) -> End {
     let mut end = End::default();
@@ -241,6 +250,13 @@ pub(crate) fn supervise(
                 asked += u32::from(matches!(signal, libc::SIGINT | libc::SIGTERM | libc::SIGQUIT));
                 if asked == PATIENCE {
                     kill(sandbox, &mut end, format!("it was asked to end {PATIENCE} times"));
+                }
+            }
+            Ok(Woken::Gateway) => {
+                let heard = gateway.as_deref_mut().map_or(Ok(()), |gateway| gateway.heard(recorder));
+                if let Err(reason) = heard {
+                    kill(sandbox, &mut end, reason);
+                    break;
                 }
             }
             Ok(Woken::Mounts) => check_mounts(sandbox, watched, &mut end),

@@ -1,4 +1,4 @@
-//! Layer 5: Landlock (landlock(7)), the second lock on files, TCP, abstract sockets and signals: the same paths as the
+//! Layer 6: Landlock (landlock(7)), the second lock on files, TCP, abstract sockets and signals: the same paths as the
 //! mount table, held by another mechanism.
 
 use std::cell::Cell;
@@ -39,6 +39,7 @@ const OF_FILES: u64 = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV;
 
 // LANDLOCK_ACCESS_NET_BIND_TCP and _CONNECT_TCP (ABI 4): handled, and granted to nobody.
 const NET: u64 = 0b11;
+const BIND_TCP: u64 = 0b01;
 // LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET and _SIGNAL (ABI 6).
 const SCOPES: u64 = 0b11;
 // LANDLOCK_RESTRICT_SELF_LOG_SAME_EXEC_OFF and _LOG_NEW_EXEC_ON (ABI 7): the kernel's audit log shows what the agent
@@ -86,6 +87,17 @@ fn bits(rights: FileRights) -> u64 {
                 | REFER
         }
     }
+}
+
+/// Locks this process, for a service: reading is all that is left of the file system, and nothing can be listened on,
+/// signalled, or reached by an abstract name.
+pub(crate) fn read_only() -> Result<(), rustix::io::Errno> {
+    let abi = kernel::landlock_abi()?.min(NEWEST);
+    let mut attributes = handled(abi);
+    attributes.access_fs &= !(READ_FILE | READ_DIR);
+    attributes.access_net &= BIND_TCP;
+    let ruleset = kernel::landlock_create(&attributes, attribute_size(abi))?;
+    kernel::landlock_restrict(ruleset.as_fd(), 0)
 }
 
 struct Rule {

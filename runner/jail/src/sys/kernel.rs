@@ -162,6 +162,32 @@ pub(crate) fn close_others(keep: BorrowedFd<'_>) -> Result<(), Errno> {
     Ok(())
 }
 
+/// close_range(2): closes every descriptor from 3 but those of `keep`, which is sorted.
+pub(crate) fn close_all_but(keep: &[u32]) -> Result<(), Errno> {
+    let mut first = 3;
+    for last in keep.iter().map(|kept| kept.saturating_sub(1)).chain([u32::MAX]) {
+        if first <= last {
+            // SAFETY: called by a service that was just forked, which never returns to its caller but exits: no value that
+            // owns one of them is dropped, and it uses no other than those it keeps.
+            check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) })?;
+        }
+        first = first.max(last.saturating_add(2));
+    }
+    Ok(())
+}
+
+/// setenv(3), in a service that was just forked.
+pub(crate) fn set_environment(name: &std::ffi::CStr, value: &std::ffi::CStr) -> Result<(), Errno> {
+    // SAFETY: both strings are NUL-terminated and are copied; the process has one thread, so that nobody reads meanwhile.
+    check(libc::c_long::from(unsafe { libc::setenv(name.as_ptr(), value.as_ptr(), 1) })).map(drop)
+}
+
+/// mlock(2).
+pub(crate) fn lock(bytes: &[u8]) -> Result<(), Errno> {
+    // SAFETY: the range is that of a live slice; locking pages changes nothing of what is in them.
+    check(libc::c_long::from(unsafe { libc::mlock(bytes.as_ptr().cast(), bytes.len()) })).map(drop)
+}
+
 /// Marks every descriptor from `first` close-on-exec.
 pub(crate) fn close_on_exec_from(first: u32) -> Result<(), Errno> {
     const CLOEXEC: u32 = 1 << 2; // CLOSE_RANGE_CLOEXEC

@@ -1,0 +1,267 @@
+//! One connection of the agent's, from accept to its end: which destination is it to, do its first bytes say so as well, may
+//! it be, and then on its way.
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use agentfile::plan::inside::RESOLVER;
+
+use crate::destination::{Destination, Speaks, destination};
+use crate::gateway::{DNS, Gateway};
+use crate::hello::{self, asks_again, client_hello};
+use crate::judge::Asked;
+use crate::pump::{Ended, Means, pump};
+use crate::report::Client;
+use crate::tls::NotAccepted;
+use crate::upstream::Unreachable;
+use crate::{http, resolver, tls};
+
+/// How long the first bytes may take.
+const FIRST_BYTES: Duration = Duration::from_secs(15);
+/// The first byte of TLS: a record of the handshake (RFC 8446, section 5.1).
+const TLS: u8 = 22;
+/// RFC 8446, section 6: a fatal alert, unrecognized_name.
+const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
+
+/// Serves it to its end.
+pub(crate) async fn serve(gateway: Rc<Gateway>, agent: TcpStream, client: Client, local: SocketAddr) {
+    if local.ip().to_canonical() == RESOLVER && local.port() == DNS {
+        return resolver::serve_stream(&gateway, agent, client).await;
+    }
+    let found = destination(&gateway.egress, &gateway.names.borrow(), local);
+    let Some(to) = found else {
+        let act = format!("connect {local}");
+        gateway.reporter.denied(&act, "reset", "no line declares this address and port", "", Some(client));
+        return reset(agent);
+    };
+    let connection = Connection { gateway, to, client };
+    let Speaks { tcp, tls, http } = connection.to.speaks;
+    if tcp {
+        return connection.plain(agent).await;
+    }
+    // Who may speak one of the two must speak it; who may speak both is asked.
+    let mut first = [0];
+    let secure = match tokio::time::timeout(FIRST_BYTES, agent.peek(&mut first)).await {
+        Ok(Ok(1)) => first == [TLS],
+        _ => return,
+    };
+    match (secure, tls, http) {
+        (true, true, _) if connection.to.terminate_tls => connection.terminated(agent).await,
+        (true, true, _) => connection.passed(agent).await,
+        (false, _, true) => {
+            let Connection { gateway, to, client } = connection;
+            http::serve(gateway, to, false, client, agent).await;
+        }
+        (false, ..) => connection.deny(agent, "it does not begin with a TLS handshake"),
+        (true, false, _) => connection.deny(agent, "it speaks TLS, and the destination is declared as `http://`"),
+    }
+}
+
+/// Ends a connection so that the agent sees that it was ended.
+fn reset(agent: TcpStream) {
+    let _ = agent.set_zero_linger();
+}
+
+struct Connection {
+    gateway: Rc<Gateway>,
+    to: Destination,
+    client: Client,
+}
+
+impl Connection {
+    fn act(&self) -> String {
+        format!("connect {}:{}", self.to.host, self.to.port)
+    }
+
+    fn deny(&self, agent: TcpStream, reason: &str) {
+        self.gateway.reporter.denied(&self.act(), "reset", reason, "", Some(self.client));
+        reset(agent);
+    }
+
+    /// Whether a connection whose requests are not seen may be: the policies, the limits, the record.
+    async fn may(&self, scheme: &str) -> bool {
+        let act = self.act();
+        let verdict = self.gateway.connection_verdict(&Asked::connection(scheme, &self.to.host, self.to.port));
+        if !verdict.permitted {
+            self.gateway.reporter.denied(&act, "reset", &verdict.reason, &verdict.rule, Some(self.client));
+            return false;
+        }
+        if let Err(limit) = self.gateway.limits.request(&self.to.host, Instant::now()) {
+            self.gateway.reporter.limited(limit, &act, Some(self.client));
+            return false;
+        }
+        self.gateway.reporter.intent(&act, &verdict.rule).await
+    }
+
+    /// The way out, or the end of this connection.
+    async fn upstream(&self) -> Option<TcpStream> {
+        match self.gateway.upstream.connect(&self.to).await {
+            Ok(world) => {
+                let _ = world.set_nodelay(true);
+                Some(world)
+            }
+            Err(error) => {
+                if matches!(error, Unreachable::Forbidden { .. }) {
+                    let reason = error.to_string();
+                    self.gateway.reporter.denied(&self.act(), "reset", &reason, "", Some(self.client));
+                }
+                None
+            }
+        }
+    }
+
+    /// `tcp://`: bytes, whatever they are.
+    async fn plain(&self, agent: TcpStream) {
+        if !self.may("tcp").await {
+            return reset(agent);
+        }
+        match self.upstream().await {
+            Some(world) => self.pump(agent, world).await,
+            None => reset(agent),
+        }
+    }
+
+    /// TLS that stays end to end.
+    async fn passed(&self, mut agent: TcpStream) {
+        let Some(first) = self.hello(&mut agent, Vec::new()).await else { return };
+        if !self.may("https").await {
+            return reset(agent);
+        }
+        let Some(mut world) = self.upstream().await else { return reset(agent) };
+        if !self.send(&mut world, &first).await {
+            return reset(agent);
+        }
+        match self.answered(&mut agent, &mut world).await {
+            Ok(true) => self.pump(agent, world).await,
+            Ok(false) | Err(_) => reset(agent),
+        }
+    }
+
+    /// Reads a ClientHello that names the destination; all that was read with it. Otherwise the connection is ended.
+    async fn hello(&self, agent: &mut TcpStream, mut read: Vec<u8>) -> Option<Vec<u8>> {
+        let deadline = tokio::time::Instant::now() + FIRST_BYTES;
+        let reason = loop {
+            match client_hello(&read) {
+                Ok(Some(hello)) => {
+                    // A client does not name an address (RFC 6066, section 3).
+                    let expected = self.to.address.is_none().then_some(&self.to.host);
+                    if hello.server_name.as_ref() == expected {
+                        return Some(read);
+                    }
+                    break match hello.server_name {
+                        Some(name) => format!("its ClientHello asks for another server: `{name}`"),
+                        None => "its ClientHello names no server (SNI)".to_owned(),
+                    };
+                }
+                Ok(None) if read.len() > hello::LONGEST => break hello::NotPassed::TooLong.to_string(),
+                Ok(None) => {}
+                Err(not_passed) => break not_passed.to_string(),
+            }
+            read.reserve(4096);
+            match tokio::time::timeout_at(deadline, agent.read_buf(&mut read)).await {
+                Ok(Ok(0)) | Ok(Err(_)) => return None,
+                Ok(Ok(_)) => {}
+                Err(_) => break "its ClientHello does not come".to_owned(),
+            }
+        };
+        let _ = agent.write_all(&UNRECOGNIZED_NAME).await;
+        self.gateway.reporter.denied(&self.act(), "alert", &reason, "", Some(self.client));
+        None
+    }
+
+    /// Waits for the server's first message. One that asks for a second ClientHello gets one that is looked at like the
+    /// first. Whether to go on.
+    async fn answered(&self, agent: &mut TcpStream, world: &mut TcpStream) -> io::Result<bool> {
+        let mut answer = Vec::with_capacity(4096);
+        let again = loop {
+            if let Some(again) = asks_again(&answer) {
+                break again;
+            }
+            // A server that says nothing yet, or a client that has more to say before (early data): both go on.
+            let mut more = Vec::with_capacity(4096);
+            tokio::select! {
+                read = world.read_buf(&mut answer) => if read? == 0 { break false },
+                read = agent.read_buf(&mut more) => {
+                    if read? == 0 || !self.send(world, &more).await {
+                        return Ok(false);
+                    }
+                }
+            }
+        };
+        agent.write_all(&answer).await?;
+        if !again {
+            return Ok(true);
+        }
+        let second = self.second_hello(agent).await?;
+        match self.hello(agent, second.1).await {
+            Some(hello) => Ok(self.send(world, &[second.0, hello].concat()).await),
+            None => Ok(false),
+        }
+    }
+
+    /// What the agent sends next, a ChangeCipherSpec record (RFC 8446, appendix D.4) apart from what follows.
+    async fn second_hello(&self, agent: &mut TcpStream) -> io::Result<(Vec<u8>, Vec<u8>)> {
+        const CHANGE: [u8; 6] = [20, 3, 3, 0, 1, 1];
+        let mut read = Vec::with_capacity(4096);
+        let enough = async {
+            while read.is_empty() || read.len() < CHANGE.len() && CHANGE.starts_with(&read) {
+                if agent.read_buf(&mut read).await? == 0 {
+                    return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+                }
+            }
+            Ok(())
+        };
+        tokio::time::timeout(FIRST_BYTES, enough).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        let at = if read.starts_with(&CHANGE) { CHANGE.len() } else { 0 };
+        let rest = read.split_off(at);
+        Ok((read, rest))
+    }
+
+    /// Sends what is not the pump's yet, counted like everything that goes out.
+    async fn send(&self, world: &mut TcpStream, bytes: &[u8]) -> bool {
+        let limits = self.gateway.limits.counts_bytes().then_some(&self.gateway.limits);
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match crate::pump::granted(limits, rest.len()).await {
+                Ok(some) => {
+                    let (now, later) = rest.split_at(some.min(rest.len()));
+                    if world.write_all(now).await.is_err() {
+                        return false;
+                    }
+                    rest = later;
+                }
+                Err(limit) => {
+                    self.gateway.reporter.limited(limit, &self.act(), Some(self.client));
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    async fn pump(&self, agent: TcpStream, world: TcpStream) {
+        let means = Means { pipes: &self.gateway.pipes, limits: &self.gateway.limits };
+        if let Ended::Limit(limit) = pump(&agent, &world, &means).await {
+            self.gateway.reporter.limited(limit, &self.act(), Some(self.client));
+            reset(agent);
+        }
+    }
+
+    /// TLS that ends here, so that its requests are seen.
+    async fn terminated(self, agent: TcpStream) {
+        let accepted = tls::accept(&self.gateway, &self.to, agent).await;
+        let reason = match accepted {
+            Ok(stream) => return http::serve(self.gateway, self.to, true, self.client, stream).await,
+            Err(NotAccepted::Io) => return,
+            Err(NotAccepted::OtherName(Some(name))) => format!("its ClientHello asks for another server: `{name}`"),
+            Err(NotAccepted::OtherName(None)) => "its ClientHello names no server (SNI)".to_owned(),
+            Err(NotAccepted::Certificate(error)) => error,
+        };
+        self.gateway.reporter.denied(&self.act(), "closed", &reason, "", Some(self.client));
+    }
+}

@@ -1,0 +1,309 @@
+//! The gateway's process, from its first line to its last: what it knows, and the loops that accept, answer and obey. One
+//! thread; whatever goes wrong with it ends the run.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use agentfile::plan::inside::takes_in;
+use agentfile::plan::{Egress, Plan};
+use rustls::pki_types::CertificateDer;
+use tokio::io::Interest;
+use tokio::net::{TcpListener, UdpSocket, UnixDatagram};
+use tokio::task::LocalSet;
+
+use crate::authority::Authority;
+use crate::judge::{Asked, Judge, Verdict};
+use crate::limits::Limits;
+use crate::names::Names;
+use crate::pump::Pipes;
+use crate::report::{Client, Order, Report, receive};
+use crate::reporter::Reporter;
+use crate::tls::{Roots, host_roots};
+use crate::upstream::{Proxy, Upstream};
+use crate::{connection, resolver};
+
+/// Port of the resolver.
+pub(crate) const DNS: u16 = 53;
+/// Most connections at a time.
+const CONNECTIONS: usize = 1024;
+/// Descriptors that a connection takes: two sockets and two pipes.
+const PER_CONNECTION: u64 = 6;
+/// How often what was counted is told.
+const TICK: Duration = Duration::from_millis(500);
+
+/// What the gateway is told before it is alone.
+pub struct Config<'a> {
+    /// What is enforced.
+    pub plan: &'a Plan,
+    /// Decides.
+    pub judge: Box<dyn Judge>,
+    /// Names (or `*.suffix`) that the host's operator lets lead to private addresses.
+    pub private: Vec<String>,
+    /// The host's proxy, if it has one.
+    pub proxy: Option<Proxy>,
+    /// Whether what is permitted is recorded before it happens.
+    pub intents: bool,
+    /// Gives up what a gateway does not need, once its files are read.
+    pub confine: Box<dyn FnOnce() -> Result<(), String>>,
+}
+
+/// What is known while it serves.
+pub(crate) struct Gateway {
+    pub(crate) egress: Vec<Egress>,
+    pub(crate) names: RefCell<Names>,
+    pub(crate) judge: Box<dyn Judge>,
+    pub(crate) limits: Limits,
+    pub(crate) upstream: Upstream,
+    pub(crate) reporter: Reporter,
+    pub(crate) pipes: Pipes,
+    authority: Option<Authority>,
+    certificates: Cell<Vec<CertificateDer<'static>>>,
+    roots: RefCell<Option<Rc<Roots>>>,
+    /// Verdicts on connections whose requests are not seen: the same question has the same answer for the whole run.
+    verdicts: RefCell<HashMap<(String, String, u16), Verdict>>,
+    open: Cell<usize>,
+    most: usize,
+}
+
+impl Gateway {
+    /// The verdict on a connection.
+    pub(crate) fn connection_verdict(&self, asked: &Asked<'_>) -> Verdict {
+        let key = (asked.scheme.to_owned(), asked.host.to_owned(), asked.port);
+        self.verdicts.borrow_mut().entry(key).or_insert_with(|| self.judge.judge(asked)).clone()
+    }
+
+    /// The host's root certificates, parsed when they are first needed.
+    pub(crate) fn roots(&self) -> io::Result<Rc<Roots>> {
+        let mut roots = self.roots.borrow_mut();
+        if let Some(roots) = &*roots {
+            return Ok(Rc::clone(roots));
+        }
+        let made = Rc::new(Roots::new(self.certificates.take()).map_err(io::Error::other)?);
+        Ok(Rc::clone(roots.insert(made)))
+    }
+
+    /// This run's authority.
+    pub(crate) fn authority(&self) -> Result<&Authority, String> {
+        self.authority.as_ref().ok_or_else(|| "there is no certificate authority in this run".to_owned())
+    }
+}
+
+/// Spawns onto the one thread.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Local;
+
+impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Local {
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(future);
+    }
+}
+
+/// Why the gateway cannot serve.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error("{0}")]
+    Names(#[from] agentfile::plan::inside::TooMany),
+    #[error("{0}")]
+    Authority(#[from] crate::authority::Error),
+    #[error("{0}")]
+    Roots(#[from] crate::tls::Error),
+    #[error("it could not give up its rights: {0}")]
+    Confine(String),
+    #[error("the sockets did not come: {0}")]
+    Sockets(String),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// Becomes the gateway, until the run ends. Its exit code: 0 when it was told to stop.
+pub fn run(config: Config<'_>, channel: OwnedFd) -> u8 {
+    let reporter = Reporter::new(channel, config.intents);
+    let prepared = prepare(config, reporter);
+    let (gateway, runtime) = match prepared {
+        Ok(prepared) => prepared,
+        Err((failed, reporter)) => {
+            reporter.tell(&Report::Failed { reason: failed.to_string() });
+            return 1;
+        }
+    };
+    let gateway = Rc::new(gateway);
+    let served = LocalSet::new().block_on(&runtime, serve(Rc::clone(&gateway)));
+    let code = match served {
+        Ok(()) => 0,
+        Err(failed) => {
+            gateway.reporter.tell(&Report::Failed { reason: failed.to_string() });
+            1
+        }
+    };
+    // A resolver's thread may hang in the host's resolver.
+    runtime.shutdown_background();
+    code
+}
+
+type Prepared = (Gateway, tokio::runtime::Runtime);
+
+fn prepare(config: Config<'_>, reporter: Reporter) -> Result<Prepared, (Failed, Reporter)> {
+    let made = (|| {
+        let egress: Vec<Egress> = config.plan.egress.iter().filter(|egress| egress.agent).cloned().collect();
+        let terminates = egress.iter().any(|egress| egress.terminate_tls);
+        let authority = terminates.then(|| Authority::new(&config.plan.agent)).transpose()?;
+        if let Some(authority) = &authority {
+            reporter.tell(&Report::Authority { certificate: authority.certificate().to_owned() });
+        }
+        // Read before the file system is given up; parsed when they are first needed.
+        let certificates = if terminates { host_roots()? } else { Vec::new() };
+        let most = raise_descriptors()?;
+        (config.confine)().map_err(Failed::Confine)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(8).build()?;
+        let is_host = |name: &str| egress.iter().any(|egress| egress.host == name || takes_in(&egress.host, name));
+        let limits = Limits::new(&config.plan.limits.counted, is_host, Instant::now());
+        let names = Names::new(&egress)?;
+        Ok((egress, names, limits, authority, certificates, most, runtime))
+    })();
+    match made {
+        Ok((egress, names, limits, authority, certificates, most, runtime)) => {
+            let gateway = Gateway {
+                egress,
+                names: RefCell::new(names),
+                judge: config.judge,
+                limits,
+                upstream: Upstream::new(config.private, config.proxy),
+                reporter,
+                pipes: Pipes::default(),
+                authority,
+                certificates: Cell::new(certificates),
+                roots: RefCell::default(),
+                verdicts: RefCell::default(),
+                open: Cell::new(0),
+                most,
+            };
+            Ok((gateway, runtime))
+        }
+        Err(failed) => Err((failed, reporter)),
+    }
+}
+
+/// As many descriptors as the hard limit gives; how many connections that is.
+fn raise_descriptors() -> io::Result<usize> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = (CONNECTIONS as u64 + 16) * PER_CONNECTION;
+    let most = limit.maximum.unwrap_or(wanted).min(wanted);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(most), maximum: limit.maximum })?;
+    let connections = most.saturating_sub(64) / PER_CONNECTION;
+    Ok(usize::try_from(connections).unwrap_or(CONNECTIONS).clamp(1, CONNECTIONS))
+}
+
+async fn serve(gateway: Rc<Gateway>) -> Result<(), Failed> {
+    let mut sockets = take_sockets(&gateway)?.into_iter();
+    let first = sockets.next().ok_or_else(|| Failed::Sockets("there are none".to_owned()))?;
+    let datagrams = std::net::UdpSocket::from(first);
+    datagrams.set_nonblocking(true)?;
+    tokio::task::spawn_local(resolver::serve_datagrams(Rc::clone(&gateway), UdpSocket::from_std(datagrams)?));
+    let mut listening = 0;
+    let mut six = false;
+    for socket in sockets {
+        let listener = std::net::TcpListener::from(socket);
+        listener.set_nonblocking(true)?;
+        six |= listener.local_addr()?.is_ipv6();
+        listening += 1;
+        tokio::task::spawn_local(accept(Rc::clone(&gateway), TcpListener::from_std(listener)?));
+    }
+    gateway.names.borrow_mut().without_six(!six);
+    gateway.reporter.tell(&Report::Ready {
+        read_back: BTreeMap::from([
+            ("listeners".to_owned(), listening.to_string()),
+            ("ipv6".to_owned(), if six { "yes" } else { "no" }.to_owned()),
+            ("connections".to_owned(), gateway.most.to_string()),
+            ("terminates TLS".to_owned(), if gateway.authority.is_some() { "yes" } else { "no" }.to_owned()),
+        ]),
+    });
+    let channel = rustix::io::fcntl_dupfd_cloexec(gateway.reporter.channel(), 0).map_err(io::Error::from)?;
+    // For its readiness alone, which is the same whatever kind of unix socket it is.
+    let orders = std::os::unix::net::UnixDatagram::from(channel);
+    orders.set_nonblocking(true)?;
+    let orders = UnixDatagram::from_std(orders)?;
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => gateway.reporter.catch_up(false),
+            ready = orders.readable() => {
+                ready?;
+                let order = orders.try_io(Interest::READABLE, || Ok(receive::<Order>(orders.as_fd(), false)?));
+                match order {
+                    Ok(Some((Order::Recorded { number }, _))) if gateway.reporter.recorded(number) => {}
+                    Ok(Some((Order::Stop, _))) => {
+                        gateway.reporter.catch_up(true);
+                        return Ok(());
+                    }
+                    // The supervisor is gone, and so is the run.
+                    Ok(None) => return Ok(()),
+                    Ok(Some(_)) => return Err(Failed::Io(io::Error::other("the supervisor ordered what makes no sense"))),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(Failed::Io(error)),
+                }
+            }
+        }
+        if gateway.reporter.is_broken() {
+            return Err(Failed::Io(io::Error::other("the supervisor cannot be told")));
+        }
+    }
+}
+
+/// The sockets come over the channel; nothing else is to be done until they are there.
+fn take_sockets(gateway: &Gateway) -> Result<Vec<OwnedFd>, Failed> {
+    let mut sockets = Vec::new();
+    loop {
+        let (order, attached) = receive::<Order>(gateway.reporter.channel().as_fd(), true)
+            .map_err(|errno| Failed::Sockets(io::Error::from(errno).to_string()))?
+            .ok_or_else(|| Failed::Sockets("the supervisor is gone".to_owned()))?;
+        let Order::Sockets { last } = order else {
+            return Err(Failed::Sockets("something else came".to_owned()));
+        };
+        sockets.extend(attached);
+        if last {
+            return Ok(sockets);
+        }
+    }
+}
+
+/// Accepts for ever.
+async fn accept(gateway: Rc<Gateway>, listener: TcpListener) {
+    loop {
+        let Ok((stream, from)) = listener.accept().await else {
+            // Of this process's own: too many descriptors. It waits until some are free.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
+        };
+        let client = Client { tcp: true, address: from };
+        let Ok(local) = stream.local_addr() else { continue };
+        if gateway.open.get() >= gateway.most || gateway.reporter.is_broken() {
+            let reason = format!("{} connections are open already", gateway.most);
+            gateway.reporter.denied("connect", "reset", &reason, "", Some(client));
+            let _ = stream.set_zero_linger();
+            continue;
+        }
+        let _ = stream.set_nodelay(true);
+        gateway.open.set(gateway.open.get() + 1);
+        let gateway = Rc::clone(&gateway);
+        tokio::task::spawn_local(async move {
+            let open = Open(Rc::clone(&gateway));
+            connection::serve(gateway, stream, client, local).await;
+            drop(open);
+        });
+    }
+}
+
+/// An open connection, counted until it is dropped.
+struct Open(Rc<Gateway>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.set(self.0.open.get().saturating_sub(1));
+    }
+}

@@ -1,0 +1,232 @@
+//! The agent's side of HTTP: reads a request, judges it, sends it on, and gives back the answer. What is refused is answered
+//! with the reason and the line to change.
+
+use std::convert::Infallible;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::{Request, Response, StatusCode, Uri};
+use hyper::body::{Body as _, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::body::{Boxed, Metered, incoming, text};
+use super::client::{Client, Error};
+use super::{headers, target};
+use crate::destination::Destination;
+use crate::gateway::{Gateway, Local};
+use crate::judge::{Asked, Verdict};
+use crate::relay;
+use crate::report::Client as Agent;
+use crate::upstream::Unreachable;
+
+/// How long a request's head may take, and a kept connection may be silent.
+const HEAD: Duration = Duration::from_secs(120);
+
+/// One connection of the agent's.
+struct Front {
+    gateway: Rc<Gateway>,
+    destination: Destination,
+    secure: bool,
+    agent: Agent,
+    client: Client,
+}
+
+/// Serves requests until the agent closes.
+pub(crate) async fn serve(
+    gateway: Rc<Gateway>,
+    destination: Destination,
+    secure: bool,
+    agent: Agent,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) {
+    let client = Client::new(Rc::clone(&gateway), destination.clone(), secure);
+    let front = Rc::new(Front { gateway, destination, secure, agent, client });
+    let service = service_fn(move |request| {
+        let front = Rc::clone(&front);
+        async move { Ok::<_, Infallible>(front.answer(request).await) }
+    });
+    let mut server = auto::Builder::new(Local);
+    server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).keep_alive(true);
+    server.http2().timer(TokioTimer::new()).keep_alive_interval(HEAD).max_concurrent_streams(100);
+    // How it ended concerns the agent, and it knows.
+    let _ = server.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
+}
+
+impl Front {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Boxed> {
+        let method = request.method().as_str().to_owned();
+        let scheme = if self.secure { "https" } else { "http" };
+        let authority = target::authority(&self.destination, self.secure);
+        let written = target::path(request.uri()).to_owned();
+        let act = format!("{method} {scheme}://{authority}{written}");
+        match self.pass(request, &method, scheme, &authority, &act).await {
+            Ok(answer) => answer,
+            Err(refused) => self.refuse(&act, refused),
+        }
+    }
+
+    async fn pass(
+        &self,
+        request: Request<Incoming>,
+        method: &str,
+        scheme: &str,
+        authority: &str,
+        act: &str,
+    ) -> Result<Response<Boxed>, Refused> {
+        let (mut parts, body) = request.into_parts();
+        target::for_destination(&parts, &self.destination, self.secure)?;
+        let path = target::canonical_path(target::path(&parts.uri))?;
+        let url = format!("{scheme}://{authority}{path}");
+        let announced = body.size_hint().exact().and_then(|length| i64::try_from(length).ok());
+        // What some servers take for the method must be permitted as well.
+        let others = headers::METHOD_OVERRIDES.iter().flat_map(|name| parts.headers.get_all(*name));
+        let mut methods = vec![method.to_owned()];
+        for other in others {
+            methods.push(other.to_str().map_err(|_| target::NotPassed::Form)?.trim().to_ascii_uppercase());
+        }
+        let mut rule = String::new();
+        for method in &methods {
+            let asked = Asked {
+                scheme,
+                host: &self.destination.host,
+                port: self.destination.port,
+                method,
+                path: &path,
+                url: &url,
+                bytes: announced.unwrap_or(i64::MAX),
+            };
+            let verdict = self.gateway.judge.judge(&asked);
+            if !verdict.permitted {
+                return Err(Refused::Policy(verdict));
+            }
+            rule = verdict.rule;
+        }
+        if let Err(limit) = self.gateway.limits.request(&self.destination.host, Instant::now()) {
+            self.gateway.reporter.limited(limit, act, Some(self.agent));
+            return Err(Refused::Limit(format!("{} [{}]", limit.name(), limit.origin())));
+        }
+        if !self.gateway.reporter.intent(act, &rule).await {
+            return Err(Refused::Unrecorded);
+        }
+        self.head_counts(&parts).await?;
+
+        let websocket = headers::is_websocket(&parts.headers);
+        let from_agent = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
+        headers::strip(&mut parts.headers);
+        if websocket {
+            headers::upgrade_to_websocket(&mut parts.headers);
+        }
+        let target = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+        parts.uri = Uri::builder()
+            .scheme(scheme)
+            .authority(authority)
+            .path_and_query(target)
+            .build()
+            .map_err(|_| target::NotPassed::Form)?;
+        let body: Boxed = if self.gateway.limits.counts_bytes() {
+            Box::pin(Metered::new(body, Rc::clone(&self.gateway)))
+        } else {
+            incoming(body)
+        };
+        let answer = self.client.send(Request::from_parts(parts, body), websocket).await?;
+        Ok(self.back(answer, from_agent.filter(|_| websocket)))
+    }
+
+    /// A request without a body takes bytes, too.
+    async fn head_counts(&self, parts: &http::request::Parts) -> Result<(), Refused> {
+        if !self.gateway.limits.counts_bytes() {
+            return Ok(());
+        }
+        let target = parts.uri.path_and_query().map_or(1, |target| target.as_str().len());
+        let fields: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+        let mut left = parts.method.as_str().len() + target + fields;
+        while left > 0 {
+            let granted = crate::pump::granted(Some(&self.gateway.limits), left).await;
+            left -= granted.map_err(|limit| {
+                self.gateway.reporter.limited(limit, "send a request", Some(self.agent));
+                Refused::Limit(format!("{} [{}]", limit.name(), limit.origin()))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The answer, as it is, but for what is about the connection that it came over.
+    fn back(&self, mut answer: Response<Incoming>, agent: Option<hyper::upgrade::OnUpgrade>) -> Response<Boxed> {
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let Some(agent) = agent else {
+                return self.refuse("answer 101", Refused::Upstream("it switches to what nobody asked for".to_owned()));
+            };
+            let world = hyper::upgrade::on(&mut answer);
+            let gateway = Rc::clone(&self.gateway);
+            tokio::task::spawn_local(async move {
+                if let (Ok(agent), Ok(world)) = tokio::join!(agent, world) {
+                    relay::relay(&gateway, TokioIo::new(agent), TokioIo::new(world)).await;
+                }
+            });
+            headers::strip(answer.headers_mut());
+            headers::upgrade_to_websocket(answer.headers_mut());
+            return answer.map(incoming);
+        }
+        headers::strip(answer.headers_mut());
+        *answer.version_mut() = http::Version::default();
+        answer.map(incoming)
+    }
+
+    /// Says no, and why.
+    fn refuse(&self, act: &str, refused: Refused) -> Response<Boxed> {
+        let (status, verdict, rule, reason) = match refused {
+            Refused::Policy(verdict) => (StatusCode::FORBIDDEN, "403", verdict.rule, verdict.reason),
+            Refused::Request(why) => (StatusCode::FORBIDDEN, "403", String::new(), why.to_string()),
+            Refused::Private(why) => (StatusCode::FORBIDDEN, "403", String::new(), why),
+            // It is on record already.
+            Refused::Limit(limit) => return said(StatusCode::TOO_MANY_REQUESTS, &format!("the limit {limit} is reached")),
+            Refused::Unrecorded => {
+                return said(StatusCode::FORBIDDEN, "it cannot be recorded, and so it does not happen");
+            }
+            Refused::Upstream(why) => return said(StatusCode::BAD_GATEWAY, &why),
+        };
+        self.gateway.reporter.denied(act, verdict, &reason, &rule, Some(self.agent));
+        let place = if rule.is_empty() { String::new() } else { format!(" [{rule}]") };
+        said(status, &format!("{act} is denied: {reason}{place}"))
+    }
+}
+
+/// An answer of the gateway's own.
+fn said(status: StatusCode, words: &str) -> Response<Boxed> {
+    let words = format!("agentrc: {words}\n");
+    let length = words.len();
+    let mut answer = Response::new(text(words));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    answer.headers_mut().insert(CONTENT_LENGTH, length.into());
+    answer
+}
+
+/// Why there is no answer of the destination's.
+enum Refused {
+    Policy(Verdict),
+    Request(target::NotPassed),
+    Private(String),
+    Limit(String),
+    Unrecorded,
+    Upstream(String),
+}
+
+impl From<target::NotPassed> for Refused {
+    fn from(why: target::NotPassed) -> Self {
+        Self::Request(why)
+    }
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Unreachable(forbidden @ Unreachable::Forbidden { .. }) => Self::Private(forbidden.to_string()),
+            other => Self::Upstream(other.to_string()),
+        }
+    }
+}
