@@ -110,6 +110,19 @@ pub struct Landlock {
     pub minimum_abi: u32,
     /// What may be done beneath which path. All else is denied.
     pub rules: Vec<LandlockRule>,
+    /// TCP ports that may be connected to (from ABI 4 on, whatever the address), sorted; none may be bound.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub connect: Vec<ConnectRule>,
+}
+
+/// A TCP port that may be connected to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectRule {
+    /// The port.
+    pub port: u16,
+    /// Who asked for it.
+    pub origin: Origin,
 }
 
 /// Rights beneath one path.

@@ -81,6 +81,7 @@ steps! {
     ParentAlive "parent-alive" "make sure that the supervisor is still there" ""
     LandlockPath "landlock-path" "open a path for Landlock" ""
     LandlockRule "landlock-rule" "add a Landlock rule" ""
+    LandlockPort "landlock-port" "add a Landlock rule for a port" ""
     LandlockRestrict "landlock-restrict" "enforce the Landlock ruleset" "`agentrc doctor` says what this kernel lacks and how to enable it"
     Seccomp "seccomp" "install the system call filter" "`agentrc doctor` says what this kernel lacks"
     Fork "fork" "make the agent's process" ""
