@@ -35,6 +35,7 @@ struct Mount {
     #[serde(default)]
     dev: bool,
     file: Option<String>,
+    network: Option<String>,
     generated: Option<String>,
     #[serde(default)]
     optional: bool,
@@ -188,6 +189,9 @@ fn mounts(out: &mut String, mounts: &[Mount]) -> Result<()> {
         if let Some(text) = &mount.file {
             sources.push(format!("BaseSource::File({text:?})"));
         }
+        if mount.network.is_some() && mount.file.is_none() {
+            return Err(format!("{}: `network` stands beside `file`", mount.target).into());
+        }
         match mount.generated.as_deref() {
             Some("passwd") => sources.push("BaseSource::Generated(Generated::Passwd)".to_owned()),
             Some("group") => sources.push("BaseSource::Generated(Generated::Group)".to_owned()),
@@ -207,8 +211,8 @@ fn mounts(out: &mut String, mounts: &[Mount]) -> Result<()> {
         };
         writeln!(
             out,
-            "BaseMount {{ target: {:?}, source: {source}, optional: {}, scratch: {}, landlock: {landlock} }},",
-            mount.target, mount.optional, mount.scratch
+            "BaseMount {{ target: {:?}, source: {source}, network: {:?}, optional: {}, scratch: {}, landlock: {landlock} }},",
+            mount.target, mount.network, mount.optional, mount.scratch
         )?;
     }
     writeln!(out, "];")?;

@@ -7,15 +7,23 @@ use std::collections::{BTreeMap, HashMap};
 use super::mounts::base_mounts;
 use crate::base::{BASE_FILE, MINIMUM_ABI};
 use crate::boundary::Boundaries;
-use crate::plan::{Access, ConnectRule, FileRights, Landlock, LandlockRule, Mount, MountSource, Origin};
+use crate::plan::{
+    Access, Base, ConnectRule, FileRights, Landlock, LandlockRule, Mount, MountSource, Origin,
+};
 
 /// DNS over TCP, to which a resolver turns when an answer is too long (RFC 7766).
 const RESOLVER_PORT: u16 = 53;
 
 /// The rules that go with `mounts`.
 pub(super) fn lower(boundaries: &Boundaries, mounts: &[Mount]) -> Landlock {
-    let base: HashMap<&str, Option<FileRights>> =
-        base_mounts(boundaries).map(|mount| (mount.target, mount.landlock)).collect();
+    // On an empty root no rule of a parent covers the files that name the resolver.
+    let alone = matches!(boundaries.base, Base::Scratch { .. });
+    let base: HashMap<&str, Option<FileRights>> = base_mounts(boundaries)
+        .map(|mount| {
+            let of_file = (alone && mount.network.is_some()).then_some(FileRights::Read);
+            (mount.target, mount.landlock.or(of_file))
+        })
+        .collect();
     let shares: HashMap<&str, ()> =
         boundaries.shares.iter().map(|share| (share.target.as_str(), ())).collect();
     let mut rules = vec![LandlockRule {

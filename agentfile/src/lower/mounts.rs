@@ -32,15 +32,24 @@ pub(super) fn lower(boundaries: &Boundaries, file: &str) -> Vec<Mount> {
 }
 
 /// The base's mounts that this file has.
-pub(super) fn base_mounts(boundaries: &Boundaries) -> impl Iterator<Item = &'static crate::base::BaseMount> {
+pub(crate) fn base_mounts(boundaries: &Boundaries) -> impl Iterator<Item = &'static crate::base::BaseMount> {
     let scratch = matches!(boundaries.base, Base::Scratch { .. });
-    MOUNTS.iter().filter(move |mount| mount.scratch || !scratch)
+    let network = boundaries.agent_hosts().next().is_some();
+    let shares: HashSet<&str> = boundaries.shares.iter().map(|share| share.target.as_str()).collect();
+    MOUNTS.iter().filter(move |mount| {
+        // Nothing is made inside what a line shows: on an empty root, `/etc` may be a BIND.
+        let own = || !path::ancestors(mount.target).any(|folder| shares.contains(folder));
+        mount.scratch || !scratch || network && mount.network.is_some() && own()
+    })
 }
 
 fn base(boundaries: &Boundaries, sizes: &Sizes) -> Table {
     let own = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+    let first = boundaries.agent_hosts().next();
     base_mounts(boundaries)
         .map(|mount| {
+            let network = first.zip(mount.network);
+            let file = |text: &str| MountSource::File { content: text.to_owned(), mode: 0o444 };
             let source = match mount.source {
                 BaseSource::Bind(path) => {
                     MountSource::Bind { source: HostPath::Absolute(path.to_owned()), protected: Vec::new() }
@@ -53,7 +62,7 @@ fn base(boundaries: &Boundaries, sizes: &Sizes) -> Table {
                     MountSource::Proc { masked: own(PROC_MASKED), read_only: own(PROC_READ_ONLY) }
                 }
                 BaseSource::Dev => MountSource::Dev { nodes: own(DEV_NODES) },
-                BaseSource::File(text) => MountSource::File { content: text.to_owned(), mode: 0o444 },
+                BaseSource::File(text) => file(network.map_or(text, |(_, text)| text)),
                 BaseSource::Generated(what) => MountSource::Generated { what },
             };
             let access = match mount.source {
@@ -65,7 +74,8 @@ fn base(boundaries: &Boundaries, sizes: &Sizes) -> Table {
                 source,
                 access,
                 optional: mount.optional,
-                origin: Origin::builtin(BASE_FILE),
+                origin: network
+                    .map_or_else(|| Origin::builtin(BASE_FILE), |(host, _)| host.place.origin.clone()),
             };
             (mount.target.clone(), mount)
         })
