@@ -275,7 +275,7 @@ pub struct Egress {
     pub path: Option<String>,
     /// Whether the agent itself may go there, or only the broker (`SERVER`).
     pub agent: bool,
-    /// Whether requests must be seen (a path, or a bound credential): TLS is terminated.
+    /// Whether requests must be seen (a path, a bound credential, or a policy on requests): TLS is terminated.
     pub terminate_tls: bool,
     /// Who asked for it.
     pub origin: Origin,

@@ -1,8 +1,9 @@
-//! What a URL line changes in the plan beside its destination: the ports of Landlock, the files that name the resolver.
+//! What a URL line changes in the plan beside its destination: the ports of Landlock, the files that name the resolver, and
+//! where requests are seen.
 
 use agentfile::plan::{FileRights, MountSource, Plan};
 
-use crate::support::plan;
+use crate::support::{errors, findings, plan, with_policy};
 
 fn of(lines: &str) -> Plan {
     plan(&format!("AGENT x\nCMD /bin/true\n{lines}\n"))
@@ -70,4 +71,86 @@ fn an_empty_root_has_the_files_of_the_resolver_only_with_a_network() {
     let other = of("FROM scratch\nURL https://a.example\nBIND ./agent.py /etc/hosts ro");
     assert_eq!(file(&other, "/etc/hosts"), None);
     assert!(file(&other, "/etc/resolv.conf").is_some());
+}
+
+/// The destinations whose TLS is terminated, with these lines and a policy on them.
+fn seen(lines: &str, policy: &str) -> Vec<String> {
+    let plan = plan(&with_policy(lines, policy));
+    let seen = plan.egress.into_iter().filter(|egress| egress.terminate_tls);
+    seen.map(|egress| format!("{}{}", egress.host, egress.path.unwrap_or_default())).collect()
+}
+
+fn egress(effect: &str, resource: &str, when: &str) -> String {
+    format!(
+        "{effect}(principal, action == AgentRC::Action::\"network.egress\", {resource}) when {{ {when} }};"
+    )
+}
+
+#[test]
+fn a_policy_on_requests_has_them_seen() {
+    let lines = "URL https://a.example\nURL https://*.b.example\nURL http://c.example";
+    let all = ["a.example", "*.b.example"];
+    for when in [
+        "context.method == \"DELETE\"",
+        "context.path like \"/admin/*\"",
+        "context.url like \"*secret*\"",
+        "context.bytes > 1000000",
+        "context has method && context.host == \"a.example\"",
+        "!(if context.port == 80 then [context.bytes].contains(0) else true)",
+        "context.host == \"a.example\" && context.method != \"GET\"",
+    ] {
+        assert_eq!(seen(lines, &egress("forbid", "resource", when)), all, "{when}");
+        assert_eq!(seen(lines, &egress("permit", "resource", when)), all, "{when}");
+    }
+    // Connections are judged without.
+    for when in ["context.port == 80", "context.host like \"*.c.example\"", "context.scheme == \"http\""] {
+        assert_eq!(seen(lines, &egress("forbid", "resource", when)), [""; 0], "{when}");
+    }
+}
+
+#[test]
+fn a_policy_on_requests_has_those_seen_that_its_scope_is_about() {
+    let lines = "URL https://a.example\nURL https://*.b.example\nURL https://x.b.example:8443\nURL https://c.example/p";
+    let of = |resource: &str| seen(lines, &egress("forbid", resource, "context.method == \"DELETE\""));
+    let host = |name: &str| format!("AgentRC::Host::\"{name}\"");
+    assert_eq!(of(&format!("resource == {}", host("a.example"))), ["a.example", "c.example/p"]);
+    assert_eq!(
+        of(&format!("resource in {}", host("*.b.example"))),
+        ["*.b.example", "x.b.example", "c.example/p"]
+    );
+    assert_eq!(
+        of(&format!("resource == {}", host("x.b.example"))),
+        ["*.b.example", "x.b.example", "c.example/p"]
+    );
+    assert_eq!(of(&format!("resource is AgentRC::Host in {}", host("z.example"))), ["c.example/p"]);
+    assert_eq!(of("resource is AgentRC::Host").len(), 4);
+}
+
+#[test]
+fn a_policy_on_other_actions_or_for_another_agent_has_none_seen() {
+    let lines = "URL https://a.example\nTOOL utcp:t";
+    let other = "forbid(principal, action == AgentRC::Action::\"tool.invoke\", resource) when { context.method == \"x\" };";
+    assert_eq!(seen(lines, other), [""; 0]);
+    let agent = "forbid(principal == AgentRC::Agent::\"y\", action == AgentRC::Action::\"network.egress\", resource) when { context.method == \"x\" };";
+    assert_eq!(seen(lines, agent), [""; 0]);
+    let two = "forbid(principal, action in [AgentRC::Action::\"tool.invoke\", AgentRC::Action::\"network.egress\"], resource) when { context.method == \"x\" };";
+    assert_eq!(seen(lines, two), ["a.example"]);
+    let any = "forbid(principal, action, resource) when { context has method && context.method == \"x\" };";
+    let source = with_policy(lines, any);
+    assert_eq!(errors(&source), ["E065"], "on files it is refused: {:?}", findings(&source));
+}
+
+#[test]
+fn a_policy_on_requests_cannot_be_held_where_there_are_none() {
+    let lines = "URL https://a.example\nURL tcp://db.example:5432";
+    let code = |resource: &str, effect: &str, when: &str| {
+        let source = with_policy(lines, &egress(effect, resource, when));
+        findings(&source).into_iter().map(|(code, _)| code).filter(|code| *code != "W014").collect::<Vec<_>>()
+    };
+    let method = "context.method == \"DELETE\"";
+    assert_eq!(code("resource", "forbid", method), ["E073"]);
+    assert_eq!(code("resource", "permit", method), ["W027"]);
+    assert_eq!(code("resource in AgentRC::Host::\"*.example\"", "forbid", method), ["E073"]);
+    assert_eq!(code("resource == AgentRC::Host::\"a.example\"", "forbid", method), [""; 0]);
+    assert_eq!(code("resource", "forbid", "context.port == 1"), [""; 0]);
 }
