@@ -17,6 +17,7 @@ struct Base {
     dev: Dev,
     proc: Proc,
     disk: Disk,
+    trust: Trust,
     environment: Vec<Variable>,
     rlimit: Vec<Rlimit>,
     targets: Targets,
@@ -80,6 +81,21 @@ struct Disk {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Trust {
+    bundle: String,
+    over: Vec<String>,
+    environment: Vec<TrustVariable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TrustVariable {
+    name: String,
+    reason: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Variable {
     name: String,
     value: String,
@@ -136,6 +152,8 @@ fn main() -> Result<()> {
     writeln!(out, "pub(crate) const MOUNT_MODE: u32 = {:#o};", base.disk.mount_mode)?;
     strings(&mut out, "REFUSED_ALWAYS", &base.targets.always)?;
     strings(&mut out, "REFUSED_WITH_HOST_BASE", &base.targets.with_host_base)?;
+
+    trust(&mut out, &base.trust)?;
 
     writeln!(out, "pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[")?;
     for variable in &base.environment {
@@ -217,6 +235,20 @@ fn mounts(out: &mut String, mounts: &[Mount]) -> Result<()> {
     }
     writeln!(out, "];")?;
     Ok(())
+}
+
+fn trust(out: &mut String, trust: &Trust) -> Result<()> {
+    absolute(&trust.bundle)?;
+    trust.over.iter().try_for_each(|path| absolute(path))?;
+    writeln!(out, "pub(crate) const TRUST_BUNDLE: &str = {:?};", trust.bundle)?;
+    writeln!(out, "/// Where systems keep their bundle of certificates: the usual first.")?;
+    writeln!(out, "pub const SYSTEM_BUNDLES: &[&str] = &{:?};", trust.over)?;
+    let mut names = Vec::new();
+    for variable in &trust.environment {
+        reason(&variable.name, &variable.reason)?;
+        names.push(variable.name.clone());
+    }
+    strings(out, "TRUST_ENVIRONMENT", &names)
 }
 
 fn strings(out: &mut String, name: &str, values: &[String]) -> Result<()> {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::broker::BrokerEntry;
 pub use self::mount::{Access, Generated, HostPath, Mount, MountSource, NotAHostPath, Protected};
-pub use crate::base::PROJECTION;
+pub use crate::base::{PROJECTION, SYSTEM_BUNDLES};
 pub use crate::span::Origin;
 pub use crate::syntax::AuditLevel;
 

@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::protected;
 use crate::base::{
     BASE_FILE, BaseSource, DEV_NODES, MOUNT_MODE, MOUNT_SIZE, MOUNTS, PROC_MASKED, PROC_READ_ONLY,
+    SYSTEM_BUNDLES, TRUST_BUNDLE,
 };
 use crate::boundary::{Boundaries, Content, Denied, Share};
 use crate::path;
-use crate::plan::{Access, Base, HostPath, Mount, MountSource, Origin, Protected};
+use crate::plan::{Access, Base, Generated, HostPath, Mount, MountSource, Origin, Protected};
 use crate::syntax::BindMode;
 
 /// tmpfs sizes are whole pages; a size of 0 would mean no bound.
@@ -17,8 +18,8 @@ const PAGE: u64 = 4096;
 
 type Table = BTreeMap<String, Mount>;
 
-/// The mount table of `boundaries`.
-pub(super) fn lower(boundaries: &Boundaries, file: &str) -> Vec<Mount> {
+/// The mount table of `boundaries`. `trust`: the line that needs the run's own certificates.
+pub(super) fn lower(boundaries: &Boundaries, file: &str, trust: Option<&Origin>) -> Vec<Mount> {
     let sizes = Sizes::of(boundaries);
     let mut table = base(boundaries, &sizes);
     let mut copies = 0_usize;
@@ -26,6 +27,9 @@ pub(super) fn lower(boundaries: &Boundaries, file: &str) -> Vec<Mount> {
         table.insert(share.target.clone(), shared(share, file, &sizes, &mut copies));
     }
     projection(boundaries, &mut table);
+    if let Some(origin) = trust {
+        bundles(boundaries, origin, &mut table);
+    }
     denials(boundaries, &mut table);
     directories(&mut table);
     table.into_values().collect()
@@ -143,6 +147,22 @@ fn projection(boundaries: &Boundaries, table: &mut Table) {
             origin: procedure.place.origin.clone(),
         };
         table.insert(target, mount);
+    }
+}
+
+/// The bundle of certificates, also over the system's own: not on an empty root, which shows none of those.
+fn bundles(boundaries: &Boundaries, origin: &Origin, table: &mut Table) {
+    let scratch = matches!(boundaries.base, Base::Scratch { .. });
+    let over = SYSTEM_BUNDLES.iter().filter(|_| !scratch).map(|target| (*target, true));
+    for (target, optional) in std::iter::once((TRUST_BUNDLE, false)).chain(over) {
+        let mount = Mount {
+            target: target.to_owned(),
+            source: MountSource::Generated { what: Generated::TrustBundle },
+            access: Access::ReadOnly,
+            optional,
+            origin: origin.clone(),
+        };
+        table.insert(target.to_owned(), mount);
     }
 }
 

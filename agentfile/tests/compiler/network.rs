@@ -1,7 +1,7 @@
 //! What a URL line changes in the plan beside its destination: the ports of Landlock, the files that name the resolver, and
 //! where requests are seen.
 
-use agentfile::plan::{FileRights, MountSource, Plan};
+use agentfile::plan::{FileRights, Generated, MountSource, Plan, SYSTEM_BUNDLES};
 
 use crate::support::{errors, findings, plan, with_policy};
 
@@ -153,4 +153,45 @@ fn a_policy_on_requests_cannot_be_held_where_there_are_none() {
     assert_eq!(code("resource in AgentRC::Host::\"*.example\"", "forbid", method), ["E073"]);
     assert_eq!(code("resource == AgentRC::Host::\"a.example\"", "forbid", method), [""; 0]);
     assert_eq!(code("resource", "forbid", "context.port == 1"), [""; 0]);
+}
+
+#[test]
+fn the_runs_own_authority_is_trusted_where_requests_are_seen_and_only_there() {
+    const BUNDLE: &str = "/agentrc/ca-bundle.pem";
+    let bundles = |plan: &Plan| -> Vec<(String, bool, String)> {
+        let made = MountSource::Generated { what: Generated::TrustBundle };
+        let mounts = plan.mounts.iter().filter(|mount| mount.source == made);
+        mounts.map(|mount| (mount.target.clone(), mount.optional, mount.origin.to_string())).collect()
+    };
+    let variables = |plan: &Plan| -> Vec<(String, String)> {
+        let trust = plan.environment.iter().filter(|variable| variable.value == BUNDLE);
+        trust.map(|variable| (variable.name.clone(), variable.origin.to_string())).collect()
+    };
+    for lines in ["", "URL https://a.example", "URL http://a.example/path", "SERVER s https://a.example/mcp"]
+    {
+        let plan = of(lines);
+        assert!(bundles(&plan).is_empty() && variables(&plan).is_empty(), "{lines}");
+    }
+    let plan = of("URL https://a.example\nURL https://b.example/path\nURL https://c.example/path");
+    let found = bundles(&plan);
+    assert_eq!(found.len(), 1 + SYSTEM_BUNDLES.len());
+    for (target, optional, origin) in &found {
+        assert_eq!(origin, "Agentfile:4:1", "the first line that needs it");
+        assert_eq!(*optional, target != BUNDLE, "{target}");
+        assert!(target == BUNDLE || SYSTEM_BUNDLES.contains(&target.as_str()), "{target}");
+    }
+    let named = variables(&plan);
+    assert_eq!(named.len(), 10);
+    assert!(named.contains(&("SSL_CERT_FILE".to_owned(), "Agentfile:4:1".to_owned())));
+    // An empty root shows none of the system's.
+    let scratch = bundles(&of("FROM scratch\nURL https://b.example/path"));
+    assert_eq!(scratch.iter().map(|(target, ..)| target.as_str()).collect::<Vec<_>>(), [BUNDLE]);
+}
+
+#[test]
+fn a_denial_of_a_bundle_of_the_systems_wins() {
+    let target = "/etc/ssl/certs/ca-certificates.crt";
+    let plan = of(&format!("URL https://b.example/path\nDENY read {target}"));
+    let mount = plan.mounts.iter().find(|mount| mount.target == target).unwrap();
+    assert_eq!(mount.source, MountSource::Mask);
 }

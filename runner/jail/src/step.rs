@@ -37,6 +37,7 @@ steps! {
     Placeholder "placeholder" "hold a protected path that does not exist yet" "the folder must be writable for its owner; bind it `ro` or `copy` otherwise"
     CopyLayer "copy-layer" "make the folder of a private copy" "the state directory must be writable"
     PrepareMounts "prepare-mounts" "lay out the new root" ""
+    Environment "environment" "make the environment" ""
     PrepareLandlock "prepare-landlock" "make the Landlock ruleset" "`agentrc doctor` says what this kernel lacks and how to enable it"
     PrepareSeccomp "prepare-seccomp" "assemble the system call filter" ""
     PrepareLimits "prepare-limits" "prepare the limits" "`agentrc doctor` says what this machine can limit"
