@@ -31,6 +31,7 @@ CMD /bin/sh ./go.sh
 fn conditional(step: &str, who: &identity::Identity) -> Option<&'static str> {
     match step {
         "cgroup" | "cgroup-limit" if !has_controllers() => Some("no cgroup v2 controller is delegated here"),
+        "landlock-port" => Some("no line that needs a port is enforced yet"),
         "supplementary-groups" if !who.is_root() => Some("only root can drop them"),
         _ => None,
     }

@@ -18,6 +18,7 @@ pub mod diag;
 pub mod directive;
 pub mod fix;
 pub mod fmt;
+mod hosts;
 mod idiom;
 pub mod lex;
 mod lower;

@@ -18,6 +18,7 @@ impl Check<'_> {
         schema::validate(&self.out.policies, &mut self.diagnostics);
         let policies = std::mem::take(&mut self.out.policies);
         self.unknown_names(&policies);
+        self.requests_of_tcp(&policies);
         for policy in &policies {
             self.slashless_prefixes(policy);
             self.filesystem(policy, &mut access);

@@ -180,13 +180,24 @@ fn system(plan: &Plan) -> Vec<Line> {
         line(format!("system calls: profile `{}` ({digest})", plan.seccomp.profile), &plan.seccomp.origin),
         line(
             format!(
-                "Landlock: {} rules, ABI {} or newer",
+                "Landlock: {} rules, ABI {} or newer{}",
                 plan.landlock.rules.len(),
-                plan.landlock.minimum_abi
+                plan.landlock.minimum_abi,
+                ports(plan)
             ),
             &runner,
         ),
     ]
+}
+
+/// What Landlock lets the agent connect to.
+fn ports(plan: &Plan) -> String {
+    let ports: Vec<_> = plan.landlock.connect.iter().map(|rule| rule.port.to_string()).collect();
+    if ports.is_empty() {
+        "; no TCP from ABI 4 on".to_owned()
+    } else {
+        format!("; TCP to port {} only, from ABI 4 on", ports.join(", "))
+    }
 }
 
 fn grants(plan: &Plan) -> Vec<Line> {

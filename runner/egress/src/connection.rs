@@ -36,7 +36,7 @@ pub(crate) async fn serve(gateway: Rc<Gateway>, agent: TcpStream, client: Client
     let found = destination(&gateway.egress, &gateway.names.borrow(), local);
     let Some(to) = found else {
         let act = format!("connect {local}");
-        gateway.reporter.denied(&act, "reset", "no line declares this address and port", "", Some(client));
+        gateway.reporter.denied(&act, "reset", "no line declares this address and port", "", client).await;
         return reset(agent);
     };
     let connection = Connection { gateway, to, client };
@@ -57,8 +57,8 @@ pub(crate) async fn serve(gateway: Rc<Gateway>, agent: TcpStream, client: Client
             let Connection { gateway, to, client } = connection;
             http::serve(gateway, to, false, client, agent).await;
         }
-        (false, ..) => connection.deny(agent, "it does not begin with a TLS handshake"),
-        (true, false, _) => connection.deny(agent, "it speaks TLS, and the destination is declared as `http://`"),
+        (false, ..) => connection.deny(agent, "it does not begin with a TLS handshake").await,
+        (true, false, _) => connection.deny(agent, "it speaks TLS, and the destination is declared as `http://`").await,
     }
 }
 
@@ -78,8 +78,8 @@ impl Connection {
         format!("connect {}:{}", self.to.host, self.to.port)
     }
 
-    fn deny(&self, agent: TcpStream, reason: &str) {
-        self.gateway.reporter.denied(&self.act(), "reset", reason, "", Some(self.client));
+    async fn deny(&self, agent: TcpStream, reason: &str) {
+        self.gateway.reporter.denied(&self.act(), "reset", reason, "", self.client).await;
         reset(agent);
     }
 
@@ -88,11 +88,11 @@ impl Connection {
         let act = self.act();
         let verdict = self.gateway.connection_verdict(&Asked::connection(scheme, &self.to.host, self.to.port));
         if !verdict.permitted {
-            self.gateway.reporter.denied(&act, "reset", &verdict.reason, &verdict.rule, Some(self.client));
+            self.gateway.reporter.denied(&act, "reset", &verdict.reason, &verdict.rule, self.client).await;
             return false;
         }
         if let Err(limit) = self.gateway.limits.request(&self.to.host, Instant::now()) {
-            self.gateway.reporter.limited(limit, &act, Some(self.client));
+            self.gateway.reporter.limited(limit, &act, self.client).await;
             return false;
         }
         self.gateway.reporter.intent(&act, &verdict.rule).await
@@ -108,7 +108,7 @@ impl Connection {
             Err(error) => {
                 if matches!(error, Unreachable::Forbidden { .. }) {
                     let reason = error.to_string();
-                    self.gateway.reporter.denied(&self.act(), "reset", &reason, "", Some(self.client));
+                    self.gateway.reporter.denied(&self.act(), "reset", &reason, "", self.client).await;
                 }
                 None
             }
@@ -169,8 +169,8 @@ impl Connection {
                 Err(_) => break "its ClientHello does not come".to_owned(),
             }
         };
+        self.gateway.reporter.denied(&self.act(), "alert", &reason, "", self.client).await;
         let _ = agent.write_all(&UNRECOGNIZED_NAME).await;
-        self.gateway.reporter.denied(&self.act(), "alert", &reason, "", Some(self.client));
         None
     }
 
@@ -236,7 +236,7 @@ impl Connection {
                     rest = later;
                 }
                 Err(limit) => {
-                    self.gateway.reporter.limited(limit, &self.act(), Some(self.client));
+                    self.gateway.reporter.limited(limit, &self.act(), self.client).await;
                     return false;
                 }
             }
@@ -247,7 +247,7 @@ impl Connection {
     async fn pump(&self, agent: TcpStream, world: TcpStream) {
         let means = Means { pipes: &self.gateway.pipes, limits: &self.gateway.limits };
         if let Ended::Limit(limit) = pump(&agent, &world, &means).await {
-            self.gateway.reporter.limited(limit, &self.act(), Some(self.client));
+            self.gateway.reporter.limited(limit, &self.act(), self.client).await;
             reset(agent);
         }
     }
@@ -262,6 +262,6 @@ impl Connection {
             Err(NotAccepted::OtherName(None)) => "its ClientHello names no server (SNI)".to_owned(),
             Err(NotAccepted::Certificate(error)) => error,
         };
-        self.gateway.reporter.denied(&self.act(), "closed", &reason, "", Some(self.client));
+        self.gateway.reporter.denied(&self.act(), "closed", &reason, "", self.client).await;
     }
 }

@@ -284,7 +284,7 @@ async fn accept(gateway: Rc<Gateway>, listener: TcpListener) {
         let Ok(local) = stream.local_addr() else { continue };
         if gateway.open.get() >= gateway.most || gateway.reporter.is_broken() {
             let reason = format!("{} connections are open already", gateway.most);
-            gateway.reporter.denied("connect", "reset", &reason, "", Some(client));
+            gateway.reporter.denied("connect", "reset", &reason, "", client).await;
             let _ = stream.set_zero_linger();
             continue;
         }

@@ -36,18 +36,17 @@ pub enum Report {
         /// For the evidence.
         read_back: BTreeMap<String, String>,
     },
-    /// It denied something.
-    Denied(Denied),
-    /// A limit was reached.
-    Limit {
-        /// Its name in the plan.
-        limit: String,
-        /// What followed: `denied`.
-        outcome: String,
+    /// It denies something, and waits for [`Order::Recorded`] with this number, if there is one: as long as it waits, the
+    /// process that asked is still there to be found.
+    Denied {
+        /// Number of the report.
+        number: Option<u64>,
+        /// What.
+        denied: Denied,
         /// How often since the last report of it.
         count: u64,
-        /// The line that set it.
-        origin: String,
+        /// Who asked.
+        client: Option<Client>,
     },
     /// It is about to permit something, and waits for [`Order::Recorded`] with this number.
     Intent {
@@ -65,7 +64,7 @@ pub enum Report {
     },
 }
 
-/// Something that was denied.
+/// Something that is denied.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Denied {
@@ -75,12 +74,10 @@ pub struct Denied {
     pub verdict: String,
     /// Why, as a clause in lower case.
     pub reason: String,
-    /// The rule that decided.
+    /// The rule that decided, or the line that set the limit; empty when there is none.
     pub rule: String,
-    /// Who asked.
-    pub client: Option<Client>,
-    /// How often since the last report of it.
-    pub count: u64,
+    /// The limit that is reached, if that is the reason.
+    pub limit: Option<String>,
 }
 
 /// The agent's end of what was denied, by which its process can be found.
@@ -102,7 +99,7 @@ pub enum Order {
         /// Whether these are the last.
         last: bool,
     },
-    /// An intent is on record.
+    /// An intent or a denial is on record.
     Recorded {
         /// Its number.
         number: u64,

@@ -6,9 +6,11 @@ use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use tokio::sync::oneshot;
 
+use crate::limits::Limit;
 use crate::report::{Client, Denied, Report, cut, send};
 
 /// Different denials that are told apart in a run; all others count as one.
@@ -61,12 +63,17 @@ impl Reporter {
     /// Tells it now, and waits while the supervisor is busy: an agent that is denied faster than can be written down waits,
     /// too.
     pub fn tell(&self, report: &Report) {
-        let mut told = send(self.channel.as_fd(), report, &[]);
-        while told == Err(Errno::INTR) {
-            told = send(self.channel.as_fd(), report, &[]);
-        }
-        if told.is_err() {
-            self.broken.set(true);
+        loop {
+            match send(self.channel.as_fd(), report, &[]) {
+                Ok(()) => return,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    let mut watched = [PollFd::new(&self.channel, PollFlags::OUT)];
+                    // Interrupted or not: it is tried again.
+                    let _ = poll(&mut watched, None);
+                }
+                Err(_) => return self.broken.set(true),
+            }
         }
     }
 
@@ -76,41 +83,52 @@ impl Reporter {
         self.broken.get()
     }
 
-    /// Something was denied.
-    pub fn denied(&self, act: &str, verdict: &str, reason: &str, rule: &str, client: Option<Client>) {
-        let key = Denied {
+    /// Something is denied. Returns when it is on record, or counted: then the program may be told.
+    pub async fn denied(&self, act: &str, verdict: &str, reason: &str, rule: &str, client: Client) {
+        let denied = Denied {
             act: cut(act),
             verdict: verdict.to_owned(),
             reason: cut(reason),
             rule: cut(rule),
-            client: None,
-            count: 0,
+            limit: None,
         };
-        let now = Instant::now();
-        let mut denied = self.denied.borrow_mut();
-        let key = if denied.len() >= DISTINCT && !denied.contains_key(&key) {
-            Denied {
-                act: "other acts".to_owned(),
-                verdict: "denied".to_owned(),
-                reason: format!("more than {DISTINCT} different acts were denied"),
-                rule: String::new(),
-                client: None,
-                count: 0,
-            }
-        } else {
-            key
-        };
-        let told = denied.entry(key.clone()).or_insert(Told { untold: 0, next: now, wait: FIRST_WAIT });
-        told.untold += 1;
-        if let Some(report) = due(&key, told, client, now) {
-            self.tell(&report);
-        }
+        self.count(denied, client).await;
     }
 
-    /// A limit was reached.
-    pub fn limited(&self, limit: &crate::limits::Limit, act: &str, client: Option<Client>) {
-        let reason = format!("the limit `{}` is reached", limit.name());
-        self.denied(act, "limited", &reason, limit.origin(), client);
+    /// A limit is reached.
+    pub async fn limited(&self, limit: &Limit, act: &str, client: Client) {
+        let denied = Denied {
+            act: cut(act),
+            verdict: "limited".to_owned(),
+            reason: format!("the limit `{}` is reached", limit.name()),
+            rule: limit.origin().to_owned(),
+            limit: Some(limit.name().to_owned()),
+        };
+        self.count(denied, client).await;
+    }
+
+    async fn count(&self, mut key: Denied, client: Client) {
+        let (report, recorded) = {
+            let now = Instant::now();
+            let mut denied = self.denied.borrow_mut();
+            if denied.len() >= DISTINCT && !denied.contains_key(&key) {
+                key = Denied {
+                    act: "other acts".to_owned(),
+                    verdict: "denied".to_owned(),
+                    reason: format!("more than {DISTINCT} different acts were denied"),
+                    rule: String::new(),
+                    limit: None,
+                };
+            }
+            let told = denied.entry(key.clone()).or_insert(Told { untold: 0, next: now, wait: FIRST_WAIT });
+            told.untold += 1;
+            let Some(count) = due(told, now) else { return };
+            let (number, recorded) = self.numbered();
+            (Report::Denied { number: Some(number), denied: key, count, client: Some(client) }, recorded)
+        };
+        self.tell(&report);
+        // That nobody answers is noticed by whoever listens to the supervisor.
+        let _ = recorded.await;
     }
 
     /// Tells what has been counted and is due; all of it when the run ends.
@@ -121,9 +139,18 @@ impl Reporter {
             if all {
                 told.next = now;
             }
-            reports.extend(due(key, told, None, now));
+            let report = |count| Report::Denied { number: None, denied: key.clone(), count, client: None };
+            reports.extend(due(told, now).map(report));
         }
         reports.iter().for_each(|report| self.tell(report));
+    }
+
+    fn numbered(&self) -> (u64, oneshot::Receiver<()>) {
+        let number = self.number.get();
+        self.number.set(number + 1);
+        let (recorded, waits) = oneshot::channel();
+        self.waiting.borrow_mut().insert(number, recorded);
+        (number, waits)
     }
 
     /// Something is about to be permitted. Returns whether it may be: always at once when permissions are not recorded.
@@ -134,35 +161,34 @@ impl Reporter {
         if !self.intents {
             return true;
         }
-        let number = self.number.get();
-        self.number.set(number + 1);
-        let (recorded, waits) = oneshot::channel();
-        self.waiting.borrow_mut().insert(number, recorded);
+        let (number, waits) = self.numbered();
         self.tell(&Report::Intent { number, act: cut(act), rule: cut(rule) });
         waits.await.is_ok()
     }
 
-    /// An intent is on record. An answer to nothing that was asked is none of the supervisor's.
+    /// It is on record. An answer to nothing that was asked is none of the supervisor's.
     #[must_use]
     pub fn recorded(&self, number: u64) -> bool {
         let waiting = self.waiting.borrow_mut().remove(&number);
+        // Whoever waited may be gone with its connection.
         waiting.map(|waiting| waiting.send(())).is_some()
     }
 }
 
-fn due(key: &Denied, told: &mut Told, client: Option<Client>, now: Instant) -> Option<Report> {
+/// How much is to be told now.
+fn due(told: &mut Told, now: Instant) -> Option<u64> {
     if told.untold == 0 || now < told.next {
         return None;
     }
-    let report = Report::Denied(Denied { client, count: told.untold, ..key.clone() });
-    told.untold = 0;
     told.next = now + told.wait;
     told.wait = (told.wait * 2).min(LONGEST_WAIT);
-    Some(report)
+    Some(std::mem::take(&mut told.untold))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
     use super::*;
@@ -178,44 +204,59 @@ mod tests {
         std::iter::from_fn(|| receive::<Report>(channel.as_fd(), false).ok().flatten()).map(|(one, _)| one).collect()
     }
 
+    const CLIENT: Client = Client { tcp: false, address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1) };
+
+    /// Denies, and records what is told.
+    async fn deny(reporter: &Reporter, supervisor: &OwnedFd, act: &str) -> Vec<u64> {
+        let mut counts = Vec::new();
+        let record = async {
+            tokio::task::yield_now().await;
+            for report in heard(supervisor) {
+                let Report::Denied { number, count, .. } = report else { panic!("{report:?}") };
+                assert!(number.is_some_and(|number| reporter.recorded(number)));
+                counts.push(count);
+            }
+        };
+        tokio::join!(reporter.denied(act, "NXDOMAIN", "no line declares it", "", CLIENT), record);
+        counts
+    }
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    }
+
     #[test]
     fn the_same_denial_is_told_at_once_and_then_counted() {
         let (reporter, supervisor) = reporter(false);
-        for _ in 0..1000 {
-            reporter.denied("resolve evil.example", "NXDOMAIN", "no line declares it", "", None);
-        }
-        let counts = |reports: Vec<Report>| {
-            reports
-                .into_iter()
-                .map(|report| match report {
-                    Report::Denied(denied) => denied.count,
-                    other => panic!("{other:?}"),
-                })
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(counts(heard(&supervisor)), [1]);
+        block_on(async {
+            assert_eq!(deny(&reporter, &supervisor, "resolve evil.example").await, [1]);
+            for _ in 0..999 {
+                assert!(deny(&reporter, &supervisor, "resolve evil.example").await.is_empty());
+            }
+        });
         reporter.catch_up(false);
         assert!(heard(&supervisor).is_empty());
         reporter.catch_up(true);
-        assert_eq!(counts(heard(&supervisor)), [999]);
+        assert!(matches!(heard(&supervisor)[..], [Report::Denied { count: 999, number: None, .. }]));
     }
 
     #[test]
     fn different_denials_without_end_are_one_in_the_end() {
         let (reporter, supervisor) = reporter(false);
-        let mut reports = Vec::new();
-        for n in 0..3 * DISTINCT {
-            reporter.denied(&format!("resolve n{n}.example"), "NXDOMAIN", "", "", None);
-            reports.extend(heard(&supervisor));
-        }
-        assert_eq!(reports.len(), DISTINCT + 1);
+        let told = block_on(async {
+            let mut told = 0;
+            for n in 0..2 * DISTINCT {
+                told += deny(&reporter, &supervisor, &format!("resolve n{n}.example")).await.len();
+            }
+            told
+        });
+        assert_eq!(told, DISTINCT + 1);
     }
 
     #[test]
     fn what_must_be_on_record_waits_for_it() {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let (reporter, supervisor) = reporter(true);
-        let permitted = runtime.block_on(async {
+        let permitted = block_on(async {
             let answer = async {
                 tokio::task::yield_now().await;
                 let [Report::Intent { number, .. }] = heard(&supervisor)[..] else { panic!("an intent") };
@@ -229,11 +270,10 @@ mod tests {
 
     #[test]
     fn without_a_supervisor_nothing_is_permitted() {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let (reporter, supervisor) = reporter(false);
-        assert!(runtime.block_on(reporter.intent("connect a:1", "")));
+        assert!(block_on(reporter.intent("connect a:1", "")));
         drop(supervisor);
-        reporter.denied("resolve x", "NXDOMAIN", "", "", None);
-        assert!(!runtime.block_on(reporter.intent("connect a:1", "")));
+        reporter.tell(&Report::Failed { reason: String::new() });
+        assert!(!block_on(reporter.intent("connect a:1", "")));
     }
 }

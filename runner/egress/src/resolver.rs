@@ -22,7 +22,7 @@ pub(crate) async fn serve_datagrams(gateway: Rc<Gateway>, socket: UdpSocket) {
             continue;
         };
         let client = Client { tcp: false, address: from };
-        if let Some(reply) = reply(&gateway, query.get(..length).unwrap_or_default(), client) {
+        if let Some(reply) = reply(&gateway, query.get(..length).unwrap_or_default(), client).await {
             let _ = socket.send_to(&reply, from).await;
         }
     }
@@ -38,7 +38,7 @@ pub(crate) async fn serve_stream(gateway: &Gateway, mut stream: TcpStream, clien
             }
             let mut query = vec![0; length];
             tokio::time::timeout(IDLE, stream.read_exact(&mut query)).await.ok()?.ok()?;
-            let reply = reply(gateway, &query, client)?;
+            let reply = reply(gateway, &query, client).await?;
             let mut framed = u16::try_from(reply.len()).ok()?.to_be_bytes().to_vec();
             framed.extend(reply);
             tokio::time::timeout(IDLE, stream.write_all(&framed)).await.ok()?.ok()?;
@@ -47,10 +47,11 @@ pub(crate) async fn serve_stream(gateway: &Gateway, mut stream: TcpStream, clien
     let _: Option<()> = served.await;
 }
 
-fn reply(gateway: &Gateway, query: &[u8], client: Client) -> Option<Vec<u8>> {
-    let mut names = gateway.names.borrow_mut();
-    let Some((reply, asked)) = answer(query, &mut names) else {
-        gateway.reporter.denied("send the resolver what is no query", "dropped", "it is malformed", "", Some(client));
+async fn reply(gateway: &Gateway, query: &[u8], client: Client) -> Option<Vec<u8>> {
+    let answered = answer(query, &mut gateway.names.borrow_mut());
+    let Some((reply, asked)) = answered else {
+        let act = "send the resolver what is no query";
+        gateway.reporter.denied(act, "dropped", "it is malformed", "", client).await;
         return None;
     };
     let (name, reason) = match asked {
@@ -58,6 +59,6 @@ fn reply(gateway: &Gateway, query: &[u8], client: Client) -> Option<Vec<u8>> {
         Asked::Denied(name) => (name, "no line declares this host"),
         Asked::TooMany(name) => (name, "too many different names below the wildcard were asked for"),
     };
-    gateway.reporter.denied(&format!("resolve {name}"), "NXDOMAIN", reason, "", Some(client));
+    gateway.reporter.denied(&format!("resolve {name}"), "NXDOMAIN", reason, "", client).await;
     Some(reply)
 }

@@ -27,7 +27,7 @@ pub(crate) struct Roots {
 
 /// Why nothing can be verified.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The host has no root certificates.
     #[error("the host's root certificates cannot be read: {0}")]
     NoRoots(String),

@@ -1,7 +1,7 @@
 //! Stage 5, the supervisor's side of a launch: admit, prepare every layer, clone, judge the evidence, record it, say go. Any
 //! error on the way ends the sandbox before the command is executed.
 
-use std::ffi::{CString, OsString};
+use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use rustix::io::Errno;
 
 use crate::cgroup::Cgroup;
 use crate::channel::{self, Message};
+use crate::environment;
 use crate::init::{Agent, Init, not_executed};
 use crate::layer::{Layer, capabilities, landlock, limits, mounts, namespaces, network, seccomp};
 use crate::placeholder::Placeholders;
@@ -55,6 +56,7 @@ pub fn launch(
         run: request.run,
         placeholders: &mut placeholders,
         sockets: None,
+        trust: request.trust,
     };
     let mounts = mounts::prepare(inputs)?;
     let namespaces = namespaces::Namespaces::prepare(&plan.namespaces, &plan.agent)?;
@@ -350,11 +352,7 @@ fn agent(request: &Request<'_>, mounts: &mounts::Mounts, terminal: bool) -> Resu
         return Err(Refusal::new(Step::PrepareMounts, "there is no command: the Agentfile has no `CMD`")
             .help("add a line such as `CMD python3 ./agent.py`, or give a command after `--`"));
     };
-    let mut environment: Vec<_> =
-        plan.environment.iter().map(|variable| format!("{}={}", variable.name, variable.value)).collect();
-    if terminal && let Some(term) = std::env::var("TERM").ok().filter(|term| harmless(term)) {
-        environment.push(format!("TERM={term}"));
-    }
+    let environment = environment::of(&plan.environment, request.environment, terminal)?;
     let path = plan.environment.iter().find(|variable| variable.name == "PATH");
     let candidates = if program.as_bytes().contains(&b'/') {
         vec![program.clone()]
@@ -381,20 +379,8 @@ fn agent(request: &Request<'_>, mounts: &mounts::Mounts, terminal: bool) -> Resu
     Ok(Agent {
         candidates,
         argv: Strings::new(argv),
-        environment: Strings::new(
-            environment
-                .iter()
-                .map(|variable| c_string(variable.as_bytes()))
-                .collect::<Result<Vec<CString>, _>>()?,
-        ),
+        environment: Strings::new(environment),
         directory: c_string(directory.as_bytes())?,
         umask: umask.as_raw_mode() | 0o022,
     })
-}
-
-/// A terminal type as terminfo(5) names them; the one thing of the caller's environment that goes in.
-fn harmless(term: &str) -> bool {
-    !term.is_empty()
-        && term.len() < 64
-        && term.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-+._".contains(&byte))
 }

@@ -22,6 +22,7 @@ use agentrc_audit::event::Event;
 mod cgroup;
 mod channel;
 mod child;
+mod environment;
 mod fault;
 mod gateway;
 mod init;
@@ -72,6 +73,10 @@ pub struct Request<'a> {
     pub run: &'a Path,
     /// Arguments after those of the plan's command.
     pub arguments: &'a [OsString],
+    /// The certificate of the run's own authority, in PEM, for a plan with a trust bundle.
+    pub trust: Option<&'a [u8]>,
+    /// Variables beside the plan's; none that the plan sets.
+    pub environment: &'a [(OsString, OsString)],
     /// Version of agentrc, for the record.
     pub version: &'a str,
 }

@@ -61,6 +61,8 @@ fn execute(arguments: &arguments::Run, source: &Source) -> Outcome {
         state: state.folder().path(),
         run: run.folder().path(),
         arguments: &arguments.arguments,
+        trust: None,
+        environment: &[],
         version: env!("CARGO_PKG_VERSION"),
     };
     match agentrc_jail::launch(&request, &mut recorder, &signals) {

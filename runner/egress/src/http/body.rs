@@ -12,6 +12,7 @@ use tokio::time::Sleep;
 
 use crate::gateway::Gateway;
 use crate::limits::Granted;
+use crate::report::Client;
 
 /// Any body. All of a connection is in one thread.
 pub(super) type Boxed = Pin<Box<dyn Body<Data = Bytes, Error = Error>>>;
@@ -41,14 +42,15 @@ pub(super) fn incoming(body: Incoming) -> Boxed {
 pub(super) struct Metered {
     inner: Incoming,
     gateway: Rc<Gateway>,
+    agent: Client,
     /// What has arrived and is not yet granted.
     held: Bytes,
     wait: Option<Pin<Box<Sleep>>>,
 }
 
 impl Metered {
-    pub(super) fn new(inner: Incoming, gateway: Rc<Gateway>) -> Self {
-        Self { inner, gateway, held: Bytes::new(), wait: None }
+    pub(super) fn new(inner: Incoming, gateway: Rc<Gateway>, agent: Client) -> Self {
+        Self { inner, gateway, agent, held: Bytes::new(), wait: None }
     }
 
     /// As much of what is held as the limits give.
@@ -67,10 +69,14 @@ impl Metered {
                 (Granted::Later(wait), _) => {
                     self.wait = Some(Box::pin(tokio::time::sleep(wait.max(Duration::from_millis(1)))));
                 }
-                (Granted::Never, limit) => {
-                    if let Some(limit) = limit {
-                        self.gateway.reporter.limited(limit, "send a request's body", None);
-                    }
+                (Granted::Never, _) => {
+                    let (gateway, agent) = (Rc::clone(&self.gateway), self.agent);
+                    tokio::task::spawn_local(async move {
+                        // The limit that said so, once more.
+                        if let (Granted::Never, Some(limit)) = gateway.limits.bytes(1, Instant::now()) {
+                            gateway.reporter.limited(limit, "send a request's body", agent).await;
+                        }
+                    });
                     return Poll::Ready(Err(Error::Limit));
                 }
             }

@@ -65,7 +65,7 @@ impl Front {
         let act = format!("{method} {scheme}://{authority}{written}");
         match self.pass(request, &method, scheme, &authority, &act).await {
             Ok(answer) => answer,
-            Err(refused) => self.refuse(&act, refused),
+            Err(refused) => self.refuse(&act, refused).await,
         }
     }
 
@@ -106,7 +106,7 @@ impl Front {
             rule = verdict.rule;
         }
         if let Err(limit) = self.gateway.limits.request(&self.destination.host, Instant::now()) {
-            self.gateway.reporter.limited(limit, act, Some(self.agent));
+            self.gateway.reporter.limited(limit, act, self.agent).await;
             return Err(Refused::Limit(format!("{} [{}]", limit.name(), limit.origin())));
         }
         if !self.gateway.reporter.intent(act, &rule).await {
@@ -128,12 +128,12 @@ impl Front {
             .build()
             .map_err(|_| target::NotPassed::Form)?;
         let body: Boxed = if self.gateway.limits.counts_bytes() {
-            Box::pin(Metered::new(body, Rc::clone(&self.gateway)))
+            Box::pin(Metered::new(body, Rc::clone(&self.gateway), self.agent))
         } else {
             incoming(body)
         };
         let answer = self.client.send(Request::from_parts(parts, body), websocket).await?;
-        Ok(self.back(answer, from_agent.filter(|_| websocket)))
+        self.back(answer, from_agent.filter(|_| websocket))
     }
 
     /// A request without a body takes bytes, too.
@@ -145,39 +145,41 @@ impl Front {
         let fields: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
         let mut left = parts.method.as_str().len() + target + fields;
         while left > 0 {
-            let granted = crate::pump::granted(Some(&self.gateway.limits), left).await;
-            left -= granted.map_err(|limit| {
-                self.gateway.reporter.limited(limit, "send a request", Some(self.agent));
-                Refused::Limit(format!("{} [{}]", limit.name(), limit.origin()))
-            })?;
+            match crate::pump::granted(Some(&self.gateway.limits), left).await {
+                Ok(some) => left -= some.min(left),
+                Err(limit) => {
+                    self.gateway.reporter.limited(limit, "send a request", self.agent).await;
+                    return Err(Refused::Limit(format!("{} [{}]", limit.name(), limit.origin())));
+                }
+            }
         }
         Ok(())
     }
 
     /// The answer, as it is, but for what is about the connection that it came over.
-    fn back(&self, mut answer: Response<Incoming>, agent: Option<hyper::upgrade::OnUpgrade>) -> Response<Boxed> {
+    fn back(&self, mut answer: Response<Incoming>, agent: Option<hyper::upgrade::OnUpgrade>) -> Result<Response<Boxed>, Refused> {
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             let Some(agent) = agent else {
-                return self.refuse("answer 101", Refused::Upstream("it switches to what nobody asked for".to_owned()));
+                return Err(Refused::Upstream("it switches to what nobody asked for".to_owned()));
             };
             let world = hyper::upgrade::on(&mut answer);
-            let gateway = Rc::clone(&self.gateway);
+            let (gateway, client) = (Rc::clone(&self.gateway), self.agent);
             tokio::task::spawn_local(async move {
                 if let (Ok(agent), Ok(world)) = tokio::join!(agent, world) {
-                    relay::relay(&gateway, TokioIo::new(agent), TokioIo::new(world)).await;
+                    relay::relay(&gateway, client, TokioIo::new(agent), TokioIo::new(world)).await;
                 }
             });
             headers::strip(answer.headers_mut());
             headers::upgrade_to_websocket(answer.headers_mut());
-            return answer.map(incoming);
+            return Ok(answer.map(incoming));
         }
         headers::strip(answer.headers_mut());
         *answer.version_mut() = http::Version::default();
-        answer.map(incoming)
+        Ok(answer.map(incoming))
     }
 
     /// Says no, and why.
-    fn refuse(&self, act: &str, refused: Refused) -> Response<Boxed> {
+    async fn refuse(&self, act: &str, refused: Refused) -> Response<Boxed> {
         let (status, verdict, rule, reason) = match refused {
             Refused::Policy(verdict) => (StatusCode::FORBIDDEN, "403", verdict.rule, verdict.reason),
             Refused::Request(why) => (StatusCode::FORBIDDEN, "403", String::new(), why.to_string()),
@@ -189,7 +191,7 @@ impl Front {
             }
             Refused::Upstream(why) => return said(StatusCode::BAD_GATEWAY, &why),
         };
-        self.gateway.reporter.denied(act, verdict, &reason, &rule, Some(self.agent));
+        self.gateway.reporter.denied(act, verdict, &reason, &rule, self.agent).await;
         let place = if rule.is_empty() { String::new() } else { format!(" [{rule}]") };
         said(status, &format!("{act} is denied: {reason}{place}"))
     }

@@ -83,6 +83,22 @@ pub(crate) fn landlock_allow(
         .map(drop)
 }
 
+/// `struct landlock_net_port_attr` (ABI 4).
+#[repr(C)]
+struct NetPort {
+    allowed_access: u64,
+    /// In the host's byte order.
+    port: u64,
+}
+
+/// landlock_add_rule(2) of LANDLOCK_RULE_NET_PORT.
+pub(crate) fn landlock_allow_port(ruleset: BorrowedFd<'_>, port: u16, access: u64) -> Result<(), Errno> {
+    let rule = NetPort { allowed_access: access, port: u64::from(port) };
+    // SAFETY: the kernel reads one `landlock_net_port_attr` (two u64) through a pointer to a live one.
+    check(unsafe { libc::syscall(libc::SYS_landlock_add_rule, ruleset.as_raw_fd(), 2, &raw const rule, 0) })
+        .map(drop)
+}
+
 /// landlock_restrict_self(2).
 pub(crate) fn landlock_restrict(ruleset: BorrowedFd<'_>, flags: u32) -> Result<(), Errno> {
     // SAFETY: a live descriptor and an integer.
