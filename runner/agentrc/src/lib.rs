@@ -13,6 +13,7 @@ pub mod consent;
 pub mod events;
 pub mod exit;
 pub mod fault;
+pub mod gateway;
 pub mod host;
 pub mod package;
 pub mod recorder;
@@ -20,6 +21,7 @@ pub mod refusal;
 pub mod remedy;
 #[cfg(test)]
 mod sample;
+pub mod socket;
 pub mod source;
 pub mod terminal;
 pub mod view;

@@ -15,6 +15,7 @@ use crate::destination::{Destination, Speaks, destination};
 use crate::gateway::{DNS, Gateway};
 use crate::hello::{self, asks_again, client_hello};
 use crate::judge::Asked;
+use crate::reason::UNDECLARED_ADDRESS;
 use crate::pump::{Ended, Means, pump};
 use crate::report::Client;
 use crate::tls::NotAccepted;
@@ -35,8 +36,8 @@ pub(crate) async fn serve(gateway: Rc<Gateway>, agent: TcpStream, client: Client
     }
     let found = destination(&gateway.egress, &gateway.names.borrow(), local);
     let Some(to) = found else {
-        let act = format!("connect {local}");
-        gateway.reporter.denied(&act, "reset", "no line declares this address and port", "", client).await;
+        let act = format!("connect {}", SocketAddr::new(local.ip().to_canonical(), local.port()));
+        gateway.reporter.denied(&act, "reset", UNDECLARED_ADDRESS, "", client).await;
         return reset(agent);
     };
     let connection = Connection { gateway, to, client };

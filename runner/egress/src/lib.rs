@@ -19,6 +19,7 @@ pub mod limits;
 pub mod names;
 mod pump;
 pub mod reach;
+pub mod reason;
 mod relay;
 pub mod report;
 pub mod reporter;

@@ -8,6 +8,7 @@ use tokio::net::{TcpStream, UdpSocket};
 
 use crate::dns::{Asked, LONGEST, answer};
 use crate::gateway::Gateway;
+use crate::reason::UNDECLARED_HOST;
 use crate::report::Client;
 
 /// How long a stream may be silent.
@@ -56,7 +57,7 @@ async fn reply(gateway: &Gateway, query: &[u8], client: Client) -> Option<Vec<u8
     };
     let (name, reason) = match asked {
         Asked::Answered(_) | Asked::NotServed => return Some(reply),
-        Asked::Denied(name) => (name, "no line declares this host"),
+        Asked::Denied(name) => (name, UNDECLARED_HOST),
         Asked::TooMany(name) => (name, "too many different names below the wildcard were asked for"),
     };
     gateway.reporter.denied(&format!("resolve {name}"), "NXDOMAIN", reason, "", client).await;

@@ -24,11 +24,11 @@ pub trait Gateway {
     /// It cannot, or does not in time.
     fn ready(&mut self) -> Result<LayerEvidence, Unopened>;
 
-    /// Hears what it says, and records it.
+    /// Hears what it says, and records it. `init` is the sandbox's first process, by which those inside are found.
     ///
     /// # Errors
     /// Why the run must be killed: it is gone, it says what it must not, or what it says cannot be recorded.
-    fn heard(&mut self, recorder: &mut dyn Recorder) -> Result<(), String>;
+    fn heard(&mut self, init: i32, recorder: &mut dyn Recorder) -> Result<(), String>;
 
     /// The agent has ended: hears the rest, for at most a moment.
     ///

@@ -253,7 +253,7 @@ pub(crate) fn supervise(
                 }
             }
             Ok(Woken::Gateway) => {
-                let heard = gateway.as_deref_mut().map_or(Ok(()), |gateway| gateway.heard(recorder));
+                let heard = gateway.as_deref_mut().map_or(Ok(()), |gateway| gateway.heard(sandbox.pid, recorder));
                 if let Err(reason) = heard {
                     kill(sandbox, &mut end, reason);
                     break;

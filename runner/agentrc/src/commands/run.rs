@@ -16,6 +16,7 @@ use agentrc_jail::{Ended, Request, Signals, Step};
 
 use super::Outcome;
 use crate::arguments;
+use crate::gateway::Gateway;
 use crate::recorder::Recorder;
 use crate::refusal::{Failure, Refusal};
 use crate::source::{Compiled, Source};
@@ -40,6 +41,8 @@ fn execute(arguments: &arguments::Run, source: &Source) -> Outcome {
         StateDir::of_this_user().map_err(|error| host::refusal(&error).step(fault::STATE_DIRECTORY))?;
     agree(arguments, source, &plan, &digest, &state)?;
     let signals = Signals::take().map_err(|refusal| of_the_jail(&refusal))?;
+    // Before there is anything that its process must not have.
+    let mut gateway = Gateway::start(&plan)?;
     step(fault::RUN_DIRECTORY)?;
     let run = state.create_run().map_err(|error| host::refusal(&error).step(fault::RUN_DIRECTORY))?;
     let home = home();
@@ -52,6 +55,7 @@ fn execute(arguments: &arguments::Run, source: &Source) -> Outcome {
         }
     };
     let mut recorder = Recorder::new(&state, &run, plan.audit.level, record);
+    let certificate = gateway.as_ref().and_then(|gateway| gateway.certificate().map(str::to_owned));
     let request = Request {
         plan: &plan,
         plan_sha256: &digest,
@@ -61,11 +65,11 @@ fn execute(arguments: &arguments::Run, source: &Source) -> Outcome {
         state: state.folder().path(),
         run: run.folder().path(),
         arguments: &arguments.arguments,
-        trust: None,
+        trust: certificate.as_deref().map(str::as_bytes),
         environment: &[],
         version: env!("CARGO_PKG_VERSION"),
     };
-    match agentrc_jail::launch(&request, &mut recorder, &signals) {
+    match agentrc_jail::launch(&request, as_served(&mut gateway), &mut recorder, &signals) {
         Ok(ended) => {
             let extra = arguments.arguments.first().map(|word| word.to_string_lossy());
             let planned = plan.command.as_ref().and_then(|command| command.argv.first());
@@ -89,6 +93,10 @@ fn execute(arguments: &arguments::Run, source: &Source) -> Outcome {
             Err(Failure::Refused { reasons, code: exit::REFUSED })
         }
     }
+}
+
+fn as_served(gateway: &mut Option<Gateway>) -> Option<&mut (dyn agentrc_jail::Gateway + 'static)> {
+    gateway.as_mut().map(|gateway| gateway as &mut (dyn agentrc_jail::Gateway + 'static))
 }
 
 /// An unenforced boundary is a refusal: every one of them, each with its line.

@@ -1,0 +1,247 @@
+//! The supervisor's side of the gateway: starts its process, hands it what the jail opened inside, and puts what it reports
+//! into the log. It decides nothing: the policies are asked in the gateway's process.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use agentfile::plan::{AuditLevel, Plan};
+use agentrc_audit::Event;
+use agentrc_audit::event::{Denial, LayerEvidence};
+use agentrc_decide::{Act, Ceiling, Chain, Request};
+use agentrc_egress::judge::{Asked, Judge, Verdict};
+use agentrc_egress::report::{self, Order, Report};
+use agentrc_egress::Config;
+use agentrc_jail::service::{Service, confine};
+use agentrc_jail::{Recorder, Unopened};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use crate::refusal::Refusal;
+use crate::socket;
+
+/// The layer's name in the log.
+pub const LAYER: &str = "gateway";
+/// How long the gateway may take for one step of its start. It asks nobody on the network for anything.
+const STARTING: Duration = Duration::from_secs(10);
+/// How long its last reports may take.
+const ENDING: Duration = Duration::from_secs(2);
+
+/// A gateway that runs.
+#[derive(Debug)]
+pub struct Gateway {
+    service: Service,
+    certificate: Option<String>,
+}
+
+/// The plan's policies, asked in the gateway's process.
+struct Policies {
+    chain: Chain,
+    agent: String,
+}
+
+impl Judge for Policies {
+    fn judge(&self, asked: &Asked<'_>) -> Verdict {
+        let Asked { scheme, host, port, method, path, url, bytes } = *asked;
+        let act = Act::Egress {
+            via: "agent".to_owned(),
+            scheme: scheme.to_owned(),
+            host: host.to_owned(),
+            port,
+            method: method.to_owned(),
+            path: path.to_owned(),
+            url: url.to_owned(),
+            bytes,
+        };
+        let decision = self.chain.decide(&Request { agent: self.agent.clone(), act });
+        let reason = match (&decision.denial, decision.approvals.first()) {
+            (Some(denial), _) => denial.to_string(),
+            // A plan that asks a person is refused before the start; this is the second lock on that.
+            (None, Some(approval)) => format!("a person must approve it first ({approval}), and cannot be asked yet"),
+            (None, None) => String::new(),
+        };
+        Verdict {
+            permitted: decision.allow && reason.is_empty(),
+            rule: decision.determining.first().map(|policy| policy.origin.to_string()).unwrap_or_default(),
+            reason,
+        }
+    }
+}
+
+impl Gateway {
+    /// Starts one for a plan in which the agent has a network; otherwise there is nothing to serve.
+    ///
+    /// # Errors
+    /// It does not come up.
+    pub fn start(plan: &Plan) -> Result<Option<Self>, Refusal> {
+        if !plan.egress.iter().any(|egress| egress.agent) {
+            return Ok(None);
+        }
+        let service = Service::start(&[], |channel| {
+            let ceiling = Ceiling::load_or_deny(&format!("the Agentfile of {}", plan.agent), &plan.cedar);
+            let config = Config {
+                plan,
+                judge: Box::new(Policies { chain: Chain::new(vec![ceiling]), agent: plan.agent.clone() }),
+                private: Vec::new(),
+                proxy: None,
+                intents: matches!(plan.audit.level, AuditLevel::All | AuditLevel::Compliance),
+                confine: Box::new(|| confine().map_err(|refusal| refusal.reason)),
+            };
+            agentrc_egress::run(config, channel)
+        })
+        .map_err(|refusal| refused(&refusal.reason))?;
+        let mut gateway = Self { service, certificate: None };
+        if plan.egress.iter().any(|egress| egress.agent && egress.terminate_tls) {
+            match gateway.next(STARTING).map_err(|reason| refused(&reason))? {
+                Report::Authority { certificate } => gateway.certificate = Some(certificate),
+                other => return Err(refused(&unexpected(&other))),
+            }
+        }
+        Ok(Some(gateway))
+    }
+
+    /// The certificate (PEM) that programs inside must trust, when TLS is terminated.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&str> {
+        self.certificate.as_deref()
+    }
+
+    /// The next report, waited for.
+    fn next(&self, patience: Duration) -> Result<Report, String> {
+        let deadline = Instant::now() + patience;
+        loop {
+            match report::receive::<Report>(self.service.channel(), false) {
+                Ok(Some((Report::Failed { reason }, _))) => return Err(format!("the gateway failed: {reason}")),
+                Ok(Some((report, _))) => return Ok(report),
+                Ok(None) => return Err("the gateway ended".to_owned()),
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(errno) => return Err(format!("the gateway cannot be heard: {}", describe(errno))),
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err("the gateway did not answer in time".to_owned());
+            }
+            let wait = Timespec {
+                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: i64::from(left.subsec_nanos()),
+            };
+            let channel = self.service.channel();
+            let mut watched = [PollFd::from_borrowed_fd(channel, PollFlags::IN)];
+            match poll(&mut watched, Some(&wait)) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(format!("the gateway cannot be heard: {}", describe(errno))),
+            }
+        }
+    }
+
+    fn order(&self, order: &Order) -> Result<(), String> {
+        report::send(self.service.channel(), order, &[])
+            .map_err(|errno| format!("the gateway cannot be told: {}", describe(errno)))
+    }
+
+    /// Puts one report on record, and says so to whoever waits for it.
+    fn take(&self, report: Report, init: i32, recorder: &mut dyn Recorder) -> Result<(), String> {
+        let unrecorded = |reason: String| format!("the audit log cannot be written: {reason}");
+        match report {
+            Report::Denied { number, denied, count, client } => {
+                let event = match denied.limit {
+                    Some(limit) => Event::Limit {
+                        limit,
+                        outcome: format!("denied ({})", denied.act),
+                        count,
+                        origin: Some(denied.rule),
+                    },
+                    None => {
+                        let process = client.and_then(|client| socket::process_of(&client, init));
+                        Event::Denial(Denial {
+                            layer: LAYER.to_owned(),
+                            act: denied.act,
+                            pid: process.as_ref().map(|process| process.pid),
+                            program: process.map(|process| process.name),
+                            verdict: denied.verdict,
+                            rule: denied.rule,
+                            reason: Some(denied.reason),
+                            count,
+                        })
+                    }
+                };
+                recorder.record(&event).map_err(unrecorded)?;
+                number.map_or(Ok(()), |number| self.order(&Order::Recorded { number }))
+            }
+            Report::Intent { number, act, rule } => {
+                recorder.record(&Event::Permitted { act, rule }).map_err(unrecorded)?;
+                self.order(&Order::Recorded { number })
+            }
+            Report::Failed { reason } => Err(format!("the gateway failed: {reason}")),
+            other @ (Report::Authority { .. } | Report::Ready { .. }) => Err(unexpected(&other)),
+        }
+    }
+}
+
+impl agentrc_jail::Gateway for Gateway {
+    fn channel(&self) -> BorrowedFd<'_> {
+        self.service.channel()
+    }
+
+    fn hand_over(&mut self, sockets: Vec<OwnedFd>) -> Result<(), Unopened> {
+        report::send_sockets(self.service.channel().as_fd(), &sockets)
+            .map_err(|errno| unopened(format!("the gateway cannot be told: {}", describe(errno))))
+    }
+
+    fn ready(&mut self) -> Result<LayerEvidence, Unopened> {
+        match self.next(STARTING).map_err(unopened)? {
+            Report::Ready { read_back } => {
+                Ok(LayerEvidence { layer: LAYER.to_owned(), read_back, probes: Vec::new() })
+            }
+            other => Err(unopened(unexpected(&other))),
+        }
+    }
+
+    fn heard(&mut self, init: i32, recorder: &mut dyn Recorder) -> Result<(), String> {
+        loop {
+            match report::receive::<Report>(self.service.channel(), false) {
+                Ok(Some((report, _))) => self.take(report, init, recorder)?,
+                Ok(None) => return Err("the gateway ended before the agent".to_owned()),
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(format!("the gateway cannot be heard: {}", describe(errno))),
+            }
+        }
+    }
+
+    fn finish(&mut self, recorder: &mut dyn Recorder) -> Result<(), String> {
+        // What is gone has reported all that it will.
+        if self.order(&Order::Stop).is_err() {
+            return Ok(());
+        }
+        let deadline = Instant::now() + ENDING;
+        loop {
+            match self.next(deadline.saturating_duration_since(Instant::now())) {
+                Ok(report) => self.take(report, 0, recorder)?,
+                Err(_) => return Ok(()),
+            }
+        }
+    }
+}
+
+fn unexpected(report: &Report) -> String {
+    let what = match report {
+        Report::Authority { .. } => "a certificate",
+        Report::Ready { .. } => "that it serves",
+        Report::Denied { .. } => "a denial",
+        Report::Intent { .. } => "an intent",
+        Report::Failed { .. } => "that it failed",
+    };
+    format!("the gateway said {what} when it must not")
+}
+
+fn unopened(reason: String) -> Unopened {
+    Unopened { reason, help: None }
+}
+
+fn refused(reason: &str) -> Refusal {
+    Refusal::new(reason).step(LAYER)
+}
+
+fn describe(errno: Errno) -> String {
+    std::io::Error::from(errno).to_string()
+}
