@@ -183,8 +183,11 @@ impl agentrc_jail::Gateway for Gateway {
     }
 
     fn hand_over(&mut self, sockets: Vec<OwnedFd>) -> Result<(), Unopened> {
-        report::send_sockets(self.service.channel().as_fd(), &sockets)
-            .map_err(|errno| unopened(format!("the gateway cannot be told: {}", describe(errno))))
+        report::send_sockets(self.service.channel().as_fd(), &sockets).map_err(|errno| {
+            // One that is gone has said why.
+            let reason = self.next(Duration::ZERO).err();
+            unopened(reason.unwrap_or_else(|| format!("the gateway cannot be told: {}", describe(errno))))
+        })
     }
 
     fn ready(&mut self) -> Result<LayerEvidence, Unopened> {

@@ -79,6 +79,7 @@ fn isolate(kept: &[BorrowedFd<'_>], channel: BorrowedFd<'_>, supervisor: Pid) ->
         rustix::stdio::dup2_stdin(&null)?;
         rustix::stdio::dup2_stdout(&null)?;
         rustix::stdio::dup2_stderr(&null)?;
+        drop(null);
         let mut keep: Vec<u32> = kept.iter().map(|fd| fd.as_raw_fd().unsigned_abs()).collect();
         keep.push(channel.as_raw_fd().unsigned_abs());
         keep.sort_unstable();
