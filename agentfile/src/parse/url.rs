@@ -112,9 +112,12 @@ fn split_port(authority: &str) -> (&str, Option<&str>) {
 
 type Refused = (String, &'static str);
 
-/// A DNS name in lower case, an address (IPv6 without its brackets), or `*.suffix`: the one spelling by which hosts are
-/// compared everywhere. What is wrong and what to write, otherwise.
-pub(crate) fn host_name(host: &str) -> Result<String, Refused> {
+/// A DNS name in lower case, an address (IPv6, here in brackets, without them), or `*.suffix`: the one spelling by which
+/// hosts are compared everywhere.
+///
+/// # Errors
+/// What is wrong, and what to write: every other spelling, also those that some program takes for the same host.
+pub fn host_name(host: &str) -> Result<String, Refused> {
     if let Some(address) = host.strip_prefix('[') {
         let address = address.strip_suffix(']').and_then(|address| address.parse::<Ipv6Addr>().ok());
         return match address {
