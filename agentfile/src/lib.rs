@@ -8,6 +8,7 @@
 //! clock, no environment, no unsafe.
 #![forbid(unsafe_code)]
 
+pub mod address;
 mod base;
 pub mod boundary;
 pub mod characters;

@@ -195,3 +195,21 @@ fn a_denial_of_a_bundle_of_the_systems_wins() {
     let mount = plan.mounts.iter().find(|mount| mount.target == target).unwrap();
     assert_eq!(mount.source, MountSource::Mask);
 }
+
+#[test]
+fn a_policy_on_a_host_in_another_spelling_is_pointed_at() {
+    let codes = |host: &str| {
+        let resource = format!("resource in AgentRC::Host::\"{host}\"");
+        let source =
+            with_policy("URL https://a.example", &egress("forbid", &resource, "context.port == 443"));
+        findings(&source).into_iter().map(|(code, _)| code).collect::<Vec<_>>()
+    };
+    for host in ["a.example", "*.example", "*.a.example", "10.0.0.5", "::1", "2001:db8::1", "localhost"] {
+        assert_eq!(codes(host), [""; 0], "{host}");
+    }
+    for host in
+        ["A.example", "a.example.", "https://a.example", "a.example:443", "*", "127.1", "[::1]", "0:0::1", ""]
+    {
+        assert_eq!(codes(host), ["W023"], "{host}");
+    }
+}
