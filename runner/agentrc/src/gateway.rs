@@ -10,6 +10,7 @@ use agentrc_audit::event::{Denial, LayerEvidence};
 use agentrc_decide::{Act, Ceiling, Chain, Request};
 use agentrc_egress::judge::{Asked, Judge, Verdict};
 use agentrc_egress::report::{self, Order, Report};
+use agentrc_egress::upstream::Proxy;
 use agentrc_egress::Config;
 use agentrc_jail::service::{Service, confine};
 use agentrc_jail::{Recorder, Unopened};
@@ -31,6 +32,8 @@ const ENDING: Duration = Duration::from_secs(2);
 pub struct Gateway {
     service: Service,
     certificate: Option<String>,
+    /// What the host's operator excepts, for the evidence.
+    exceptions: Vec<(String, String)>,
 }
 
 /// The plan's policies, asked in the gateway's process.
@@ -72,7 +75,7 @@ impl Gateway {
     ///
     /// # Errors
     /// It does not come up.
-    pub fn start(plan: &Plan) -> Result<Option<Self>, Refusal> {
+    pub fn start(plan: &Plan, host: &agentrc_host::config::Config) -> Result<Option<Self>, Refusal> {
         if !plan.egress.iter().any(|egress| egress.agent) {
             return Ok(None);
         }
@@ -81,15 +84,18 @@ impl Gateway {
             let config = Config {
                 plan,
                 judge: Box::new(Policies { chain: Chain::new(vec![ceiling]), agent: plan.agent.clone() }),
-                private: Vec::new(),
-                proxy: None,
+                private: host.private.iter().map(|private| private.value.clone()).collect(),
+                proxy: host.proxy.as_ref().map(|proxy| {
+                    let agentrc_host::config::Proxy { host, port } = &proxy.value;
+                    Proxy { host: host.clone(), port: *port }
+                }),
                 intents: matches!(plan.audit.level, AuditLevel::All | AuditLevel::Compliance),
                 confine: Box::new(|| confine().map_err(|refusal| refusal.reason)),
             };
             agentrc_egress::run(config, channel)
         })
         .map_err(|refusal| refused(&refusal.reason))?;
-        let mut gateway = Self { service, certificate: None };
+        let mut gateway = Self { service, certificate: None, exceptions: exceptions(host) };
         if plan.egress.iter().any(|egress| egress.agent && egress.terminate_tls) {
             match gateway.next(STARTING).map_err(|reason| refused(&reason))? {
                 Report::Authority { certificate } => gateway.certificate = Some(certificate),
@@ -192,7 +198,8 @@ impl agentrc_jail::Gateway for Gateway {
 
     fn ready(&mut self) -> Result<LayerEvidence, Unopened> {
         match self.next(STARTING).map_err(unopened)? {
-            Report::Ready { read_back } => {
+            Report::Ready { mut read_back } => {
+                read_back.extend(self.exceptions.drain(..));
                 Ok(LayerEvidence { layer: LAYER.to_owned(), read_back, probes: Vec::new() })
             }
             other => Err(unopened(unexpected(&other))),
@@ -224,6 +231,14 @@ impl agentrc_jail::Gateway for Gateway {
             }
         }
     }
+}
+
+/// The named exceptions of the host's operator, each with its place.
+fn exceptions(host: &agentrc_host::config::Config) -> Vec<(String, String)> {
+    let private =
+        host.private.iter().map(|one| (format!("may be private: {}", one.value), one.place.to_string()));
+    let proxy = host.proxy.iter().map(|one| (format!("through the proxy {}", one.value), one.place.to_string()));
+    private.chain(proxy).collect()
 }
 
 fn unexpected(report: &Report) -> String {

@@ -8,6 +8,7 @@ use agentfile::plan::describe::unenforced;
 use agentfile::plan::{HostPath, MountSource, Plan};
 use agentrc_audit::Event;
 use agentrc_host::StateDir;
+use agentrc_host::config::Config;
 use agentrc_host::hostpath::HostPath as HostPathBytes;
 use agentrc_host::record::{Copied, FORMAT, Record};
 use agentrc_host::review::Review;
@@ -36,13 +37,15 @@ pub fn run(arguments: &arguments::Run) -> Outcome {
 fn execute(arguments: &arguments::Run, source: &Source) -> Outcome {
     let Compiled { plan, digest } = source.compile(Validate::WhenWritten)?;
     enforceable(&plan)?;
+    step(fault::CONFIGURATION)?;
+    let config = Config::of_this_host().map_err(|error| host::refusal(&error).step(fault::CONFIGURATION))?;
     step(fault::STATE_DIRECTORY)?;
     let state =
         StateDir::of_this_user().map_err(|error| host::refusal(&error).step(fault::STATE_DIRECTORY))?;
     agree(arguments, source, &plan, &digest, &state)?;
     let signals = Signals::take().map_err(|refusal| of_the_jail(&refusal))?;
     // Before there is anything that its process must not have.
-    let mut gateway = Gateway::start(&plan)?;
+    let mut gateway = Gateway::start(&plan, &config)?;
     step(fault::RUN_DIRECTORY)?;
     let run = state.create_run().map_err(|error| host::refusal(&error).step(fault::RUN_DIRECTORY))?;
     let home = home();
