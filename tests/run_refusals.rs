@@ -38,9 +38,6 @@ fn what_needs_a_later_part_is_refused_with_its_place() {
         );
         lab.script(lab.project("tools/lint"), "#!/bin/sh\nexit 0\n");
         for lines in [
-            "URL https://api.example.com",
-            "URL tcp://127.0.0.1:5432",
-            "URL https://*.example.com",
             "TOOL utcp:file_read",
             "TOOL local:./tools/lint",
             "MCP files",
@@ -105,7 +102,7 @@ fn all_reasons_are_given_at_once() {
     as_each(AGENTRC, |lab| {
         refused(
             lab,
-            "URL https://a.example.com\nTOOL utcp:x\nMCP y",
+            "SERVER s https://a.example.com\nTOOL utcp:x\nMCP y",
             &["Agentfile:3:", "Agentfile:4:", "Agentfile:5:"],
         );
         refused(
@@ -378,7 +375,7 @@ fn boundary_unsupported_fails() {
 fn a_refusal_shows_its_place_as_the_user_named_the_file() {
     as_each(AGENTRC, |lab| {
         lab.directory(lab.project("below"));
-        lab.file(lab.project("below/Agentfile"), "AGENT places\nURL https://example.com\nCMD /bin/true\n");
+        lab.file(lab.project("below/Agentfile"), "AGENT places\nTOOL utcp:file_read\nCMD /bin/true\n");
         for (named, shown) in
             [("below", "--> below/Agentfile:2:1"), ("below/Agentfile", "--> below/Agentfile:2:1")]
         {

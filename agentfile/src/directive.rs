@@ -110,9 +110,9 @@ table! {
         "MCP name | registry://…@version"; "Declares an MCP server.";
         "Started or reached by the broker, in a sandbox of its own.";
         "MCP registry://example/files@1.2.0";
-    "URL" Line 1..=1, Refused, "network";
+    "URL" Line 1..=1, Enforced, "network";
         "URL https://host[:port][/path] | http://… | tcp://host:port | https://*.suffix"; "Allows one network destination.";
-        "Without any, there is no network at all. A path makes it a rule on requests.";
+        "Without any, there is no network at all. With some, exactly those are reached, by any program and without a proxy's variables: the gateway answers their names and no other, and connects to what they really are. What is sent stays encrypted from end to end, unless a path, a bound credential or a policy on requests needs it to be seen (`docs/certificates.md`). `*.suffix` is every host below the suffix. A private address needs a grant.";
         "URL https://api.example.com";
     "CRED" Line 2..=MANY, Refused, "credentials";
         "CRED name source [host:H …] [inject:header|query]"; "Lets the gateway use a credential for the agent.";
@@ -146,13 +146,13 @@ table! {
         "DENY verb target"; "Forbids one thing, whatever allows it.";
         "Verbs as for ALLOW. `DENY read` hides a path, `DENY write` makes it read-only. The same unconditional ALLOW and DENY of one target is an error.";
         "DENY read /work/.env";
-    "RATELIMIT" Line 2..=2, Refused, "limits";
+    "RATELIMIT" Line 2..=2, Enforced, "limits";
         "RATELIMIT target N/unit"; "Bounds how often.";
-        "A token bucket in the broker or gateway; units `s`, `min`, `hour`, `day`.";
+        "A token bucket; units `s`, `min`, `hour`, `day`. Of a host that a URL line names, as it stands there: in the gateway. Of anything else: in the broker, and refused at `run` until that exists.";
         "RATELIMIT api.example.com 60/min";
     "LIMIT" Line 2..=2, Enforced, "limits";
         "LIMIT name value[/unit]"; "Bounds a resource.";
-        "`memory`, `cpu`, `pids` by the cgroup, `open_files` by rlimit, `disk` by the private file systems' size, `wall` by the supervisor; one that this machine cannot enforce is a refusal. `tool_calls`, `network_requests`, `max_output`, `egress_bytes` are the broker's and the gateway's, and refused at `run` until those exist.";
+        "`memory`, `cpu`, `pids` by the cgroup, `open_files` by rlimit, `disk` by the private file systems' size, `wall` by the supervisor; one that this machine cannot enforce is a refusal. `network_requests` and `egress_bytes` by the gateway. `tool_calls` and `max_output` are the broker's, and refused at `run` until that exists.";
         "LIMIT memory 2G";
     "TIMEOUT" Line 1..=1, Enforced, "limits";
         "TIMEOUT seconds"; "Bounds the wall time of the run.";
