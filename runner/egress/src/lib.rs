@@ -18,7 +18,6 @@ pub mod judge;
 pub mod limits;
 pub mod names;
 mod pump;
-pub mod reach;
 pub mod reason;
 mod relay;
 pub mod report;

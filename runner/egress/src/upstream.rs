@@ -12,10 +12,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+use agentfile::address::special;
 use agentfile::plan::inside::takes_in;
 
 use crate::destination::Destination;
-use crate::reach;
 
 /// How long resolving may take.
 const RESOLVING: Duration = Duration::from_secs(10);
@@ -123,8 +123,8 @@ impl Upstream {
             .await
             .map_err(|error| Unreachable::Unresolved { host: host.to_owned(), error })?;
         if !self.private.iter().any(|private| takes_in(private, host)) {
-            let first = all.first().and_then(|address| Some((*address, reach::refused(*address)?)));
-            all.retain(|address| reach::refused(*address).is_none());
+            let first = all.first().and_then(|address| Some((*address, special(*address)?)));
+            all.retain(|address| special(*address).is_none());
             if let Some((address, what)) = first.filter(|_| all.is_empty()) {
                 return Err(Unreachable::Forbidden { host: host.to_owned(), address, what });
             }
