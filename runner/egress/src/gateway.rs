@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use agentfile::plan::inside::takes_in;
 use agentfile::plan::{Egress, Plan};
-use rustls::pki_types::CertificateDer;
 use tokio::io::Interest;
 use tokio::net::{TcpListener, UdpSocket, UnixDatagram};
 use tokio::task::LocalSet;
@@ -22,7 +21,7 @@ use crate::names::Names;
 use crate::pump::Pipes;
 use crate::report::{Client, Order, Report, receive};
 use crate::reporter::Reporter;
-use crate::tls::{Roots, host_roots};
+use crate::tls::{Roots, host_bundle};
 use crate::upstream::{Proxy, Upstream};
 use crate::{connection, resolver};
 
@@ -58,10 +57,10 @@ pub(crate) struct Gateway {
     pub(crate) judge: Box<dyn Judge>,
     pub(crate) limits: Limits,
     pub(crate) upstream: Upstream,
-    pub(crate) reporter: Reporter,
+    pub(crate) reporter: Rc<Reporter>,
     pub(crate) pipes: Pipes,
     authority: Option<Authority>,
-    certificates: Cell<Vec<CertificateDer<'static>>>,
+    bundle: Cell<Vec<u8>>,
     roots: RefCell<Option<Rc<Roots>>>,
     /// Verdicts on connections whose requests are not seen: the same question has the same answer for the whole run.
     verdicts: RefCell<HashMap<(String, String, u16), Verdict>>,
@@ -82,7 +81,7 @@ impl Gateway {
         if let Some(roots) = &*roots {
             return Ok(Rc::clone(roots));
         }
-        let made = Rc::new(Roots::new(self.certificates.take()).map_err(io::Error::other)?);
+        let made = Rc::new(Roots::new(&self.bundle.take()).map_err(io::Error::other)?);
         Ok(Rc::clone(roots.insert(made)))
     }
 
@@ -121,70 +120,56 @@ enum Failed {
 
 /// Becomes the gateway, until the run ends. Its exit code: 0 when it was told to stop.
 pub fn run(config: Config<'_>, channel: OwnedFd) -> u8 {
-    let reporter = Reporter::new(channel, config.intents);
-    let prepared = prepare(config, reporter);
-    let (gateway, runtime) = match prepared {
-        Ok(prepared) => prepared,
-        Err((failed, reporter)) => {
-            reporter.tell(&Report::Failed { reason: failed.to_string() });
-            return 1;
-        }
-    };
-    let gateway = Rc::new(gateway);
-    let served = LocalSet::new().block_on(&runtime, serve(Rc::clone(&gateway)));
-    let code = match served {
+    let reporter = Rc::new(Reporter::new(channel, config.intents));
+    let served = prepare(config, Rc::clone(&reporter)).and_then(|(gateway, runtime)| {
+        let served = LocalSet::new().block_on(&runtime, serve(Rc::new(gateway)));
+        // A thread of it may hang in the host's resolver.
+        runtime.shutdown_background();
+        served
+    });
+    match served {
         Ok(()) => 0,
         Err(failed) => {
-            gateway.reporter.tell(&Report::Failed { reason: failed.to_string() });
+            reporter.tell(&Report::Failed { reason: failed.to_string() });
             1
         }
-    };
-    // A resolver's thread may hang in the host's resolver.
-    runtime.shutdown_background();
-    code
+    }
 }
 
-type Prepared = (Gateway, tokio::runtime::Runtime);
-
-fn prepare(config: Config<'_>, reporter: Reporter) -> Result<Prepared, (Failed, Reporter)> {
-    let made = (|| {
-        let egress: Vec<Egress> = config.plan.egress.iter().filter(|egress| egress.agent).cloned().collect();
-        let terminates = egress.iter().any(|egress| egress.terminate_tls);
-        let authority = terminates.then(|| Authority::new(&config.plan.agent)).transpose()?;
-        if let Some(authority) = &authority {
-            reporter.tell(&Report::Authority { certificate: authority.certificate().to_owned() });
-        }
-        // Read before the file system is given up; parsed when they are first needed.
-        let certificates = if terminates { host_roots()? } else { Vec::new() };
-        let most = raise_descriptors()?;
-        (config.confine)().map_err(Failed::Confine)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(8).build()?;
-        let is_host = |name: &str| egress.iter().any(|egress| egress.host == name || takes_in(&egress.host, name));
-        let limits = Limits::new(&config.plan.limits.counted, is_host, Instant::now());
-        let names = Names::new(&egress)?;
-        Ok((egress, names, limits, authority, certificates, most, runtime))
-    })();
-    match made {
-        Ok((egress, names, limits, authority, certificates, most, runtime)) => {
-            let gateway = Gateway {
-                egress,
-                names: RefCell::new(names),
-                judge: config.judge,
-                limits,
-                upstream: Upstream::new(config.private, config.proxy),
-                reporter,
-                pipes: Pipes::default(),
-                authority,
-                certificates: Cell::new(certificates),
-                roots: RefCell::default(),
-                verdicts: RefCell::default(),
-                open: Cell::new(0),
-                most,
-            };
-            Ok((gateway, runtime))
-        }
-        Err(failed) => Err((failed, reporter)),
+fn prepare(
+    config: Config<'_>,
+    reporter: Rc<Reporter>,
+) -> Result<(Gateway, tokio::runtime::Runtime), Failed> {
+    let egress: Vec<Egress> = config.plan.egress.iter().filter(|egress| egress.agent).cloned().collect();
+    let terminates = egress.iter().any(|egress| egress.terminate_tls);
+    let authority = terminates.then(|| Authority::new(&config.plan.agent)).transpose()?;
+    if let Some(authority) = &authority {
+        reporter.tell(&Report::Authority { certificate: authority.certificate().to_owned() });
     }
+    // Read before the file system is given up; parsed when they are first needed.
+    let bundle = if terminates { host_bundle()? } else { Vec::new() };
+    let most = raise_descriptors()?;
+    (config.confine)().map_err(Failed::Confine)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(8).build()?;
+    let is_host = |name: &str| egress.iter().any(|egress| egress.host == name || takes_in(&egress.host, name));
+    let limits = Limits::new(&config.plan.limits.counted, is_host, Instant::now());
+    let gateway = Gateway {
+        names: RefCell::new(Names::new(&egress)?),
+        egress,
+        judge: config.judge,
+        limits,
+        upstream: Upstream::new(config.private, config.proxy),
+        reporter,
+        pipes: Pipes::default(),
+        authority,
+        bundle: Cell::new(bundle),
+        roots: RefCell::default(),
+        verdicts: RefCell::default(),
+        open: Cell::new(0),
+        most,
+    };
+    Ok((gateway, runtime))
 }
 
 /// As many descriptors as the hard limit gives; how many connections that is.

@@ -1,10 +1,14 @@
 //! TLS on both sides, where it is terminated: the agent's, with a certificate of this run's authority, and the destination's,
 //! verified against the host's roots.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agentfile::plan::SYSTEM_BUNDLES;
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::Acceptor;
 use rustls::{ClientConfig, RootCertStore};
@@ -36,21 +40,33 @@ pub(crate) enum Error {
     Tls(#[from] rustls::Error),
 }
 
-/// The host's root certificates (as OpenSSL finds them, `SSL_CERT_FILE` and `SSL_CERT_DIR` first).
-pub(crate) fn host_roots() -> Result<Vec<CertificateDer<'static>>, Error> {
-    let found = rustls_native_certs::load_native_certs();
-    if found.certs.is_empty() {
-        let reasons: Vec<_> = found.errors.iter().map(ToString::to_string).collect();
-        let reason = if reasons.is_empty() { "there are none".to_owned() } else { reasons.join("; ") };
-        return Err(Error::NoRoots(reason));
-    }
-    Ok(found.certs)
+/// Largest bundle that is read, in bytes: a hundred times what hosts have.
+const LARGEST: u64 = 16 << 20;
+
+/// The host's root certificates in PEM: the file that `SSL_CERT_FILE` names, or the first of the system's. One file, as the
+/// sandbox's own bundle is made of it, too: a folder of hundreds takes longer to read than all else that is done here.
+pub(crate) fn host_bundle() -> Result<Vec<u8>, Error> {
+    let named = std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let path = match named {
+        Some(path) => path,
+        None => SYSTEM_BUNDLES
+            .iter()
+            .map(PathBuf::from)
+            .find(|path| path.exists())
+            .ok_or_else(|| Error::NoRoots(format!("there is none of {}", SYSTEM_BUNDLES.join(", "))))?,
+    };
+    let wrong = |why: String| Error::NoRoots(format!("`{}`: {why}", path.display()));
+    let mut bundle = Vec::new();
+    let file = File::open(&path).map_err(|error| wrong(error.to_string()))?;
+    let length = file.take(LARGEST).read_to_end(&mut bundle).map_err(|error| wrong(error.to_string()))?;
+    if length as u64 == LARGEST { Err(wrong("it is too large".to_owned())) } else { Ok(bundle) }
 }
 
 impl Roots {
-    /// Of these certificates; what is none is left out, as OpenSSL does.
-    pub(crate) fn new(certificates: Vec<CertificateDer<'static>>) -> Result<Self, Error> {
+    /// Of a bundle in PEM; what of it is no certificate is left out, as OpenSSL does.
+    pub(crate) fn new(bundle: &[u8]) -> Result<Self, Error> {
         let mut roots = RootCertStore::empty();
+        let certificates = CertificateDer::pem_slice_iter(bundle).filter_map(Result::ok);
         let (added, _) = roots.add_parsable_certificates(certificates);
         if added == 0 {
             return Err(Error::NoRoots("none of them is a certificate".to_owned()));
