@@ -1,7 +1,7 @@
 /* The egress filter: what may leave the cgroup that it is attached to.
  *
  * One set of these programs and maps per run, attached to the run's own cgroup alone. A connect(2), or a datagram with
- * an address, passes when its (family, protocol, port, address) is on the list `allowed`; everything else is EPERM.
+ * an address, passes when its (protocol, port, address) is on the list `allowed`; everything else is EPERM.
  * Every denial is put into the ring buffer `events`, and, when `settings` asks for it, every permission. What cannot be
  * recorded is denied: the record is reserved before the verdict is given. Every arm that is not an explicit permission denies.
  *
@@ -9,10 +9,8 @@
 #include "bpf.h"
 
 enum { PASS = 1, DROP = 0 };
-enum { IPV4 = 4, IPV6 = 6 };
 enum { TCP = 6, UDP = 17 };
 enum { STREAM = 1, DATAGRAM = 2 };
-enum { AF_INET = 2, AF_INET6 = 10 };
 enum hook { CONNECT4, CONNECT6, SENDMSG4, SENDMSG6, SOCK_CREATE, EGRESS, HOOKS };
 enum verdict {
 	ALLOWED,
@@ -22,31 +20,34 @@ enum verdict {
 	ELSEWHERE,   /* a socket of another network namespace than the run's */
 };
 
-/* A destination, and the longest prefix first: the fixed part is always compared. Port 0 is "any port". */
+/* IPv4 is ::ffff:a.b.c.d everywhere, as an IPv6 socket may write it. All in network order but the protocol. */
+struct address {
+	u32 word[4];
+};
+#define IPV4_MARK BE32(0xffff)
+
+/* A destination; of those that match, the trie finds the longest prefix. Port 0 is "any port". The protocol is whole,
+ * because MPTCP is 262, of which one byte is TCP. */
 struct key {
 	u32 prefix; /* bits of what follows */
-	u8 family, protocol;
-	u16 port; /* network order, as the address */
-	u32 address[4];
+	u16 protocol, port;
+	struct address address;
 };
-#define FIXED_BITS 32
+#define ALL_BITS 160
 
 struct settings {
-	u64 namespace; /* cookie of the network namespace that sockets must be of; 0: of any */
-	u32 report_allowed, unused;
+	u64 namespace, namespace_mask; /* cookie of the network namespace that sockets must be of, and ~0; or twice 0 */
+	u64 report_allowed;
 };
 
 struct event {
 	u64 time; /* CLOCK_MONOTONIC, ns */
 	u32 thread, process;
-	u32 address[4]; /* IPv4 in the first word */
-	u16 port;       /* network order */
-	u16 protocol;   /* IPPROTO_*, as the socket has it */
-	u8 family;      /* 4, 6; 0 where there is none */
-	u8 hook, verdict;
-	u8 kind;  /* SOCK_* in sock_create */
-	u32 rule; /* which line of the list allowed it */
-	u32 unused;
+	struct address address;
+	u16 protocol, port; /* IPPROTO_*, as the socket has it */
+	u8 hook, verdict, kind, unused; /* kind: SOCK_* in sock_create */
+	u32 rule;                       /* which line of the list allowed it */
+	u32 unused_word;
 	char comm[16];
 };
 
@@ -65,10 +66,9 @@ struct map events SECTION("maps") = { MAP_RING_BUFFER, 0, 0, RING_BYTES, 0 };
 struct map counters SECTION("maps") = { MAP_ARRAY, sizeof(u32), sizeof(struct counters), SLOTS, 0 };
 
 struct destination {
-	u32 address[4];
-	u32 protocol;
-	u16 port;
-	u8 family, kind;
+	struct address address;
+	u16 protocol, port;
+	u8 kind;
 };
 
 INLINE struct settings *configured(void)
@@ -88,17 +88,10 @@ INLINE void add(u64 *counter, u64 amount) { __sync_fetch_and_add(counter, amount
 /* The list's verdict. */
 INLINE u32 listed(const struct destination *to, u32 *rule)
 {
-	if (to->protocol != TCP && to->protocol != UDP)
-		return KIND;
-	if (!(to->address[0] | to->address[1] | to->address[2] | to->address[3]))
+	const u32 *word = to->address.word;
+	if (!(word[0] | word[1] | (word[2] & ~IPV4_MARK) | word[3]))
 		return UNSPECIFIED;
-	struct key key = {
-		.prefix = FIXED_BITS + (to->family == IPV4 ? 32 : 128),
-		.family = to->family,
-		.protocol = to->protocol,
-		.port = to->port,
-		.address = { to->address[0], to->address[1], to->address[2], to->address[3] },
-	};
+	struct key key = { .prefix = ALL_BITS, .protocol = to->protocol, .port = to->port, .address = to->address };
 	u32 *found = bpf_map_lookup_elem(&allowed, &key);
 	if (!found) {
 		key.port = 0;
@@ -125,18 +118,15 @@ INLINE int answer(const struct destination *to, u32 hook, u32 verdict, u32 rule,
 		}
 		event->time = bpf_ktime_get_ns();
 		event->thread = event->process = 0;
-		event->address[0] = to->address[0];
-		event->address[1] = to->address[1];
-		event->address[2] = to->address[2];
-		event->address[3] = to->address[3];
-		event->port = to->port;
+		event->address = to->address;
 		event->protocol = to->protocol;
-		event->family = to->family;
+		event->port = to->port;
 		event->hook = hook;
 		event->verdict = verdict;
 		event->kind = to->kind;
 		event->rule = rule;
 		event->unused = 0;
+		event->unused_word = 0;
 		__builtin_memset(event->comm, 0, sizeof event->comm);
 		if (task) {
 			u64 ids = bpf_get_current_pid_tgid();
@@ -145,10 +135,8 @@ INLINE int answer(const struct destination *to, u32 hook, u32 verdict, u32 rule,
 			bpf_get_current_comm(event->comm, sizeof event->comm);
 		}
 		/* A wake-up costs as much as a connect: for permissions only when the reader falls behind. */
-		u64 flags = RING_FORCE_WAKEUP;
-		if (verdict == ALLOWED && bpf_ringbuf_query(&events, RING_UNREAD_BYTES) < RING_BYTES / 4)
-			flags = RING_NO_WAKEUP;
-		bpf_ringbuf_submit(event, flags);
+		u64 urgent = verdict | bpf_ringbuf_query(&events, RING_UNREAD_BYTES) / (RING_BYTES / 4);
+		bpf_ringbuf_submit(event, urgent ? RING_FORCE_WAKEUP : RING_NO_WAKEUP);
 	}
 	if (verdict != ALLOWED) {
 		add(&count->denied[hook], 1);
@@ -164,7 +152,7 @@ INLINE int decide(struct bpf_sock_addr *context, const struct destination *to, u
 	if (!set)
 		return DROP;
 	u32 rule = -1, verdict = ELSEWHERE;
-	if (!set->namespace || bpf_get_netns_cookie(context) == set->namespace)
+	if (!((bpf_get_netns_cookie(context) ^ set->namespace) & set->namespace_mask))
 		verdict = listed(to, &rule);
 	return answer(to, hook, verdict, rule, set->report_allowed, 1);
 }
@@ -173,28 +161,21 @@ INLINE int decide(struct bpf_sock_addr *context, const struct destination *to, u
 INLINE int decide4(struct bpf_sock_addr *context, u32 hook)
 {
 	struct destination to = {
-		.address = { context->user_ip4, 0, 0, 0 },
+		.address = { { 0, 0, IPV4_MARK, context->user_ip4 } },
 		.protocol = context->protocol,
 		.port = context->user_port,
-		.family = IPV4,
 	};
 	return decide(context, &to, hook);
 }
 
 INLINE int decide6(struct bpf_sock_addr *context, u32 hook)
 {
+	const u32 *word = context->user_ip6;
 	struct destination to = {
-		.address = { context->user_ip6[0], context->user_ip6[1], context->user_ip6[2], context->user_ip6[3] },
+		.address = { { word[0], word[1], word[2], word[3] } },
 		.protocol = context->protocol,
 		.port = context->user_port,
-		.family = IPV6,
 	};
-	/* ::ffff:a.b.c.d leaves as IPv4. */
-	if (!to.address[0] && !to.address[1] && to.address[2] == BE32(0xffff)) {
-		to.address[0] = to.address[3];
-		to.address[2] = to.address[3] = 0;
-		to.family = IPV4;
-	}
 	return decide(context, &to, hook);
 }
 
@@ -203,22 +184,18 @@ SECTION("cgroup/connect6") int connect6(struct bpf_sock_addr *context) { return 
 SECTION("cgroup/sendmsg4") int sendmsg4(struct bpf_sock_addr *context) { return decide4(context, SENDMSG4); }
 SECTION("cgroup/sendmsg6") int sendmsg6(struct bpf_sock_addr *context) { return decide6(context, SENDMSG6); }
 
-/* Runs at the end of inet_create(): the protocol is what the socket will speak, no longer the 0 that was asked for. It is
- * compared whole, because MPTCP is 262, of which one byte is TCP. AF_UNIX, AF_NETLINK, AF_PACKET, AF_VSOCK do not come here. */
+/* Runs at the end of inet_create(): the protocol is what the socket will speak, no longer the 0 that was asked for.
+ * AF_UNIX, AF_NETLINK, AF_PACKET, AF_VSOCK do not come here. */
 SECTION("cgroup/sock_create") int sock_create(struct bpf_sock *socket)
 {
 	struct settings *set = configured();
 	if (!set)
 		return DROP;
-	struct destination none = {
-		.protocol = socket->protocol,
-		.kind = socket->type,
-		.family = socket->family == AF_INET ? IPV4 : socket->family == AF_INET6 ? IPV6 : 0,
-	};
-	u32 kind = socket->type, verdict = KIND;
-	if (none.family && ((kind == STREAM && none.protocol == TCP) || (kind == DATAGRAM && none.protocol == UDP)))
+	u32 kind = socket->type, protocol = socket->protocol, verdict = KIND;
+	struct destination none = { .protocol = protocol, .kind = kind };
+	if ((kind == STREAM && protocol == TCP) || (kind == DATAGRAM && protocol == UDP))
 		verdict = ALLOWED;
-	if (set->namespace && bpf_get_netns_cookie(socket) != set->namespace)
+	if ((bpf_get_netns_cookie(socket) ^ set->namespace) & set->namespace_mask)
 		verdict = ELSEWHERE;
 	return answer(&none, SOCK_CREATE, verdict, -1, 0, 1);
 }
@@ -234,7 +211,7 @@ struct ipv6_header {
 	u32 version_and_flow;
 	u16 length;
 	u8 protocol, hops;
-	u32 source[4], destination[4];
+	struct address source, destination;
 };
 struct tcp_header {
 	u16 source, destination;
@@ -253,9 +230,9 @@ INLINE int parse(struct __sk_buff *packet, struct destination *to, int *opens)
 		struct ipv4_header ip = {};
 		if (bpf_skb_load_bytes(packet, 0, &ip, sizeof ip))
 			return 0;
-		to->family = IPV4;
 		to->protocol = ip.protocol;
-		to->address[0] = ip.destination;
+		to->address.word[2] = IPV4_MARK;
+		to->address.word[3] = ip.destination;
 		if (ip.version_and_length != 0x45 || (ip.fragment & BE16(0x3fff)))
 			return 0;
 		after = sizeof ip;
@@ -263,12 +240,8 @@ INLINE int parse(struct __sk_buff *packet, struct destination *to, int *opens)
 		struct ipv6_header ip = {};
 		if (bpf_skb_load_bytes(packet, 0, &ip, sizeof ip))
 			return 0;
-		to->family = IPV6;
 		to->protocol = ip.protocol;
-		to->address[0] = ip.destination[0];
-		to->address[1] = ip.destination[1];
-		to->address[2] = ip.destination[2];
-		to->address[3] = ip.destination[3];
+		to->address = ip.destination;
 		after = sizeof ip;
 	} else {
 		return 0;

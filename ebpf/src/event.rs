@@ -1,7 +1,7 @@
 //! What the programs write into the ring buffer (`struct event` in `egress.bpf.c`), read.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::error::Error;
@@ -117,10 +117,10 @@ impl Event {
         let time = Duration::from_nanos(u64::from_ne_bytes(reader.take()?));
         let thread = u32::from_ne_bytes(reader.take()?);
         let process = u32::from_ne_bytes(reader.take()?);
-        let address: [u8; 16] = reader.take()?;
-        let port = u16::from_be_bytes(reader.take()?);
+        let address = Ipv6Addr::from(reader.take::<16>()?);
         let protocol = u16::from_ne_bytes(reader.take()?);
-        let [family, hook, verdict, kind] = reader.take()?;
+        let port = u16::from_be_bytes(reader.take()?);
+        let [hook, verdict, kind, _unused] = reader.take()?;
         let rule = u32::from_ne_bytes(reader.take()?);
         let _unused: [u8; 4] = reader.take()?;
         let comm: [u8; 16] = reader.take()?;
@@ -137,21 +137,15 @@ impl Event {
             4 => Verdict::Elsewhere,
             other => return Err(strange("verdict", other)),
         };
-        let [a, b, c, d, ..] = address;
-        let address = match family {
-            0 => None,
-            4 => Some(IpAddr::V4(Ipv4Addr::new(a, b, c, d))),
-            6 => Some(IpAddr::V6(Ipv6Addr::from(address))),
-            other => return Err(strange("family", other)),
-        };
-        let destination = address.map(|address| SocketAddr::new(address, port));
+        // `::` is what stands in a record without an address; connect(2) to it has a verdict of its own.
+        let nowhere = hook == Hook::SockCreate || (hook == Hook::Egress && address.is_unspecified());
         let comm = comm.split(|byte| *byte == 0).next().unwrap_or_default();
         Ok(Self {
             time,
             thread: (thread != 0).then_some(thread),
             process: (process != 0).then_some(process),
             comm: String::from_utf8_lossy(comm).into_owned(),
-            destination: destination.filter(|_| hook != Hook::SockCreate),
+            destination: (!nowhere).then(|| SocketAddr::new(Ipv6Addr::to_canonical(&address), port)),
             protocol,
             kind,
             hook,
@@ -168,10 +162,9 @@ mod tests {
         let mut record = [0; SIZE];
         record[8] = 7;
         record[12] = 6;
-        record[16..20].copy_from_slice(&[127, 0, 0, 1]);
-        record[33] = 80;
-        record[34] = 6;
-        record[36] = 4;
+        record[26..32].copy_from_slice(&[255, 255, 127, 0, 0, 1]);
+        record[32] = 6;
+        record[35] = 80;
         record[40] = 3;
         record[48..52].copy_from_slice(b"curl");
         record
@@ -187,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_record_with_an_unknown_value_is_an_error() {
-        for place in [36, 37, 38] {
+        for place in [36, 37] {
             let mut record = record();
             record[place] = 9;
             assert!(matches!(Event::decode(&record), Err(Error::Ring(_))), "{place}");

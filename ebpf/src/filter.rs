@@ -131,11 +131,12 @@ pub struct Filter {
 /// The only key of `settings`.
 const ONLY: [u8; 4] = [0; 4];
 
-/// `struct settings`.
-fn settings(namespace: u64, report_allowed: bool) -> [u8; 16] {
-    let mut value = [0; 16];
-    let report = u32::from(report_allowed).to_ne_bytes();
-    for (to, from) in value.iter_mut().zip(namespace.to_ne_bytes().into_iter().chain(report)) {
+/// `struct settings`. Without a namespace its mask is empty, and every namespace is as good.
+fn settings(namespace: Option<u64>, report_allowed: bool) -> [u8; 24] {
+    let mut value = [0; 24];
+    let mask = if namespace.is_some() { u64::MAX } else { 0 };
+    let words = namespace.unwrap_or(0).to_ne_bytes().into_iter().chain(mask.to_ne_bytes());
+    for (to, from) in value.iter_mut().zip(words.chain(u64::from(report_allowed).to_ne_bytes())) {
         *to = from;
     }
     value
@@ -167,7 +168,7 @@ impl Filter {
             access("write", "allowed", maps.allowed.set(key, &index.to_ne_bytes(), sys::NEW))?;
         }
         access("freeze", "allowed", maps.allowed.freeze())?;
-        access("write", "settings", maps.settings.set(&ONLY, &settings(0, report_allowed), 0))?;
+        access("write", "settings", maps.settings.set(&ONLY, &settings(None, report_allowed), 0))?;
 
         let loaded = PLACES.iter().map(|place| Ok((place, load(&object, &maps, place)?)));
         let loaded = loaded.collect::<Result<Vec<_>, Error>>()?;
@@ -197,7 +198,7 @@ impl Filter {
     /// The kernel does not tell the namespace (before 5.14), or the settings were frozen already.
     pub fn confine(&mut self, socket: BorrowedFd<'_>) -> Result<(), Error> {
         let namespace = sys::namespace_cookie(socket).map_err(Error::Namespace)?;
-        let value = settings(namespace, self.report_allowed);
+        let value = settings(Some(namespace), self.report_allowed);
         access("write", "settings", self.settings.set(&ONLY, &value, 0))?;
         access("freeze", "settings", self.settings.freeze())
     }

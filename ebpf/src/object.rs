@@ -146,7 +146,7 @@ mod tests {
     fn the_committed_object_has_the_maps_and_programs_that_the_loader_expects() {
         let object = Object::built_in().unwrap();
         for (name, key, value) in
-            [("allowed", 24, 4), ("settings", 4, 16), ("events", 0, 0), ("counters", 4, 128)]
+            [("allowed", 24, 4), ("settings", 4, 24), ("events", 0, 0), ("counters", 4, 128)]
         {
             let map = object.map(name).unwrap();
             assert_eq!((map.key, map.value), (key, value), "{name}");

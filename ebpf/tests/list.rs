@@ -153,7 +153,7 @@ fn a_prefix_covers_its_addresses_and_none_beside() {
     let mut filter = lab.filter(&[
         rule(Tcp, "127.0.0.0", 30, port),
         rule(Udp, "127.8.0.0", 13, None),
-        rule(Udp, "::", 0, 9),
+        rule(Udp, "::", 96, 9),
         // More specific, of another port: it must not hide the shorter prefix of this one.
         rule(Tcp, "127.0.0.1", 32, 1),
         // The same again: events name the first.
@@ -171,7 +171,7 @@ fn a_prefix_covers_its_addresses_and_none_beside() {
         "udp:127.7.255.255:1",
         "udp:__1:9",
         "udp:__1:10",
-        // IPv6's prefix of no bits has nothing to say about IPv4.
+        // IPv6's prefix beside the mapped addresses has nothing to say about IPv4.
         "udp:__ffff_127.0.0.1:9",
         "udp:127.0.0.1:9",
     ]);
@@ -196,9 +196,9 @@ fn the_unspecified_address_is_never_let_out() {
     let port = listener.local_addr().unwrap().port();
     let mut filter = lab.filter(&[
         rule(Tcp, "0.0.0.0", 0, None),
-        rule(Tcp, "::", 0, None),
+        rule(Tcp, "::", 96, None),
         rule(Udp, "0.0.0.0", 0, None),
-        rule(Udp, "::", 0, None),
+        rule(Udp, "::", 96, None),
     ]);
     let (tcp4, tcp6) = (format!("tcp:0.0.0.0:{port}"), format!("tcp:__:{port}"));
     let acts = [&tcp4, &tcp6, "udp:0.0.0.0:9", "udp:__:9", "udp:__ffff_0.0.0.0:9"];
