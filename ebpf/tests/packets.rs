@@ -3,6 +3,10 @@
 
 mod support;
 
+use std::io::{Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::process::Stdio;
+
 use agentrc_ebpf::{Hook, Protocol, Verdict};
 use support::{denied, events, lab, rule};
 
@@ -41,18 +45,43 @@ fn a_source_route_does_not_lead_beside_the_list() {
 }
 
 #[test]
+fn a_program_that_changes_the_destination_afterwards_gains_nothing() {
+    let Some(lab) = lab() else { return };
+    let mut filter = lab.filter(&[rule(Udp, "127.0.0.1", 32, 7000), rule(Tcp, "127.0.0.1", 32, 7000)]);
+    assert_eq!(support::outside(&["rewriting", lab.path.to_str().unwrap()]), ["ok"]);
+    assert_eq!(lab.attempt_apart(&["udp:127.0.0.1:7000"]), ["EPERM"]);
+    // Nobody answers a segment that was dropped.
+    assert_ne!(lab.attempt_apart(&["tcp:127.0.0.1:7000"]), ["ok"]);
+    let seen = denied(&events(&mut filter));
+    let [udp, tcp, ..] = seen.as_slice() else { panic!("{seen:?}") };
+    assert_eq!(*udp, (Hook::Egress, support::address("127.0.0.2:7000"), 17));
+    assert_eq!(*tcp, (Hook::Egress, support::address("127.0.0.2:7000"), 6));
+    assert_eq!(filter.counters().unwrap().bytes_out, 0);
+}
+
+#[test]
 fn sockets_of_another_namespace_are_refused_once_the_filter_is_confined() {
     let Some(lab) = lab() else { return };
     let mut filter = lab.filter(&[rule(Udp, "127.0.0.1", 32, None)]);
     let act = ["udp:127.0.0.1:9"];
     assert_eq!((lab.attempt(&act), lab.attempt_apart(&act)), (vec!["ok".to_owned()], vec!["ok".to_owned()]));
     events(&mut filter);
+    let mut before = lab.command(&["later:127.0.0.1:9"]);
+    let before = before.env("NAMESPACE", "1500").stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut before = before.spawn().unwrap();
+    let mut made = [0; 5];
+    before.stdout.as_mut().unwrap().read_exact(&mut made).unwrap();
+    assert_eq!(&made, b"made\n");
     let here = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    filter.confine(std::os::fd::AsFd::as_fd(&here)).unwrap();
+    filter.confine(here.as_fd()).unwrap();
     assert_eq!(lab.attempt(&act), ["ok"]);
     events(&mut filter);
     assert_eq!(lab.attempt_apart(&act), ["EPERM"]);
-    assert!(events(&mut filter).iter().all(|event| event.verdict == Verdict::Elsewhere));
+    // And one that was made before.
+    before.stdin.take().unwrap().write_all(b"\n").unwrap();
+    assert_eq!(support::answers(&before.wait_with_output().unwrap()), ["EPERM"]);
+    let seen: Vec<_> = events(&mut filter).into_iter().map(|event| (event.hook, event.verdict)).collect();
+    assert_eq!(seen, [(Hook::SockCreate, Verdict::Elsewhere), (Hook::Sendmsg4, Verdict::Elsewhere)]);
     // And that cannot be taken back.
-    assert!(filter.confine(std::os::fd::AsFd::as_fd(&here)).is_err());
+    assert!(filter.confine(here.as_fd()).is_err());
 }

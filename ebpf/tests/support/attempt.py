@@ -104,6 +104,14 @@ def named(address, port):
         s.sendto(b"x", (address, port))
 
 
+def later(address, port):
+    """A socket that is made now and used when a line comes in."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        print("made", flush=True)
+        sys.stdin.readline()
+        s.sendto(b"x", (address, port))
+
+
 def sourceroute(address, port):
     """By way of 127.0.0.9, to where the packet goes first; an option that needs no privilege."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
@@ -175,25 +183,37 @@ def exists(program):
     return "ok"
 
 
-def foreign(cgroup):
-    """Attaches a program that allows every connect4, beside what is there: BPF_PROG_LOAD, BPF_PROG_ATTACH."""
+def attach(cgroup, where, code):
+    """Attaches a program beside what is there: BPF_PROG_LOAD, BPF_PROG_ATTACH with BPF_F_ALLOW_MULTI."""
     number = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
-    code = ctypes.create_string_buffer(bytes.fromhex("b700000001000000 9500000000000000"), 16)
+    code = ctypes.create_string_buffer(bytes.fromhex(code), len(bytes.fromhex(code)))
     text = ctypes.create_string_buffer(b"none")
-    load = struct.pack("=IIQQIIQII16sII", 18, 2, ctypes.addressof(code), ctypes.addressof(text), 0, 0, 0, 0, 0, b"foreign", 0, 10)
+    load = struct.pack("=IIQQIIQII16sII", 18, len(code) // 8, ctypes.addressof(code), ctypes.addressof(text),
+                       0, 0, 0, 0, 0, b"foreign", 0, where)
     program = libc.syscall(number, 5, ctypes.create_string_buffer(load, len(load)), len(load))
+    if program < 0:
+        return errno.errorcode[ctypes.get_errno()]
     directory = os.open(cgroup, os.O_DIRECTORY)
-    attach = struct.pack("=IIIII", directory, program, 10, 2, 0)
-    if program < 0 or libc.syscall(number, 8, ctypes.create_string_buffer(attach, len(attach)), len(attach)) < 0:
+    to = struct.pack("=IIIII", directory, program, where, 2, 0)
+    if libc.syscall(number, 8, ctypes.create_string_buffer(to, len(to)), len(to)) < 0:
         return errno.errorcode[ctypes.get_errno()]
     return "ok"
 
 
+def foreign(cgroup):
+    """One that allows every connect4: r0 = 1; exit."""
+    return attach(cgroup, 10, "b700000001000000 9500000000000000")
+
+
+def rewriting(cgroup):
+    """Two that send connect4 and sendmsg4 to 127.0.0.2 instead: r2 = 127.0.0.2; user_ip4 = r2; r0 = 1; exit."""
+    code = "b70200007f000002 6321040000000000 b700000001000000 9500000000000000"
+    return next(filter(lambda answer: answer != "ok", (attach(cgroup, where, code) for where in (10, 14))), "ok")
+
+
 if __name__ == "__main__":
-    if sys.argv[1] == "exists":
-        answers = map(exists, sys.argv[2:])
-    elif sys.argv[1] == "foreign":
-        answers = map(foreign, sys.argv[2:])
+    if sys.argv[1] in ("exists", "foreign", "rewriting"):
+        answers = map(globals()[sys.argv[1]], sys.argv[2:])
     else:
         enter()
         answers = map(attempt, sys.argv[1:])
