@@ -145,7 +145,7 @@ impl Event {
             thread: (thread != 0).then_some(thread),
             process: (process != 0).then_some(process),
             comm: String::from_utf8_lossy(comm).into_owned(),
-            destination: (!nowhere).then(|| SocketAddr::new(Ipv6Addr::to_canonical(&address), port)),
+            destination: (!nowhere).then(|| SocketAddr::new(address.to_canonical(), port)),
             protocol,
             kind,
             hook,

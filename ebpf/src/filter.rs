@@ -109,9 +109,8 @@ pub struct Counters {
 struct Attached {
     place: &'static Place,
     identity: Identity,
-    /// Detaches when closed.
+    /// Keeps the program, and detaches it when closed.
     _link: OwnedFd,
-    _program: OwnedFd,
 }
 
 /// A filter on a cgroup. Dropping it detaches and frees everything.
@@ -179,7 +178,7 @@ impl Filter {
                 .map_err(|errno| Error::Query { program: place.name, errno })?;
             let link = sys::link(program.as_fd(), cgroup, place.attach)
                 .map_err(|errno| Error::Attach { program: place.name, errno })?;
-            programs.push(Attached { place, identity, _link: link, _program: program });
+            programs.push(Attached { place, identity, _link: link });
         }
         let cgroup = cgroup.try_clone_to_owned().map_err(|error| Error::Query {
             program: "cgroup",

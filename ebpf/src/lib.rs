@@ -7,6 +7,10 @@
 //! process's descriptors alone (close-on-exec). A child that was forked without exec must close them, or the filter
 //! outlives its parent for as long as that child lives.
 //!
+//! A socket belongs to the cgroup in which it was made, for good, and the filter judges by that, not by who uses it. So
+//! the gateway's own sockets in the sandbox's network namespace (listeners, what they accept, the resolver's) must be made
+//! before their maker comes into the cgroup: else answers to the resolver's clients are judged, and all bytes counted twice.
+//!
 //! Not held here, because the kernel does not ask these hooks: sockets that were made outside of the cgroup, whoever
 //! uses them; `AF_UNIX`, `AF_NETLINK`, `AF_PACKET`, `AF_VSOCK`, `AF_ALG`. seccomp holds the families.
 #![deny(unsafe_code)]

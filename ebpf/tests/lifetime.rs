@@ -152,6 +152,22 @@ fn a_program_of_somebody_else_on_the_runs_cgroup_is_seen() {
 }
 
 #[test]
+fn a_program_that_was_replaced_or_detached_is_missed() {
+    let Some(lab) = lab() else { return };
+    for act in ["replace", "detach"] {
+        let filter = lab.filter(&[]);
+        let evidence = filter.read_back().unwrap();
+        let id = evidence["connect4"].split(' ').nth(1).unwrap();
+        assert_eq!(outside(&[act, id]), ["ok"]);
+        let error = filter.read_back().unwrap_err();
+        assert!(
+            matches!(&error, Error::NotOurs { program: "connect4", found, own } if !found.contains(own)),
+            "{act}: {error}"
+        );
+    }
+}
+
+#[test]
 fn a_removed_cgroup_is_no_longer_attached() {
     let Some(lab) = lab() else { return };
     let filter = lab.filter(&[]);

@@ -161,61 +161,89 @@ MAKE = {
 
 def attempt(act):
     name, *rest = act.split(":")
+    if name in MAKE:
+        make(*MAKE[name])
+    else:
+        address, port = rest
+        globals()[name](address.replace("_", ":"), int(port))
+
+
+def bpf(command, attributes, write_back=False):
+    number = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
+    buffer = ctypes.create_string_buffer(attributes, len(attributes))
+    answer = libc.syscall(number, command, buffer, len(attributes))
+    if answer < 0:
+        raise OSError(ctypes.get_errno(), "bpf")
+    return buffer.raw if write_back else answer
+
+
+def exists(program):
+    """Whether a BPF program of that id lives: BPF_PROG_GET_FD_BY_ID."""
+    os.close(bpf(13, struct.pack("=III", int(program), 0, 0)))
+
+
+def load(where, code):
+    """BPF_PROG_LOAD of a program for socket addresses."""
+    code = ctypes.create_string_buffer(bytes.fromhex(code), len(bytes.fromhex(code)))
+    text = ctypes.create_string_buffer(b"none")
+    return bpf(5, struct.pack("=IIQQIIQII16sII", 18, len(code) // 8, ctypes.addressof(code), ctypes.addressof(text),
+                              0, 0, 0, 0, 0, b"foreign", 0, where))
+
+
+def attach(cgroup, where, code):
+    """Attaches a program beside what is there: BPF_PROG_ATTACH with BPF_F_ALLOW_MULTI."""
+    bpf(8, struct.pack("=IIIII", os.open(cgroup, os.O_DIRECTORY), load(where, code), where, 2, 0))
+
+
+def link_of(program):
+    """The link that has this program, among all of the system: BPF_LINK_GET_NEXT_ID, BPF_LINK_GET_FD_BY_ID."""
+    last = 0
+    while True:
+        last = struct.unpack("=III", bpf(31, struct.pack("=III", last, 0, 0), True))[1]
+        link = bpf(30, struct.pack("=III", last, 0, 0))
+        info = ctypes.create_string_buffer(12)
+        bpf(15, struct.pack("=IIQ", link, 12, ctypes.addressof(info)))
+        if struct.unpack("=III", info.raw)[2] == int(program):
+            return link
+
+
+ALLOW = "b700000001000000 9500000000000000"  # r0 = 1; exit
+
+
+def replace(program):
+    """Puts another program into the link of this connect4: BPF_LINK_UPDATE."""
+    bpf(29, struct.pack("=IIII", link_of(program), load(10, ALLOW), 0, 0))
+
+
+def detach(program):
+    """BPF_LINK_DETACH, as root can do it to any link."""
+    bpf(34, struct.pack("=I", link_of(program)))
+
+
+def foreign(cgroup):
+    """A program that allows every connect4."""
+    attach(cgroup, 10, ALLOW)
+
+
+def rewriting(cgroup):
+    """Two that send connect4 and sendmsg4 to 127.0.0.2 instead: r2 = 127.0.0.2; user_ip4 = r2."""
+    for where in 10, 14:
+        attach(cgroup, where, "b70200007f000002 6321040000000000" + ALLOW)
+
+
+def tried(act, *arguments):
     try:
-        if name in MAKE:
-            make(*MAKE[name])
-        else:
-            address, port = rest
-            globals()[name](address.replace("_", ":"), int(port))
+        act(*arguments)
     except OSError as error:
         return errno.errorcode.get(error.errno, str(error))
     return "ok"
 
 
-def exists(program):
-    """Whether a BPF program of that id lives: BPF_PROG_GET_FD_BY_ID."""
-    number = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
-    attributes = ctypes.create_string_buffer(struct.pack("=III", int(program), 0, 0), 12)
-    descriptor = libc.syscall(number, 13, attributes, 12)
-    if descriptor < 0:
-        return errno.errorcode[ctypes.get_errno()]
-    os.close(descriptor)
-    return "ok"
-
-
-def attach(cgroup, where, code):
-    """Attaches a program beside what is there: BPF_PROG_LOAD, BPF_PROG_ATTACH with BPF_F_ALLOW_MULTI."""
-    number = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
-    code = ctypes.create_string_buffer(bytes.fromhex(code), len(bytes.fromhex(code)))
-    text = ctypes.create_string_buffer(b"none")
-    load = struct.pack("=IIQQIIQII16sII", 18, len(code) // 8, ctypes.addressof(code), ctypes.addressof(text),
-                       0, 0, 0, 0, 0, b"foreign", 0, where)
-    program = libc.syscall(number, 5, ctypes.create_string_buffer(load, len(load)), len(load))
-    if program < 0:
-        return errno.errorcode[ctypes.get_errno()]
-    directory = os.open(cgroup, os.O_DIRECTORY)
-    to = struct.pack("=IIIII", directory, program, where, 2, 0)
-    if libc.syscall(number, 8, ctypes.create_string_buffer(to, len(to)), len(to)) < 0:
-        return errno.errorcode[ctypes.get_errno()]
-    return "ok"
-
-
-def foreign(cgroup):
-    """One that allows every connect4: r0 = 1; exit."""
-    return attach(cgroup, 10, "b700000001000000 9500000000000000")
-
-
-def rewriting(cgroup):
-    """Two that send connect4 and sendmsg4 to 127.0.0.2 instead: r2 = 127.0.0.2; user_ip4 = r2; r0 = 1; exit."""
-    code = "b70200007f000002 6321040000000000 b700000001000000 9500000000000000"
-    return next(filter(lambda answer: answer != "ok", (attach(cgroup, where, code) for where in (10, 14))), "ok")
-
-
 if __name__ == "__main__":
-    if sys.argv[1] in ("exists", "foreign", "rewriting"):
-        answers = map(globals()[sys.argv[1]], sys.argv[2:])
+    act, arguments = attempt, sys.argv[1:]
+    if arguments[0] in ("exists", "foreign", "rewriting", "replace", "detach"):
+        act, arguments = globals()[arguments[0]], arguments[1:]
     else:
         enter()
-        answers = map(attempt, sys.argv[1:])
-    for answer in answers:
-        print(answer, flush=True)
+    for argument in arguments:
+        print(tried(act, argument), flush=True)
