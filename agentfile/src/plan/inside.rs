@@ -2,7 +2,7 @@
 //! them, addresses stand for themselves. The same for the same plan, so that the runner's layers agree without talking.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::Egress;
 
@@ -71,7 +71,9 @@ pub struct Block<'a> {
 
 /// Too many hosts for the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too many hosts are declared: {FIRST_BLOCK} names, or half as many wildcards, are more than can be told apart")]
+#[error(
+    "too many hosts are declared: {FIRST_BLOCK} names, or half as many wildcards, are more than can be told apart"
+)]
 pub struct TooMany;
 
 /// The numbers of all names that the agent itself may reach, in the order of the plan.
@@ -120,6 +122,23 @@ pub struct Reachable {
     pub prefix: u8,
     /// TCP port.
     pub port: u16,
+}
+
+impl Reachable {
+    /// Whether this is one of its addresses, and its port.
+    #[must_use]
+    pub fn takes_in(&self, address: SocketAddr) -> bool {
+        let within = match (self.network, address.ip().to_canonical()) {
+            (IpAddr::V4(one), IpAddr::V4(other)) => {
+                (one.to_bits() ^ other.to_bits()).leading_zeros() >= u32::from(self.prefix)
+            }
+            (IpAddr::V6(one), IpAddr::V6(other)) => {
+                (one.to_bits() ^ other.to_bits()).leading_zeros() >= u32::from(self.prefix)
+            }
+            _ => false,
+        };
+        within && address.port() == self.port
+    }
 }
 
 /// Everything that the agent may connect to, the resolver aside.
@@ -178,8 +197,13 @@ mod tests {
         ];
         let found = blocks(&plan).unwrap();
         let numbers: Vec<_> = found.iter().map(|block| (block.host, block.first, block.count)).collect();
-        let expected =
-            [("a.example", 16, 1), ("*.npmjs.org", 65536, 64), ("b.example", 17, 1), ("*.cdn.example", 65600, 64), ("*.example", 65664, 64)];
+        let expected = [
+            ("a.example", 16, 1),
+            ("*.npmjs.org", 65536, 64),
+            ("b.example", 17, 1),
+            ("*.cdn.example", 65600, 64),
+            ("*.example", 65664, 64),
+        ];
         assert_eq!(numbers, expected);
         assert!(found.iter().all(|block| block.first % block.count == 0), "aligned");
         let reachable: Vec<_> = reachable(&plan)
@@ -200,6 +224,24 @@ mod tests {
             assert!(reachable.iter().any(|one| one == expected), "{expected} in {reachable:?}");
         }
         assert_eq!(reachable.len(), 17);
+        let takes_in = |address: &str| {
+            let address = address.parse().unwrap();
+            super::reachable(&plan).unwrap().iter().any(|one| one.takes_in(address))
+        };
+        for yes in [
+            "198.18.0.16:443",
+            "198.19.0.63:443",
+            "10.0.0.5:5432",
+            "[::ffff:10.0.0.5]:5432",
+            "[fd61:6765:6e74::1:0]:443",
+        ] {
+            assert!(takes_in(yes), "{yes}");
+        }
+        for no in
+            ["198.18.0.16:22", "198.19.0.64:8080", "10.0.0.6:5432", "[fd61:6765:6e74::1:0]:80", "[::]:443"]
+        {
+            assert!(!takes_in(no), "{no}");
+        }
     }
 
     #[test]

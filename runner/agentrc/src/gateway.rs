@@ -8,10 +8,10 @@ use agentfile::plan::{AuditLevel, Plan};
 use agentrc_audit::Event;
 use agentrc_audit::event::{Denial, LayerEvidence};
 use agentrc_decide::{Act, Ceiling, Chain, Request};
+use agentrc_egress::Config;
 use agentrc_egress::judge::{Asked, Judge, Verdict};
 use agentrc_egress::report::{self, Order, Report};
 use agentrc_egress::upstream::Proxy;
-use agentrc_egress::Config;
 use agentrc_jail::service::{Service, confine};
 use agentrc_jail::{Recorder, Unopened};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -59,7 +59,9 @@ impl Judge for Policies {
         let reason = match (&decision.denial, decision.approvals.first()) {
             (Some(denial), _) => denial.to_string(),
             // A plan that asks a person is refused before the start; this is the second lock on that.
-            (None, Some(approval)) => format!("a person must approve it first ({approval}), and cannot be asked yet"),
+            (None, Some(approval)) => {
+                format!("a person must approve it first ({approval}), and cannot be asked yet")
+            }
             (None, None) => String::new(),
         };
         Verdict {
@@ -116,7 +118,9 @@ impl Gateway {
         let deadline = Instant::now() + patience;
         loop {
             match report::receive::<Report>(self.service.channel(), false) {
-                Ok(Some((Report::Failed { reason }, _))) => return Err(format!("the gateway failed: {reason}")),
+                Ok(Some((Report::Failed { reason }, _))) => {
+                    return Err(format!("the gateway failed: {reason}"));
+                }
                 Ok(Some((report, _))) => return Ok(report),
                 Ok(None) => return Err("the gateway ended".to_owned()),
                 Err(Errno::AGAIN | Errno::INTR) => {}
@@ -188,8 +192,8 @@ impl agentrc_jail::Gateway for Gateway {
         self.service.channel()
     }
 
-    fn hand_over(&mut self, sockets: Vec<OwnedFd>) -> Result<(), Unopened> {
-        report::send_sockets(self.service.channel().as_fd(), &sockets).map_err(|errno| {
+    fn hand_over(&mut self, sockets: Vec<OwnedFd>, filtered: bool) -> Result<(), Unopened> {
+        report::send_sockets(self.service.channel().as_fd(), &sockets, filtered).map_err(|errno| {
             // One that is gone has said why.
             let reason = self.next(Duration::ZERO).err();
             unopened(reason.unwrap_or_else(|| format!("the gateway cannot be told: {}", describe(errno))))
@@ -237,7 +241,8 @@ impl agentrc_jail::Gateway for Gateway {
 fn exceptions(host: &agentrc_host::config::Config) -> Vec<(String, String)> {
     let private =
         host.private.iter().map(|one| (format!("may be private: {}", one.value), one.place.to_string()));
-    let proxy = host.proxy.iter().map(|one| (format!("through the proxy {}", one.value), one.place.to_string()));
+    let proxy =
+        host.proxy.iter().map(|one| (format!("through the proxy {}", one.value), one.place.to_string()));
     private.chain(proxy).collect()
 }
 

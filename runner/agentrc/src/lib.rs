@@ -13,6 +13,7 @@ pub mod consent;
 pub mod events;
 pub mod exit;
 pub mod fault;
+pub mod filter;
 pub mod gateway;
 pub mod host;
 pub mod package;

@@ -44,10 +44,7 @@ pub fn process_of(client: &Client, init: i32) -> Option<Process> {
                 .any(|to| to.as_os_str() == wanted.as_str())
         });
         if holds {
-            let status = fs::read_to_string(folder.join("status")).ok()?;
-            let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
-            let pid = field("NSpid:")?.split_whitespace().next_back()?.parse().ok()?;
-            return Some(Process { pid, name: field("Name:")?.trim().to_owned() });
+            return process(pid);
         }
         let Ok(threads) = fs::read_dir(folder.join("task")) else { continue };
         for thread in threads.flatten() {
@@ -56,6 +53,23 @@ pub fn process_of(client: &Client, init: i32) -> Option<Process> {
         }
     }
     None
+}
+
+/// The pid inside of a process of the sandbox's, by its pid on the host. `None`: it is gone, or is not in the sandbox.
+#[must_use]
+pub fn pid_inside(pid: i32, init: i32) -> Option<i32> {
+    let namespace = |pid: i32| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+    if namespace(pid)? != namespace(init)? {
+        return None;
+    }
+    process(pid).map(|process| process.pid)
+}
+
+fn process(pid: i32) -> Option<Process> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
+    let pid = field("NSpid:")?.split_whitespace().next_back()?.parse().ok()?;
+    Some(Process { pid, name: field("Name:")?.trim().to_owned() })
 }
 
 /// The inode of the socket whose own address this is, in a table of `/proc/net`.

@@ -15,9 +15,9 @@ use crate::destination::{Destination, Speaks, destination};
 use crate::gateway::{DNS, Gateway};
 use crate::hello::{self, asks_again, client_hello};
 use crate::judge::Asked;
-use crate::reason::UNDECLARED_ADDRESS;
 use crate::pump::{Ended, Means, pump};
-use crate::report::Client;
+use crate::reason::UNDECLARED_ADDRESS;
+use crate::report::{Client, Report};
 use crate::tls::NotAccepted;
 use crate::upstream::Unreachable;
 use crate::{http, resolver, tls};
@@ -36,6 +36,11 @@ pub(crate) async fn serve(gateway: Rc<Gateway>, agent: TcpStream, client: Client
     }
     let found = destination(&gateway.egress, &gateway.names.borrow(), local);
     let Some(to) = found else {
+        if gateway.disagrees(local) {
+            let reason =
+                format!("the eBPF filter let a connection to {local} through, which no line declares");
+            return gateway.reporter.tell(&Report::Failed { reason });
+        }
         let act = format!("connect {}", SocketAddr::new(local.ip().to_canonical(), local.port()));
         gateway.reporter.denied(&act, "reset", UNDECLARED_ADDRESS, "", client).await;
         return reset(agent);
@@ -59,7 +64,9 @@ pub(crate) async fn serve(gateway: Rc<Gateway>, agent: TcpStream, client: Client
             http::serve(gateway, to, false, client, agent).await;
         }
         (false, ..) => connection.deny(agent, "it does not begin with a TLS handshake").await,
-        (true, false, _) => connection.deny(agent, "it speaks TLS, and the destination is declared as `http://`").await,
+        (true, false, _) => {
+            connection.deny(agent, "it speaks TLS, and the destination is declared as `http://`").await
+        }
     }
 }
 
@@ -87,7 +94,8 @@ impl Connection {
     /// Whether a connection whose requests are not seen may be: the policies, the limits, the record.
     async fn may(&self, scheme: &str) -> bool {
         let act = self.act();
-        let verdict = self.gateway.connection_verdict(&Asked::connection(scheme, &self.to.host, self.to.port));
+        let verdict =
+            self.gateway.connection_verdict(&Asked::connection(scheme, &self.to.host, self.to.port));
         if !verdict.permitted {
             self.gateway.reporter.denied(&act, "reset", &verdict.reason, &verdict.rule, self.client).await;
             return false;
@@ -259,7 +267,9 @@ impl Connection {
         let reason = match accepted {
             Ok(stream) => return http::serve(self.gateway, self.to, true, self.client, stream).await,
             Err(NotAccepted::Io) => return,
-            Err(NotAccepted::OtherName(Some(name))) => format!("its ClientHello asks for another server: `{name}`"),
+            Err(NotAccepted::OtherName(Some(name))) => {
+                format!("its ClientHello asks for another server: `{name}`")
+            }
             Err(NotAccepted::OtherName(None)) => "its ClientHello names no server (SNI)".to_owned(),
             Err(NotAccepted::Certificate(error)) => error,
         };

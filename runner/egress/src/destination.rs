@@ -90,13 +90,18 @@ mod tests {
             destination(&plan, &names, SocketAddr::new(address, port))
         };
         let found = at("api.example.com", 443).unwrap();
-        assert_eq!((found.host.as_str(), found.speaks.tls, found.speaks.http), ("api.example.com", true, false));
+        assert_eq!(
+            (found.host.as_str(), found.speaks.tls, found.speaks.http),
+            ("api.example.com", true, false)
+        );
         assert!(at("api.example.com", 80).unwrap().speaks.http);
         assert!(at("api.example.com", 8443).unwrap().speaks.tls, "the wildcard's port");
         assert!(at("other.example.com", 8443).is_some() && at("other.example.com", 443).is_none());
         assert!(at("10.0.0.5", 5432).unwrap().speaks.tcp);
         assert!(at("127.0.0.1", 11434).is_some());
-        for (name, port) in [("api.example.com", 22), ("10.0.0.5", 443), ("127.0.0.1", 443), ("198.18.0.1", 53)] {
+        for (name, port) in
+            [("api.example.com", 22), ("10.0.0.5", 443), ("127.0.0.1", 443), ("198.18.0.1", 53)]
+        {
             assert!(at(name, port).is_none(), "{name}:{port}");
         }
     }

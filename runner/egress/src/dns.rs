@@ -91,7 +91,9 @@ fn judge<'a>(kind: QTYPE, asked: &simple_dns::Name<'a>, reply: &mut Packet<'a>, 
     // Any other kind of record: the name exists, and has none.
     let data = match kind {
         QTYPE::TYPE(TYPE::A) => Some(RData::A(A { address: addresses.v4.to_bits() })),
-        QTYPE::TYPE(TYPE::AAAA) if names.has_six() => Some(RData::AAAA(AAAA { address: addresses.v6.to_bits() })),
+        QTYPE::TYPE(TYPE::AAAA) if names.has_six() => {
+            Some(RData::AAAA(AAAA { address: addresses.v6.to_bits() }))
+        }
         _ => None,
     };
     reply.answers.extend(data.map(|data| ResourceRecord::new(asked.clone(), CLASS::IN, TTL, data)));

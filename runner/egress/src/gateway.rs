@@ -4,11 +4,12 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use agentfile::plan::inside::takes_in;
+use agentfile::plan::inside::{Reachable, reachable, takes_in};
 use agentfile::plan::{Egress, Plan};
 use tokio::io::Interest;
 use tokio::net::{TcpListener, UdpSocket, UnixDatagram};
@@ -66,6 +67,9 @@ pub(crate) struct Gateway {
     verdicts: RefCell<HashMap<(String, String, u16), Verdict>>,
     open: Cell<usize>,
     most: usize,
+    /// Everything that the kernel's filter lets through, and whether there is one.
+    pub(crate) reachable: Vec<Reachable>,
+    filtered: Cell<bool>,
 }
 
 impl Gateway {
@@ -83,6 +87,11 @@ impl Gateway {
         }
         let made = Rc::new(Roots::new(&self.bundle.take()).map_err(io::Error::other)?);
         Ok(Rc::clone(roots.insert(made)))
+    }
+
+    /// Something arrived that the kernel's filter must have refused: one of the two does not hold what the plan says.
+    pub(crate) fn disagrees(&self, local: SocketAddr) -> bool {
+        self.filtered.get() && !self.reachable.iter().any(|one| one.takes_in(local))
     }
 
     /// This run's authority.
@@ -136,10 +145,7 @@ pub fn run(config: Config<'_>, channel: OwnedFd) -> u8 {
     }
 }
 
-fn prepare(
-    config: Config<'_>,
-    reporter: Rc<Reporter>,
-) -> Result<(Gateway, tokio::runtime::Runtime), Failed> {
+fn prepare(config: Config<'_>, reporter: Rc<Reporter>) -> Result<(Gateway, tokio::runtime::Runtime), Failed> {
     let egress: Vec<Egress> = config.plan.egress.iter().filter(|egress| egress.agent).cloned().collect();
     let terminates = egress.iter().any(|egress| egress.terminate_tls);
     let authority = terminates.then(|| Authority::new(&config.plan.agent)).transpose()?;
@@ -152,10 +158,12 @@ fn prepare(
     (config.confine)().map_err(Failed::Confine)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(8).build()?;
-    let is_host = |name: &str| egress.iter().any(|egress| egress.host == name || takes_in(&egress.host, name));
+    let is_host =
+        |name: &str| egress.iter().any(|egress| egress.host == name || takes_in(&egress.host, name));
     let limits = Limits::new(&config.plan.limits.counted, is_host, Instant::now());
     let gateway = Gateway {
         names: RefCell::new(Names::new(&egress)?),
+        reachable: reachable(&egress)?,
         egress,
         judge: config.judge,
         limits,
@@ -168,6 +176,7 @@ fn prepare(
         verdicts: RefCell::default(),
         open: Cell::new(0),
         most,
+        filtered: Cell::new(false),
     };
     Ok((gateway, runtime))
 }
@@ -247,10 +256,11 @@ fn take_sockets(gateway: &Gateway) -> Result<Vec<OwnedFd>, Failed> {
         let (order, attached) = receive::<Order>(gateway.reporter.channel().as_fd(), true)
             .map_err(|errno| Failed::Sockets(io::Error::from(errno).to_string()))?
             .ok_or_else(|| Failed::Sockets("the supervisor is gone".to_owned()))?;
-        let Order::Sockets { last } = order else {
+        let Order::Sockets { last, filtered } = order else {
             return Err(Failed::Sockets("something else came".to_owned()));
         };
         sockets.extend(attached);
+        gateway.filtered.set(filtered);
         if last {
             return Ok(sockets);
         }

@@ -25,6 +25,7 @@ pub mod reporter;
 mod resolver;
 #[cfg(test)]
 mod sample;
+pub mod tally;
 mod tls;
 pub mod upstream;
 

@@ -68,8 +68,10 @@ pub(crate) async fn pump<'a>(agent: &TcpStream, world: &TcpStream, means: &Means
     let last = Cell::new(Instant::now());
     let limits = means.limits.counts_bytes().then_some(means.limits);
     let both = async {
-        let (out, back) =
-            tokio::join!(one_way(agent, world, means.pipes, limits, &last), one_way(world, agent, means.pipes, None, &last));
+        let (out, back) = tokio::join!(
+            one_way(agent, world, means.pipes, limits, &last),
+            one_way(world, agent, means.pipes, None, &last)
+        );
         out.and(back)
     };
     let mut both = std::pin::pin!(both);
@@ -246,8 +248,12 @@ mod tests {
 
     #[test]
     fn no_byte_more_than_the_limit_goes_out_and_what_comes_in_is_not_counted() {
-        let limit =
-            CountedLimit { name: "egress_bytes".to_owned(), value: 1000, per_seconds: None, origin: Origin::builtin("t") };
+        let limit = CountedLimit {
+            name: "egress_bytes".to_owned(),
+            value: 1000,
+            per_seconds: None,
+            origin: Origin::builtin("t"),
+        };
         let ended = pumped(Limits::new(&[limit], |_| false, Instant::now()), |mut agent, mut world| {
             world.write_all(&[1; 5000]).unwrap();
             agent.read_exact(&mut [0; 5000]).unwrap();

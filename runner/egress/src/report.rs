@@ -9,8 +9,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-    recvmsg, sendmsg,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, recvmsg, sendmsg,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -98,6 +98,9 @@ pub enum Order {
     Sockets {
         /// Whether these are the last.
         last: bool,
+        /// Whether the kernel's filter holds what arrives: then anything that it must have refused is a disagreement, and
+        /// ends the run.
+        filtered: bool,
     },
     /// An intent or a denial is on record.
     Recorded {
@@ -134,11 +137,11 @@ pub fn send(
 ///
 /// # Errors
 /// As [`send`].
-pub fn send_sockets(channel: BorrowedFd<'_>, sockets: &[OwnedFd]) -> Result<(), Errno> {
+pub fn send_sockets(channel: BorrowedFd<'_>, sockets: &[OwnedFd], filtered: bool) -> Result<(), Errno> {
     let mut groups = sockets.chunks(DESCRIPTORS).peekable();
     while let Some(group) = groups.next() {
         let group: Vec<_> = group.iter().map(AsFd::as_fd).collect();
-        send(channel, &Order::Sockets { last: groups.peek().is_none() }, &group)?;
+        send(channel, &Order::Sockets { last: groups.peek().is_none(), filtered }, &group)?;
     }
     Ok(())
 }
@@ -192,11 +195,11 @@ mod tests {
     fn what_is_sent_arrives_with_its_sockets() {
         let (ours, theirs) = pair();
         let sockets: Vec<OwnedFd> = (0..20).map(|_| pair().0).collect();
-        send_sockets(ours.as_fd(), &sockets).unwrap();
+        send_sockets(ours.as_fd(), &sockets, true).unwrap();
         let (order, first) = receive::<Order>(theirs.as_fd(), false).unwrap().unwrap();
-        assert_eq!((order, first.len()), (Order::Sockets { last: false }, DESCRIPTORS));
+        assert_eq!((order, first.len()), (Order::Sockets { last: false, filtered: true }, DESCRIPTORS));
         let (order, rest) = receive::<Order>(theirs.as_fd(), false).unwrap().unwrap();
-        assert_eq!((order, rest.len()), (Order::Sockets { last: true }, 4));
+        assert_eq!((order, rest.len()), (Order::Sockets { last: true, filtered: true }, 4));
         drop(ours);
         assert!(receive::<Order>(theirs.as_fd(), true).unwrap().is_none());
     }
@@ -204,7 +207,9 @@ mod tests {
     #[test]
     fn what_is_no_report_is_an_error() {
         let (ours, theirs) = pair();
-        for bytes in [&b"{"[..], b"{\"report\":\"permit\"}", b"{\"report\":\"failed\",\"reason\":\"\",\"x\":1}"] {
+        for bytes in
+            [&b"{"[..], b"{\"report\":\"permit\"}", b"{\"report\":\"failed\",\"reason\":\"\",\"x\":1}"]
+        {
             rustix::net::send(&ours, bytes, SendFlags::empty()).unwrap();
             assert_eq!(receive::<Report>(theirs.as_fd(), false).unwrap_err(), Errno::BADMSG);
         }

@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -12,20 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::limits::Limit;
 use crate::report::{Client, Denied, Report, cut, send};
-
-/// Different denials that are told apart in a run; all others count as one.
-const DISTINCT: usize = 2048;
-/// How long the same denial waits before it is told again; doubles each time.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// The longest it waits.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
-
-#[derive(Debug)]
-struct Told {
-    untold: u64,
-    next: Instant,
-    wait: Duration,
-}
+use crate::tally::{DISTINCT, Tally};
 
 /// The gateway's voice.
 #[derive(Debug)]
@@ -33,7 +20,7 @@ pub struct Reporter {
     channel: OwnedFd,
     /// Whether what is permitted is told, too, and waited for.
     intents: bool,
-    denied: RefCell<HashMap<Denied, Told>>,
+    denied: RefCell<Tally<Denied>>,
     number: Cell<u64>,
     waiting: RefCell<HashMap<u64, oneshot::Sender<()>>>,
     /// The supervisor is gone, or cannot be told: nothing more is permitted.
@@ -47,7 +34,13 @@ impl Reporter {
         Self {
             channel,
             intents,
-            denied: RefCell::default(),
+            denied: RefCell::new(Tally::new(Denied {
+                act: "other acts".to_owned(),
+                verdict: "denied".to_owned(),
+                reason: format!("more than {DISTINCT} different acts were denied"),
+                rule: String::new(),
+                limit: None,
+            })),
             number: Cell::new(0),
             waiting: RefCell::default(),
             broken: Cell::new(false),
@@ -107,42 +100,20 @@ impl Reporter {
         self.count(denied, client).await;
     }
 
-    async fn count(&self, mut key: Denied, client: Client) {
-        let (report, recorded) = {
-            let now = Instant::now();
-            let mut denied = self.denied.borrow_mut();
-            if denied.len() >= DISTINCT && !denied.contains_key(&key) {
-                key = Denied {
-                    act: "other acts".to_owned(),
-                    verdict: "denied".to_owned(),
-                    reason: format!("more than {DISTINCT} different acts were denied"),
-                    rule: String::new(),
-                    limit: None,
-                };
-            }
-            let told = denied.entry(key.clone()).or_insert(Told { untold: 0, next: now, wait: FIRST_WAIT });
-            told.untold += 1;
-            let Some(count) = due(told, now) else { return };
-            let (number, recorded) = self.numbered();
-            (Report::Denied { number: Some(number), denied: key, count, client: Some(client) }, recorded)
-        };
-        self.tell(&report);
+    async fn count(&self, key: Denied, client: Client) {
+        let Some((denied, count)) = self.denied.borrow_mut().count(key, Instant::now()) else { return };
+        let (number, recorded) = self.numbered();
+        self.tell(&Report::Denied { number: Some(number), denied, count, client: Some(client) });
         // That nobody answers is noticed by whoever listens to the supervisor.
         let _ = recorded.await;
     }
 
     /// Tells what has been counted and is due; all of it when the run ends.
     pub fn catch_up(&self, all: bool) {
-        let now = Instant::now();
-        let mut reports = Vec::new();
-        for (key, told) in self.denied.borrow_mut().iter_mut() {
-            if all {
-                told.next = now;
-            }
-            let report = |count| Report::Denied { number: None, denied: key.clone(), count, client: None };
-            reports.extend(due(told, now).map(report));
+        let due = self.denied.borrow_mut().due(all, Instant::now());
+        for (denied, count) in due {
+            self.tell(&Report::Denied { number: None, denied, count, client: None });
         }
-        reports.iter().for_each(|report| self.tell(report));
     }
 
     fn numbered(&self) -> (u64, oneshot::Receiver<()>) {
@@ -175,16 +146,6 @@ impl Reporter {
     }
 }
 
-/// How much is to be told now.
-fn due(told: &mut Told, now: Instant) -> Option<u64> {
-    if told.untold == 0 || now < told.next {
-        return None;
-    }
-    told.next = now + told.wait;
-    told.wait = (told.wait * 2).min(LONGEST_WAIT);
-    Some(std::mem::take(&mut told.untold))
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -201,10 +162,13 @@ mod tests {
     }
 
     fn heard(channel: &OwnedFd) -> Vec<Report> {
-        std::iter::from_fn(|| receive::<Report>(channel.as_fd(), false).ok().flatten()).map(|(one, _)| one).collect()
+        std::iter::from_fn(|| receive::<Report>(channel.as_fd(), false).ok().flatten())
+            .map(|(one, _)| one)
+            .collect()
     }
 
-    const CLIENT: Client = Client { tcp: false, address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1) };
+    const CLIENT: Client =
+        Client { tcp: false, address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1) };
 
     /// Denies, and records what is told.
     async fn deny(reporter: &Reporter, supervisor: &OwnedFd, act: &str) -> Vec<u64> {
@@ -238,19 +202,6 @@ mod tests {
         assert!(heard(&supervisor).is_empty());
         reporter.catch_up(true);
         assert!(matches!(heard(&supervisor)[..], [Report::Denied { count: 999, number: None, .. }]));
-    }
-
-    #[test]
-    fn different_denials_without_end_are_one_in_the_end() {
-        let (reporter, supervisor) = reporter(false);
-        let told = block_on(async {
-            let mut told = 0;
-            for n in 0..2 * DISTINCT {
-                told += deny(&reporter, &supervisor, &format!("resolve n{n}.example")).await.len();
-            }
-            told
-        });
-        assert_eq!(told, DISTINCT + 1);
     }
 
     #[test]

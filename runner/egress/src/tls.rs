@@ -119,15 +119,17 @@ pub(crate) async fn accept(
     stream: TcpStream,
 ) -> Result<server::TlsStream<TcpStream>, NotAccepted> {
     let handshake = async {
-        let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(|_| NotAccepted::Io)?;
+        let start =
+            LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(|_| NotAccepted::Io)?;
         let asked = start.client_hello().server_name().map(str::to_ascii_lowercase);
         // A client does not name an address (RFC 6066, section 3).
         let expected = destination.address.is_none().then_some(destination.host.as_str());
         if asked.as_deref() != expected {
             return Err(NotAccepted::OtherName(asked));
         }
-        let config =
-            gateway.authority().and_then(|authority| authority.server(&destination.host).map_err(|e| e.to_string()));
+        let config = gateway
+            .authority()
+            .and_then(|authority| authority.server(&destination.host).map_err(|e| e.to_string()));
         start.into_stream(config.map_err(NotAccepted::Certificate)?).await.map_err(|_| NotAccepted::Io)
     };
     tokio::time::timeout(HANDSHAKE, handshake).await.map_err(|_| NotAccepted::Io)?

@@ -119,9 +119,8 @@ impl Upstream {
         {
             return Ok(addresses.clone());
         }
-        let mut all = resolve(host)
-            .await
-            .map_err(|error| Unreachable::Unresolved { host: host.to_owned(), error })?;
+        let mut all =
+            resolve(host).await.map_err(|error| Unreachable::Unresolved { host: host.to_owned(), error })?;
         if !self.private.iter().any(|private| takes_in(private, host)) {
             let first = all.first().and_then(|address| Some((*address, special(*address)?)));
             all.retain(|address| special(*address).is_none());
@@ -168,7 +167,8 @@ impl Upstream {
             }
             Ok(head)
         };
-        let head = tokio::time::timeout(CONNECTING, answer).await.map_err(|_| refused(late()))?.map_err(refused)?;
+        let head =
+            tokio::time::timeout(CONNECTING, answer).await.map_err(|_| refused(late()))?.map_err(refused)?;
         let line: String =
             String::from_utf8_lossy(&head).lines().next().unwrap_or_default().chars().take(100).collect();
         let accepted = line.strip_prefix("HTTP/1.").and_then(|rest| rest.split(' ').nth(1));
@@ -204,7 +204,9 @@ async fn race(addresses: &[IpAddr], port: u16) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "it has no address");
     let deadline = tokio::time::Instant::now() + CONNECTING;
     if let [only] = addresses {
-        return tokio::time::timeout_at(deadline, TcpStream::connect((*only, port))).await.map_err(|_| late())?;
+        return tokio::time::timeout_at(deadline, TcpStream::connect((*only, port)))
+            .await
+            .map_err(|_| late())?;
     }
     loop {
         if let Some(address) = waiting.next() {
@@ -268,7 +270,10 @@ mod tests {
         assert!(matches!(refused, Unreachable::Forbidden { .. }), "{refused}");
         let upstream = Upstream::new(vec!["localhost".to_owned()], None);
         assert!(block_on(upstream.connect(&to("localhost", port))).is_ok());
-        assert!(block_on(Upstream::default().connect(&to("127.0.0.1", port))).is_ok(), "declared as an address");
+        assert!(
+            block_on(Upstream::default().connect(&to("127.0.0.1", port))).is_ok(),
+            "declared as an address"
+        );
     }
 
     #[test]

@@ -86,7 +86,11 @@ fn it_may_be_cut_into_records_and_followed_by_more() {
         let length = stream.len();
         stream.extend_from_slice(&[20, 3, 3, 0, 1, 1]);
         let read = client_hello(&stream).unwrap().unwrap();
-        assert_eq!(read, ClientHello { server_name: Some("a.example".to_owned()), length }, "in records of {size}");
+        assert_eq!(
+            read,
+            ClientHello { server_name: Some("a.example".to_owned()), length },
+            "in records of {size}"
+        );
     }
 }
 

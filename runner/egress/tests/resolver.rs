@@ -2,9 +2,9 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use agentrc_egress::dns::{Asked, LONGEST, answer};
 use agentfile::plan::inside::PER_WILDCARD;
 use agentfile::plan::{Egress, Origin};
+use agentrc_egress::dns::{Asked, LONGEST, answer};
 use agentrc_egress::names::{Meaning, Names};
 use proptest::prelude::*;
 use simple_dns::rdata::{OPT, RData};

@@ -1,5 +1,5 @@
-//! The run's cgroup (cgroup v2, Documentation/admin-guide/cgroup-v2.rst): made only when the plan has limits that need
-//! controllers. As root it lies under `agentrc` in the hierarchy's root; as an ordinary user in the cgroup that the service
+//! The run's cgroup (cgroup v2, Documentation/admin-guide/cgroup-v2.rst): made when the plan has limits that need
+//! controllers, and for the egress filter. As root it lies under `agentrc` in the hierarchy's root; as an ordinary user in the cgroup that the service
 //! manager delegated (`systemd-run --user --scope -p Delegate=yes`). Without the controllers: a refusal.
 
 use std::collections::BTreeMap;
@@ -100,14 +100,23 @@ fn way_out() -> &'static str {
 }
 
 impl Cgroup {
-    /// Makes the cgroup and writes the limits. `None`: no limit needs one.
-    pub(crate) fn create(limits: &[CgroupLimit], name: &str) -> Result<Option<Self>, Refusal> {
-        let Some(first) = limits.first() else { return Ok(None) };
-        let refuse = |reason: String| Refusal::new(Step::Cgroup, reason).at(&first.origin);
+    /// Makes the cgroup and writes the limits. `wanted`: even without limits, where there is cgroup v2. `None`: there is
+    /// no reason for one.
+    pub(crate) fn create(limits: &[CgroupLimit], wanted: bool, name: &str) -> Result<Option<Self>, Refusal> {
+        if limits.is_empty() && !wanted {
+            return Ok(None);
+        }
+        let refuse = |reason: String| {
+            let refusal = Refusal::new(Step::Cgroup, reason);
+            limits.first().map_or(refusal.clone(), |limit| refusal.at(&limit.origin))
+        };
         run(Step::Cgroup, 0, || Ok(()))?;
-        let hierarchy = Hierarchy::find()
-            .map_err(|error| refuse(format!("could not read `/proc/self/mountinfo`: {error}")))?
-            .ok_or_else(|| refuse("this limit needs cgroup v2, and none is mounted here".to_owned()))?;
+        let found = Hierarchy::find()
+            .map_err(|error| refuse(format!("could not read `/proc/self/mountinfo`: {error}")))?;
+        let Some(hierarchy) = found else {
+            let needed = || refuse("this limit needs cgroup v2, and none is mounted here".to_owned());
+            return if limits.is_empty() { Ok(None) } else { Err(needed()) };
+        };
         let base = if rustix::process::geteuid().is_root() { &hierarchy.mount } else { &hierarchy.own };
         let offered = controllers(base);
         for limit in limits {
@@ -203,6 +212,12 @@ impl Cgroup {
             let harmless = limit.file == "memory.swap.max" && failure.errno == Errno::NOENT && no_swap;
             if harmless { Ok(()) } else { Err(failed(failure.errno)) }
         })
+    }
+
+    /// Moves a process into it.
+    pub(crate) fn enter(&self, pid: i32) -> Result<(), Errno> {
+        std::fs::write(self.path.join("cgroup.procs"), pid.to_string())
+            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
     }
 
     /// For CLONE_INTO_CGROUP.

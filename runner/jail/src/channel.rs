@@ -151,16 +151,25 @@ fn decode(bytes: &[u8; SIZE], length: usize, attached: Vec<OwnedFd>) -> Option<M
     attached.next().is_none().then_some(message)
 }
 
-/// The supervisor's answer to the evidence: one byte.
-pub(crate) fn go(socket: BorrowedFd<'_>) -> Result<(), Errno> {
-    rustix::net::send(socket, b"g", SendFlags::NOSIGNAL).map(drop)
+/// What the supervisor says: one byte each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Everything that must be around the sandbox is: go on arming.
+    Inside = b'i' as isize,
+    /// The evidence is on record: execute the command.
+    Go = b'g' as isize,
 }
 
-/// Waits inside for the answer. Anything but the one byte is a refusal.
-pub(crate) fn await_go(socket: BorrowedFd<'_>) -> Result<(), Errno> {
-    let mut byte = [0_u8; 2];
-    match rustix::net::recv(socket, &mut byte, RecvFlags::empty())? {
-        (_, 1) if byte == *b"g\0" => Ok(()),
+/// Says it.
+pub(crate) fn answer(socket: BorrowedFd<'_>, answer: Answer) -> Result<(), Errno> {
+    rustix::net::send(socket, &[answer as u8], SendFlags::NOSIGNAL).map(drop)
+}
+
+/// Waits inside for that answer. Anything else is a refusal.
+pub(crate) fn await_answer(socket: BorrowedFd<'_>, answer: Answer) -> Result<(), Errno> {
+    let mut bytes = [0_u8; 2];
+    match rustix::net::recv(socket, &mut bytes, RecvFlags::empty())? {
+        (_, 1) if bytes == [answer as u8, 0] => Ok(()),
         _ => Err(Errno::PIPE),
     }
 }

@@ -12,11 +12,12 @@ pub trait Gateway {
     /// Readable when it has something to say, and when it is gone.
     fn channel(&self) -> BorrowedFd<'_>;
 
-    /// Hands over the sockets: the resolver's first, then a listener for each port.
+    /// Hands over the sockets: the resolver's first, then a listener for each port. `filtered`: the kernel lets nothing
+    /// through that no line declares, so that whatever arrives of that kind is a disagreement.
     ///
     /// # Errors
     /// It cannot be reached.
-    fn hand_over(&mut self, sockets: Vec<OwnedFd>) -> Result<(), Unopened>;
+    fn hand_over(&mut self, sockets: Vec<OwnedFd>, filtered: bool) -> Result<(), Unopened>;
 
     /// Waits until it serves them.
     ///

@@ -10,7 +10,7 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pty::OpenptFlags;
 
-use crate::channel::{self, Message};
+use crate::channel::{self, Answer, Message};
 use crate::layer::Layer;
 use crate::layer::network::Network;
 use crate::prove::{NAMESPACE_FILES, NAMESPACES, Targets};
@@ -39,6 +39,9 @@ pub(crate) struct Init<'a> {
     pub(crate) namespaces: &'a dyn Layer,
     /// The network namespace, whose sockets are the gateway's.
     pub(crate) network: &'a Network,
+    /// Whether it waits, once it is armed, to be moved into its cgroup: the gateway's sockets must have been made outside
+    /// of it, or what the gateway sends were judged as the sandbox's.
+    pub(crate) enters: bool,
     /// Before the terminal is opened: mounts.
     pub(crate) mounts: &'a dyn Layer,
     /// After it: capabilities.
@@ -98,6 +101,10 @@ impl Init<'_> {
             if gone { Err(Errno::PIPE) } else { Ok(()) }
         })?;
         self.locks.iter().try_for_each(|layer| layer.apply())?;
+        // Before there is a second process.
+        if self.enters {
+            run(Step::EnterCgroup, 2, || channel::await_answer(self.channel.as_fd(), Answer::Inside))?;
+        }
         match run(Step::Fork, 0, fork)? {
             Some(agent) => {
                 drop(terminal);
@@ -181,7 +188,7 @@ impl Init<'_> {
         run(Step::WorkingDirectory, 0, || rustix::process::chdir(self.agent.directory.as_c_str()))?;
         let message = run(Step::OpenReadings, 0, || self.readings())?;
         run(Step::Evidence, 0, || channel::send(self.channel.as_fd(), &message))?;
-        run(Step::Go, 1, || channel::await_go(self.channel.as_fd()))?;
+        run(Step::Go, 1, || channel::await_answer(self.channel.as_fd(), Answer::Go))?;
         run(Step::CloseDescriptors, 0, || kernel::close_on_exec_from(3))
     }
 

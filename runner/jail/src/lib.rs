@@ -19,11 +19,14 @@ use std::time::Duration;
 use agentfile::plan::Plan;
 use agentrc_audit::event::Event;
 
+mod arming;
 mod cgroup;
 mod channel;
 mod child;
+mod command;
 mod environment;
 mod fault;
+mod filter;
 mod gateway;
 mod init;
 mod launch;
@@ -43,6 +46,7 @@ mod streams;
 mod supervise;
 mod sys;
 
+pub use filter::Filter;
 pub use gateway::Gateway;
 pub use launch::launch;
 pub use refusal::Refusal;

@@ -8,7 +8,7 @@ use agentfile::plan::describe::unenforced;
 use agentfile::plan::{HostPath, MountSource, Plan};
 use agentrc_audit::Event;
 use agentrc_host::StateDir;
-use agentrc_host::config::Config;
+use agentrc_host::config::{Config, Requirement};
 use agentrc_host::hostpath::HostPath as HostPathBytes;
 use agentrc_host::record::{Copied, FORMAT, Record};
 use agentrc_host::review::Review;
@@ -17,6 +17,7 @@ use agentrc_jail::{Ended, Request, Signals, Step};
 
 use super::Outcome;
 use crate::arguments;
+use crate::filter::Filter;
 use crate::gateway::Gateway;
 use crate::recorder::Recorder;
 use crate::refusal::{Failure, Refusal};
@@ -46,6 +47,7 @@ fn execute(arguments: &arguments::Run, source: &Source) -> Outcome {
     let signals = Signals::take().map_err(|refusal| of_the_jail(&refusal))?;
     // Before there is anything that its process must not have.
     let mut gateway = Gateway::start(&plan, &config)?;
+    let mut filter = Filter::new(&plan, config.requires(Requirement::Ebpf))?;
     step(fault::RUN_DIRECTORY)?;
     let run = state.create_run().map_err(|error| host::refusal(&error).step(fault::RUN_DIRECTORY))?;
     let home = home();
@@ -72,7 +74,7 @@ fn execute(arguments: &arguments::Run, source: &Source) -> Outcome {
         environment: &[],
         version: env!("CARGO_PKG_VERSION"),
     };
-    match agentrc_jail::launch(&request, as_served(&mut gateway), &mut recorder, &signals) {
+    match agentrc_jail::launch(&request, as_served(&mut gateway), &mut filter, &mut recorder, &signals) {
         Ok(ended) => {
             let extra = arguments.arguments.first().map(|word| word.to_string_lossy());
             let planned = plan.command.as_ref().and_then(|command| command.argv.first());

@@ -8,15 +8,16 @@ use std::io::BufReader;
 use std::path::PathBuf;
 
 use agentrc_audit::event::{Denial, Event};
-use agentrc_egress::reason::{UNDECLARED_ADDRESS, UNDECLARED_HOST};
 use agentrc_audit::line::Body;
 use agentrc_audit::log::LOG_FILE;
 use agentrc_audit::read::Lines;
+use agentrc_egress::reason::{UNDECLARED_ADDRESS, UNDECLARED_HOST};
 use agentrc_host::StateDir;
 
 use self::answers::ANSWERS;
 use super::Outcome;
 use crate::arguments::Why;
+use crate::filter::LAYER as EBPF;
 use crate::gateway::LAYER as GATEWAY;
 use crate::terminal::{Style, Tone, escape};
 use crate::{events, exit, host, terminal};
@@ -190,11 +191,13 @@ fn with_way_out(words: String, rule: Option<&str>) -> String {
 
 /// The line that would allow what nothing permits.
 fn missing_line(denial: &Denial) -> Option<String> {
-    if denial.layer != GATEWAY || !denial.rule.is_empty() {
+    if ![GATEWAY, EBPF].contains(&denial.layer.as_str()) || !denial.rule.is_empty() {
         return None;
     }
     match denial.act.split_once(' ')? {
-        ("resolve", name) if denial.reason.as_deref() == Some(UNDECLARED_HOST) => Some(format!("URL https://{name}")),
+        ("resolve", name) if denial.reason.as_deref() == Some(UNDECLARED_HOST) => {
+            Some(format!("URL https://{name}"))
+        }
         ("connect", address) if denial.reason.as_deref() == Some(UNDECLARED_ADDRESS) => {
             Some(format!("URL tcp://{address}"))
         }

@@ -142,7 +142,8 @@ impl Front {
             return Ok(());
         }
         let target = parts.uri.path_and_query().map_or(1, |target| target.as_str().len());
-        let fields: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+        let fields: usize =
+            parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
         let mut left = parts.method.as_str().len() + target + fields;
         while left > 0 {
             match crate::pump::granted(Some(&self.gateway.limits), left).await {
@@ -157,7 +158,11 @@ impl Front {
     }
 
     /// The answer, as it is, but for what is about the connection that it came over.
-    fn back(&self, mut answer: Response<Incoming>, agent: Option<hyper::upgrade::OnUpgrade>) -> Result<Response<Boxed>, Refused> {
+    fn back(
+        &self,
+        mut answer: Response<Incoming>,
+        agent: Option<hyper::upgrade::OnUpgrade>,
+    ) -> Result<Response<Boxed>, Refused> {
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             let Some(agent) = agent else {
                 return Err(Refused::Upstream("it switches to what nobody asked for".to_owned()));
@@ -185,7 +190,9 @@ impl Front {
             Refused::Request(why) => (StatusCode::FORBIDDEN, "403", String::new(), why.to_string()),
             Refused::Private(why) => (StatusCode::FORBIDDEN, "403", String::new(), why),
             // It is on record already.
-            Refused::Limit(limit) => return said(StatusCode::TOO_MANY_REQUESTS, &format!("the limit {limit} is reached")),
+            Refused::Limit(limit) => {
+                return said(StatusCode::TOO_MANY_REQUESTS, &format!("the limit {limit} is reached"));
+            }
             Refused::Unrecorded => {
                 return said(StatusCode::FORBIDDEN, "it cannot be recorded, and so it does not happen");
             }
@@ -227,7 +234,9 @@ impl From<target::NotPassed> for Refused {
 impl From<Error> for Refused {
     fn from(error: Error) -> Self {
         match error {
-            Error::Unreachable(forbidden @ Unreachable::Forbidden { .. }) => Self::Private(forbidden.to_string()),
+            Error::Unreachable(forbidden @ Unreachable::Forbidden { .. }) => {
+                Self::Private(forbidden.to_string())
+            }
             other => Self::Upstream(other.to_string()),
         }
     }

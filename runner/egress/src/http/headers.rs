@@ -1,8 +1,8 @@
 //! Header fields that are about one connection, and so are not passed on (RFC 9110, section 7.6.1).
 
 use http::header::{
-    CONNECTION, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
+    TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 
 /// Fields that are never passed on, besides those that Connection names.
@@ -12,7 +12,8 @@ const OF_THE_CONNECTION: [HeaderName; 6] =
 const OLDER: [&str; 3] = ["keep-alive", "proxy-connection", "http2-settings"];
 
 /// Header fields by which some servers take another method than the request's.
-pub(super) const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+pub(super) const METHOD_OVERRIDES: [&str; 3] =
+    ["x-http-method-override", "x-http-method", "x-method-override"];
 
 /// Removes what is about the connection that the message came over.
 pub(super) fn strip(headers: &mut HeaderMap) {

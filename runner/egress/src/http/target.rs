@@ -20,7 +20,9 @@ pub enum NotPassed {
     #[error("it is no request to an origin server")]
     Form,
     /// A path that servers read differently.
-    #[error("its path can be read in several ways (dot segments, encoded slashes or dots, backslashes, control characters)")]
+    #[error(
+        "its path can be read in several ways (dot segments, encoded slashes or dots, backslashes, control characters)"
+    )]
     Path,
 }
 
@@ -64,7 +66,9 @@ fn decode(path: &str) -> Result<String, NotPassed> {
         }
         let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
         match (digit(bytes.next()), digit(bytes.next())) {
-            (Some(high), Some(low)) => decoded.push(u8::try_from(high * 16 + low).map_err(|_| NotPassed::Path)?),
+            (Some(high), Some(low)) => {
+                decoded.push(u8::try_from(high * 16 + low).map_err(|_| NotPassed::Path)?)
+            }
             _ => return Err(NotPassed::Path),
         }
     }

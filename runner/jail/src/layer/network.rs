@@ -263,7 +263,10 @@ impl Layer for Network {
             return Err(Refusal::new(Step::ReadBack, "the sandbox has a network, and no line declares one"));
         }
         let ports: Vec<_> = self.ports.iter().map(|(port, _)| port.to_string()).collect();
-        Ok(BTreeMap::from([entry("ports", if ports.is_empty() { "none".to_owned() } else { ports.join(" ") })]))
+        Ok(BTreeMap::from([entry(
+            "ports",
+            if ports.is_empty() { "none".to_owned() } else { ports.join(" ") },
+        )]))
     }
 }
 
