@@ -3,6 +3,7 @@
 //! the plan declares.
 #![forbid(unsafe_code)]
 
+pub mod credential;
 pub mod dns;
 pub mod hello;
 pub mod names;

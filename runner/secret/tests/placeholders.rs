@@ -1,5 +1,5 @@
 //! What a placeholder keeps of its value, and what it must not.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::collections::BTreeSet;
 
