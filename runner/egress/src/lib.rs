@@ -9,6 +9,7 @@
 
 pub mod authority;
 mod connection;
+pub mod credential;
 pub mod destination;
 pub mod dns;
 mod gateway;
