@@ -2,6 +2,7 @@
 //! into the log. It decides nothing: the policies are asked in the gateway's process.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use agentfile::plan::{AuditLevel, Plan};
@@ -14,11 +15,10 @@ use agentrc_egress::report::{self, Order, Report};
 use agentrc_egress::upstream::Proxy;
 use agentrc_jail::service::{Service, confine};
 use agentrc_jail::{Recorder, Unopened};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::refusal::Refusal;
-use crate::socket;
+use crate::{exit, socket};
 
 /// The layer's name in the log.
 pub const LAYER: &str = "gateway";
@@ -42,19 +42,8 @@ struct Policies {
     agent: String,
 }
 
-impl Judge for Policies {
-    fn judge(&self, asked: &Asked<'_>) -> Verdict {
-        let Asked { scheme, host, port, method, path, url, bytes } = *asked;
-        let act = Act::Egress {
-            via: "agent".to_owned(),
-            scheme: scheme.to_owned(),
-            host: host.to_owned(),
-            port,
-            method: method.to_owned(),
-            path: path.to_owned(),
-            url: url.to_owned(),
-            bytes,
-        };
+impl Policies {
+    fn decide(&self, act: Act) -> Verdict {
         let decision = self.chain.decide(&Request { agent: self.agent.clone(), act });
         let reason = match (&decision.denial, decision.approvals.first()) {
             (Some(denial), _) => denial.to_string(),
@@ -72,16 +61,52 @@ impl Judge for Policies {
     }
 }
 
+impl Judge for Policies {
+    fn judge(&self, asked: &Asked<'_>) -> Verdict {
+        let Asked { scheme, host, port, method, path, url, bytes } = *asked;
+        self.decide(Act::Egress {
+            via: "agent".to_owned(),
+            scheme: scheme.to_owned(),
+            host: host.to_owned(),
+            port,
+            method: method.to_owned(),
+            path: path.to_owned(),
+            url: url.to_owned(),
+            bytes,
+        })
+    }
+
+    fn resolve(&self, credential: &str, host: &str, port: u16, inject: &str) -> Verdict {
+        self.decide(Act::Resolve {
+            name: credential.to_owned(),
+            host: host.to_owned(),
+            port,
+            inject: inject.to_owned(),
+        })
+    }
+}
+
+/// mlock(2), as far as RLIMIT_MEMLOCK goes; beyond it, the value may be swapped out like everything else.
+fn keep_from_swap(value: &[u8]) {
+    drop(agentrc_jail::service::keep_from_swap(value));
+}
+
 impl Gateway {
     /// Starts one for a plan in which the agent has a network; otherwise there is nothing to serve.
     ///
     /// # Errors
     /// It does not come up.
-    pub fn start(plan: &Plan, host: &agentrc_host::config::Config) -> Result<Option<Self>, Refusal> {
+    pub fn start(
+        plan: &Plan,
+        host: &agentrc_host::config::Config,
+        values: Option<&UnixStream>,
+    ) -> Result<Option<Self>, Refusal> {
         if !plan.egress.iter().any(|egress| egress.agent) {
             return Ok(None);
         }
-        let service = Service::start(&[], |channel| {
+        let kept: Vec<_> = values.iter().map(|values| values.as_fd()).collect();
+        let service = Service::start(&kept, |channel| {
+            let Ok(values) = values.map(UnixStream::try_clone).transpose() else { return exit::REFUSED };
             let ceiling = Ceiling::load_or_deny(&format!("the Agentfile of {}", plan.agent), &plan.cedar);
             let config = Config {
                 plan,
@@ -91,6 +116,8 @@ impl Gateway {
                     let agentrc_host::config::Proxy { host, port } = &proxy.value;
                     Proxy { host: host.clone(), port: *port }
                 }),
+                values,
+                keep: keep_from_swap,
                 intents: matches!(plan.audit.level, AuditLevel::All | AuditLevel::Compliance),
                 confine: Box::new(|| confine().map_err(|refusal| refusal.reason)),
             };
@@ -115,31 +142,12 @@ impl Gateway {
 
     /// The next report, waited for.
     fn next(&self, patience: Duration) -> Result<Report, String> {
-        let deadline = Instant::now() + patience;
-        loop {
-            match report::receive::<Report>(self.service.channel(), false) {
-                Ok(Some((Report::Failed { reason }, _))) => {
-                    return Err(format!("the gateway failed: {reason}"));
-                }
-                Ok(Some((report, _))) => return Ok(report),
-                Ok(None) => return Err("the gateway ended".to_owned()),
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                Err(errno) => return Err(format!("the gateway cannot be heard: {}", describe(errno))),
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err("the gateway did not answer in time".to_owned());
-            }
-            let wait = Timespec {
-                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-                tv_nsec: i64::from(left.subsec_nanos()),
-            };
-            let channel = self.service.channel();
-            let mut watched = [PollFd::from_borrowed_fd(channel, PollFlags::IN)];
-            match poll(&mut watched, Some(&wait)) {
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(errno) => return Err(format!("the gateway cannot be heard: {}", describe(errno))),
-            }
+        match report::receive_within::<Report>(self.service.channel(), patience) {
+            Ok(Some(Report::Failed { reason })) => Err(format!("the gateway failed: {reason}")),
+            Ok(Some(report)) => Ok(report),
+            Ok(None) => Err("the gateway ended".to_owned()),
+            Err(Errno::TIMEDOUT) => Err("the gateway did not answer in time".to_owned()),
+            Err(errno) => Err(format!("the gateway cannot be heard: {}", describe(errno))),
         }
     }
 

@@ -10,6 +10,7 @@
 pub mod arguments;
 pub mod commands;
 pub mod consent;
+pub mod credentials;
 pub mod events;
 pub mod exit;
 pub mod fault;

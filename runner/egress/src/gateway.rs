@@ -6,16 +6,19 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use agentfile::plan::inside::{Reachable, reachable, takes_in};
-use agentfile::plan::{Egress, Plan};
+use agentfile::plan::{BrokerEntry, Egress, Plan};
+use agentrc_secret::wire::{self, Credential};
 use tokio::io::Interest;
 use tokio::net::{TcpListener, UdpSocket, UnixDatagram};
 use tokio::task::LocalSet;
 
 use crate::authority::Authority;
+use crate::credential::{Bound, Guard, Way};
 use crate::judge::{Asked, Judge, Verdict};
 use crate::limits::Limits;
 use crate::names::Names;
@@ -45,6 +48,10 @@ pub struct Config<'a> {
     pub private: Vec<String>,
     /// The host's proxy, if it has one.
     pub proxy: Option<Proxy>,
+    /// Where the values of the plan's credentials come from; `None` when it has none.
+    pub values: Option<UnixStream>,
+    /// Keeps a value out of the swap space, as far as the host lets it.
+    pub keep: fn(&[u8]),
     /// Whether what is permitted is recorded before it happens.
     pub intents: bool,
     /// Gives up what a gateway does not need, once its files are read.
@@ -60,6 +67,8 @@ pub(crate) struct Gateway {
     pub(crate) upstream: Upstream,
     pub(crate) reporter: Rc<Reporter>,
     pub(crate) pipes: Pipes,
+    /// The run's credentials, if it has any.
+    pub(crate) guard: Option<Rc<Guard>>,
     authority: Option<Authority>,
     bundle: Cell<Vec<u8>>,
     roots: RefCell<Option<Rc<Roots>>>,
@@ -123,6 +132,12 @@ enum Failed {
     Confine(String),
     #[error("the sockets did not come: {0}")]
     Sockets(String),
+    #[error("no line declares the credential `{0}`")]
+    Credential(String),
+    #[error("the credentials did not come: {0}")]
+    Values(#[from] agentrc_secret::Error),
+    #[error("{0}")]
+    Guard(#[from] crate::credential::Refusal),
     #[error("{0}")]
     Io(#[from] io::Error),
 }
@@ -156,6 +171,8 @@ fn prepare(config: Config<'_>, reporter: Rc<Reporter>) -> Result<(Gateway, tokio
     let bundle = if terminates { host_bundle()? } else { Vec::new() };
     let most = raise_descriptors()?;
     (config.confine)().map_err(Failed::Confine)?;
+    let guard =
+        config.values.map(|values| guard(&config.plan.broker, values, config.keep)).transpose()?.map(Rc::new);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(8).build()?;
     let is_host =
@@ -170,6 +187,7 @@ fn prepare(config: Config<'_>, reporter: Rc<Reporter>) -> Result<(Gateway, tokio
         upstream: Upstream::new(config.private, config.proxy),
         reporter,
         pipes: Pipes::default(),
+        guard,
         authority,
         bundle: Cell::new(bundle),
         roots: RefCell::default(),
@@ -179,6 +197,24 @@ fn prepare(config: Config<'_>, reporter: Rc<Reporter>) -> Result<(Gateway, tokio
         filtered: Cell::new(false),
     };
     Ok((gateway, runtime))
+}
+
+/// The credentials of the plan with their values, which another process has resolved.
+fn guard(plan: &[BrokerEntry], mut values: UnixStream, keep: fn(&[u8])) -> Result<Guard, Failed> {
+    let mut bound = Vec::new();
+    for Credential { name, placeholder, secret } in wire::receive(&mut values)? {
+        let entry = plan.iter().find_map(|entry| match entry {
+            BrokerEntry::Credential { name: planned, hosts, inject, older_form, .. } if *planned == name => {
+                Some((hosts, inject.as_deref(), *older_form))
+            }
+            _ => None,
+        });
+        let (hosts, inject, older_form) = entry.ok_or_else(|| Failed::Credential(name.clone()))?;
+        keep(secret.expose());
+        let way = Way::of(&name, inject, older_form)?;
+        bound.push(Bound { name, placeholder, secret, hosts: hosts.clone(), way });
+    }
+    Ok(Guard::new(bound)?)
 }
 
 /// As many descriptors as the hard limit gives; how many connections that is.

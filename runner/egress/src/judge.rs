@@ -42,4 +42,7 @@ pub struct Verdict {
 pub trait Judge {
     /// Whether the agent may.
     fn judge(&self, asked: &Asked<'_>) -> Verdict;
+
+    /// Whether the value of a credential may be put into a request to this host: `cred.resolve`.
+    fn resolve(&self, credential: &str, host: &str, port: u16, inject: &str) -> Verdict;
 }

@@ -28,6 +28,7 @@ mod resolver;
 mod sample;
 pub mod tally;
 mod tls;
+mod unmask;
 pub mod upstream;
 
 pub use gateway::{Config, run};

@@ -6,7 +6,9 @@ use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
@@ -170,6 +172,37 @@ pub fn receive<M: DeserializeOwned>(
     }
     let bytes = bytes.get(..received.bytes).filter(|bytes| bytes.len() <= LONGEST).ok_or(Errno::BADMSG)?;
     serde_json::from_slice(bytes).map(|message| Some((message, attached))).map_err(|_| Errno::BADMSG)
+}
+
+/// Receives one message, and waits for it for at most so long: [`Errno::TIMEDOUT`].
+///
+/// # Errors
+/// As [`receive`], and poll(2).
+pub fn receive_within<M: DeserializeOwned>(
+    channel: BorrowedFd<'_>,
+    patience: Duration,
+) -> Result<Option<M>, Errno> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match receive::<M>(channel, false) {
+            Ok(received) => return Ok(received.map(|(message, _)| message)),
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(Errno::TIMEDOUT);
+        }
+        let wait = Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(left.subsec_nanos()),
+        };
+        let mut watched = [PollFd::from_borrowed_fd(channel, PollFlags::IN)];
+        match poll(&mut watched, Some(&wait)) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
 }
 
 /// `text`, cut to [`LONGEST_TEXT`] characters.

@@ -17,6 +17,7 @@ use agentrc_jail::{Ended, Request, Signals, Step};
 
 use super::Outcome;
 use crate::arguments;
+use crate::credentials::Resolving;
 use crate::filter::Filter;
 use crate::gateway::Gateway;
 use crate::recorder::Recorder;
@@ -46,7 +47,11 @@ fn execute(arguments: &arguments::Run, source: &Source) -> Outcome {
     agree(arguments, source, &plan, &digest, &state)?;
     let signals = Signals::take().map_err(|refusal| of_the_jail(&refusal))?;
     // Before there is anything that its process must not have.
-    let mut gateway = Gateway::start(&plan, &config)?;
+    let keyring = state.folder().path().join("keyring");
+    let resolving = Resolving::start(&plan, source.folder().to_owned(), keyring)?;
+    let values = resolving.as_ref().map(Resolving::values);
+    let mut gateway = Gateway::start(&plan, &config, values)?;
+    let placeholders = resolving.map_or(Ok(Vec::new()), |resolving| resolving.placeholders(&plan))?;
     let mut filter = Filter::new(&plan, config.requires(Requirement::Ebpf))?;
     step(fault::RUN_DIRECTORY)?;
     let run = state.create_run().map_err(|error| host::refusal(&error).step(fault::RUN_DIRECTORY))?;
@@ -71,7 +76,7 @@ fn execute(arguments: &arguments::Run, source: &Source) -> Outcome {
         run: run.folder().path(),
         arguments: &arguments.arguments,
         trust: certificate.as_deref().map(str::as_bytes),
-        environment: &[],
+        environment: &placeholders,
         version: env!("CARGO_PKG_VERSION"),
     };
     match agentrc_jail::launch(&request, as_served(&mut gateway), &mut filter, &mut recorder, &signals) {

@@ -22,6 +22,18 @@ pub struct Injection {
     pub(super) at: At,
 }
 
+impl Injection {
+    /// Where it is put, as policies name it: `header`, `query`, `signature`.
+    #[must_use]
+    pub fn place(&self) -> &'static str {
+        match self.at {
+            At::Header(_) | At::Basic(..) | At::Older => "header",
+            At::Query(_) => "query",
+            At::Signature => "signature",
+        }
+    }
+}
+
 /// Where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum At {

@@ -26,6 +26,9 @@ pub(crate) enum Error {
     /// A limit on bytes is used up.
     #[error("the limit on bytes is used up")]
     Limit,
+    /// It holds what must not pass.
+    #[error("it holds what must not pass")]
+    Placeholder,
 }
 
 /// A text of ours.

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue};
 use http::{Request, Response, StatusCode, Uri};
 use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
@@ -15,11 +15,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::body::{Boxed, Metered, incoming, text};
 use super::client::{Client, Error};
+use super::guarded::{Reason, Redacted, Scanned};
 use super::{headers, target};
+use crate::credential::{self, Guard, Head, Place};
 use crate::destination::Destination;
 use crate::gateway::{Gateway, Local};
 use crate::judge::{Asked, Verdict};
-use crate::relay;
+use crate::relay::Relay;
 use crate::report::Client as Agent;
 use crate::upstream::Unreachable;
 
@@ -127,13 +129,54 @@ impl Front {
             .path_and_query(target)
             .build()
             .map_err(|_| target::NotPassed::Form)?;
-        let body: Boxed = if self.gateway.limits.counts_bytes() {
+        let authority = HeaderValue::from_str(authority).map_err(|_| target::NotPassed::Host)?;
+        parts.headers.insert(HOST, authority);
+        let mut body: Boxed = if self.gateway.limits.counts_bytes() {
             Box::pin(Metered::new(body, Rc::clone(&self.gateway), self.agent))
         } else {
             incoming(body)
         };
-        let answer = self.client.send(Request::from_parts(parts, body), websocket).await?;
-        self.back(answer, from_agent.filter(|_| websocket))
+        let reason = Reason::default();
+        if let Some(guard) = &self.gateway.guard {
+            self.credentials(guard, &mut parts)?;
+            let scanner = guard.scanner(Place::Body);
+            body = Box::pin(Scanned {
+                inner: body,
+                scanner,
+                guard: Rc::clone(guard),
+                reason: Rc::clone(&reason),
+            });
+        }
+        let head_only = parts.method == http::Method::HEAD;
+        let answer = self.client.send(Request::from_parts(parts, body), websocket).await;
+        if let Some(refusal) = reason.borrow_mut().take() {
+            return Err(Refused::Credential(refusal));
+        }
+        self.back(answer?, from_agent.filter(|_| websocket), head_only)
+    }
+
+    /// Placeholders become values where they may, and nothing is sent where they may not.
+    fn credentials(&self, guard: &Guard, parts: &mut http::request::Parts) -> Result<(), Refused> {
+        let host = &self.destination.host;
+        let head = Head { method: &parts.method, uri: &parts.uri, headers: &parts.headers };
+        // Secure: `tls.rs` has verified the destination's certificate for its name, or there is no connection.
+        let injections = guard.judge(&head, host, self.secure)?;
+        for injection in &injections {
+            let name = guard.name(injection);
+            let verdict = self.gateway.judge.resolve(name, host, self.destination.port, injection.place());
+            if !verdict.permitted {
+                return Err(Refused::Policy(verdict));
+            }
+        }
+        if guard.concerns(host) && self.secure {
+            guard.apply(&injections, &parts.method, &mut parts.uri, &mut parts.headers)?;
+        }
+        Ok(())
+    }
+
+    /// The guard of what comes back from here, if a credential may have gone there.
+    fn guard(&self) -> Option<&Rc<Guard>> {
+        self.gateway.guard.as_ref().filter(|guard| self.secure && guard.concerns(&self.destination.host))
     }
 
     /// A request without a body takes bytes, too.
@@ -162,25 +205,44 @@ impl Front {
         &self,
         mut answer: Response<Incoming>,
         agent: Option<hyper::upgrade::OnUpgrade>,
+        head_only: bool,
     ) -> Result<Response<Boxed>, Refused> {
-        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let switches = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
+        let world = switches.then(|| hyper::upgrade::on(&mut answer));
+        headers::strip(answer.headers_mut());
+        let has_body = !switches && !head_only && !answer.body().is_end_stream();
+        if let Some(guard) = self.guard() {
+            guard.redact_head(answer.headers_mut(), has_body)?;
+        }
+        if let Some(world) = world {
             let Some(agent) = agent else {
                 return Err(Refused::Upstream("it switches to what nobody asked for".to_owned()));
             };
-            let world = hyper::upgrade::on(&mut answer);
             let (gateway, client) = (Rc::clone(&self.gateway), self.agent);
+            let scanner = self.gateway.guard.as_ref().map(|guard| guard.scanner(Place::Stream));
+            let redactor = self.guard().map(|guard| guard.redactor_of_same_length());
             tokio::task::spawn_local(async move {
                 if let (Ok(agent), Ok(world)) = tokio::join!(agent, world) {
-                    relay::relay(&gateway, client, TokioIo::new(agent), TokioIo::new(world)).await;
+                    let relay = Relay { gateway: &gateway, client, scanner, redactor };
+                    relay.run(TokioIo::new(agent), TokioIo::new(world)).await;
                 }
             });
-            headers::strip(answer.headers_mut());
             headers::upgrade_to_websocket(answer.headers_mut());
             return Ok(answer.map(incoming));
         }
-        headers::strip(answer.headers_mut());
         *answer.version_mut() = http::Version::default();
-        Ok(answer.map(incoming))
+        Ok(match self.guard().filter(|_| has_body) {
+            Some(guard) => answer.map(|body| {
+                let redacted = Redacted {
+                    inner: incoming(body),
+                    redactor: guard.redactor(),
+                    guard: Rc::clone(guard),
+                    rest: None,
+                };
+                Box::pin(redacted) as Boxed
+            }),
+            None => answer.map(incoming),
+        })
     }
 
     /// Says no, and why.
@@ -188,6 +250,7 @@ impl Front {
         let (status, verdict, rule, reason) = match refused {
             Refused::Policy(verdict) => (StatusCode::FORBIDDEN, "403", verdict.rule, verdict.reason),
             Refused::Request(why) => (StatusCode::FORBIDDEN, "403", String::new(), why.to_string()),
+            Refused::Credential(why) => (StatusCode::FORBIDDEN, "403", String::new(), why.to_string()),
             Refused::Private(why) => (StatusCode::FORBIDDEN, "403", String::new(), why),
             // It is on record already.
             Refused::Limit(limit) => {
@@ -219,6 +282,7 @@ fn said(status: StatusCode, words: &str) -> Response<Boxed> {
 enum Refused {
     Policy(Verdict),
     Request(target::NotPassed),
+    Credential(credential::Refusal),
     Private(String),
     Limit(String),
     Unrecorded,
@@ -228,6 +292,12 @@ enum Refused {
 impl From<target::NotPassed> for Refused {
     fn from(why: target::NotPassed) -> Self {
         Self::Request(why)
+    }
+}
+
+impl From<credential::Refusal> for Refused {
+    fn from(why: credential::Refusal) -> Self {
+        Self::Credential(why)
     }
 }
 

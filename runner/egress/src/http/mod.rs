@@ -4,6 +4,7 @@
 mod body;
 mod client;
 mod front;
+mod guarded;
 mod headers;
 pub mod target;
 
