@@ -1,6 +1,6 @@
 //! The plan by class, each line with its origin: the data of `agentrc plan`.
 
-use super::{Base, CountedLimit, HostPath, MountSource, Origin, Plan, words};
+use super::{Base, BrokerEntry, CountedLimit, HostPath, MountSource, Origin, Plan, words};
 
 /// One class of boundary.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -217,7 +217,11 @@ pub fn unenforced(plan: &Plan) -> Vec<(String, Origin)> {
     for entry in &plan.broker {
         let (directive, name, _) = words::entry(entry);
         let files_only = directive == "SKILL" && name.starts_with("./");
-        if !files_only {
+        let by_gateway = matches!(
+            entry,
+            BrokerEntry::Credential { .. } | BrokerEntry::CredentialBroker { .. }
+        );
+        if !files_only && !by_gateway {
             found.push((format!("{directive} {name}"), words::entry_origin(entry).clone()));
         }
     }

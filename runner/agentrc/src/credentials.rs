@@ -65,7 +65,7 @@ impl Resolving {
         let service = Service::start(&[theirs.as_fd()], |channel| {
             work(&channel, &theirs, plan, wanted, &Environment::of_process(folder, keyring))
         })
-        .map_err(|refusal| Refusal::new(refusal.reason).step(STEP))?;
+        .map_err(|refusal| Refusal::from(&refusal))?;
         Ok(Some(Self { service, values }))
     }
 

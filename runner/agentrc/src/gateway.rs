@@ -123,7 +123,7 @@ impl Gateway {
             };
             agentrc_egress::run(config, channel)
         })
-        .map_err(|refusal| refused(&refusal.reason))?;
+        .map_err(|refusal| Refusal::from(&refusal))?;
         let mut gateway = Self { service, certificate: None, exceptions: exceptions(host) };
         if plan.egress.iter().any(|egress| egress.agent && egress.terminate_tls) {
             match gateway.next(STARTING).map_err(|reason| refused(&reason))? {

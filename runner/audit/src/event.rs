@@ -97,7 +97,7 @@ pub struct Denial {
     /// Rule that decided: group of the seccomp table, or `file:line:column`; empty where nothing permits it.
     pub rule: String,
     /// Why, where the rule alone does not say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub reason: Option<String>,
     /// How often since the last event of this kind.
     pub count: u64,

@@ -16,8 +16,7 @@ impl Unmask {
     /// The payload in the next bytes. `None`: they are no frames of a client's, and must not go on.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
         let mut clear = Vec::with_capacity(bytes.len());
-        let mut rest = bytes.iter();
-        while let Some(byte) = rest.next() {
+        for byte in bytes {
             if self.left > 0 {
                 let mask = self.mask.get((self.at % 4) as usize)?;
                 clear.push(byte ^ mask);

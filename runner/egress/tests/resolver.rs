@@ -1,5 +1,7 @@
 //! Questions to the resolver, as clients and attackers put them.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use agentfile::plan::inside::PER_WILDCARD;

@@ -48,7 +48,7 @@ impl Around<'_> {
         let mut master = None;
         let mut sockets = Vec::with_capacity(self.expected);
         if self.expected == 0 {
-            self.enter(sandbox)?;
+            self.enter(sandbox).map_err(|refusal| last_words(sandbox, self.layers).unwrap_or(refusal))?;
         }
         loop {
             let left = ARMING.saturating_sub(started.elapsed());
@@ -62,7 +62,9 @@ impl Around<'_> {
                     sockets.push(socket);
                     if sockets.len() == self.expected {
                         self.hand_over(std::mem::take(&mut sockets), gateway, filter)?;
-                        self.enter(sandbox)?;
+                        // A sandbox that is gone has said why: that is the nearer reason.
+                        self.enter(sandbox)
+                            .map_err(|refusal| last_words(sandbox, self.layers).unwrap_or(refusal))?;
                     }
                 }
                 Ok(Woken::Message(Some(Message::Failed(failure)))) => {

@@ -8,11 +8,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use agentfile::plan::CgroupLimit;
-use rustix::fs::{Access, Mode, OFlags};
+use rustix::fs::{Access, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::refusal::Refusal;
 use crate::step::{Step, run};
+
+/// What the names of runs' cgroups begin with.
+const PREFIX: &str = "agentrc-";
 
 /// The run's cgroup. Dropping it kills what is still in it, and removes it.
 pub(crate) struct Cgroup {
@@ -152,12 +155,9 @@ impl Cgroup {
             refuse(format!("could not enable {} in `{}`: {error}", wanted.join(" "), base.display()))
                 .help(way_out())
         })?;
-        let path = parent.join(format!("agentrc-{name}"));
-        let open = || {
-            rustix::fs::mkdir(&path, Mode::from_raw_mode(0o755))?;
-            rustix::fs::open(&path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        };
-        let directory = run(Step::Cgroup, 1, open)
+        let path = parent.join(format!("{PREFIX}{name}"));
+        sweep(&parent);
+        let directory = run(Step::Cgroup, 1, || make(&path))
             .map_err(|failure| Refusal::kernel(failure.step, &path.display().to_string(), failure.errno))?;
         let cgroup = Self { path, directory, _moved: moved };
         for limit in limits {
@@ -265,6 +265,40 @@ impl Cgroup {
             value.unwrap_or(0)
         };
         Counts { oom_kills: field("memory.events", "oom_kill "), forks_refused: field("pids.events", "max ") }
+    }
+}
+
+/// Makes the folder, and holds its lock as long as it is open: the mark of a supervisor that lives.
+fn make(path: &Path) -> Result<OwnedFd, Errno> {
+    const TRIES: u32 = 3;
+    for _ in 0..TRIES {
+        rustix::fs::mkdir(path, Mode::from_raw_mode(0o755))?;
+        let how = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        // Another launch may take it for one that was left, until it is locked; then it is made again.
+        let Ok(directory) = rustix::fs::open(path, how, Mode::empty()) else { continue };
+        let locked = rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok();
+        let same = rustix::fs::stat(path)
+            .is_ok_and(|there| rustix::fs::fstat(&directory).is_ok_and(|own| own.st_ino == there.st_ino));
+        if locked && same {
+            return Ok(directory);
+        }
+    }
+    Err(Errno::BUSY)
+}
+
+/// Removes what supervisors left that were killed: nobody holds their locks, and the kernel removes no cgroup with a
+/// process in it.
+fn sweep(parent: &Path) {
+    for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
+        if !entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()) {
+            continue;
+        }
+        let how = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let Ok(directory) = rustix::fs::open(entry.path(), how, Mode::empty()) else { continue };
+        if rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            // One that is not empty, or already gone, is somebody else's affair.
+            drop(std::fs::remove_dir(entry.path()));
+        }
     }
 }
 

@@ -22,6 +22,7 @@ pub struct Lab {
     pub secret: String,
     before: RefCell<Option<Before>>,
     group: Cell<i32>,
+    killed: Cell<bool>,
 }
 
 impl Lab {
@@ -32,7 +33,14 @@ impl Lab {
             tempfile::Builder::new().prefix("agentrc-test-").tempdir_in("/tmp").expect("a folder in /tmp");
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
         let secret = format!("secret-of-{}", folder.path().file_name().expect("a name").to_string_lossy());
-        let lab = Self { folder, who, secret, before: RefCell::new(None), group: Cell::new(0) };
+        let lab = Self {
+            folder,
+            who,
+            secret,
+            before: RefCell::new(None),
+            group: Cell::new(0),
+            killed: Cell::new(false),
+        };
         fs::create_dir(lab.path("bin")).expect("bin");
         // A link where the file systems allow it: the binary is tens of megabytes, and there are hundreds of labs.
         if fs::hard_link(binary, lab.binary()).is_err() {
@@ -237,6 +245,21 @@ impl Lab {
     /// Where `agentrc` keeps its state.
     pub fn state(&self) -> PathBuf {
         self.path("state/agentrc")
+    }
+
+    /// Says that a supervisor was killed here: the empty cgroup that it leaves is the next run's to remove.
+    pub fn supervisor_was_killed(&self) {
+        self.killed.set(true);
+    }
+
+    /// After a supervisor was killed: the next run.
+    pub(crate) fn run_again_if_killed(&self) {
+        if self.killed.take() {
+            let agentfile = self.path("next/Agentfile");
+            self.directory(self.path("next"));
+            self.file(&agentfile, "AGENT next\nCMD /bin/true\n");
+            self.finish_command(self.agentrc(["run".as_ref(), agentfile.as_os_str()])).expect_code(0);
+        }
     }
 
     /// Says that nothing may be left of what ran here: no process, mount, cgroup or file.
