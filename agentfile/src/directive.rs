@@ -114,13 +114,13 @@ table! {
         "URL https://host[:port][/path] | http://… | tcp://host:port | https://*.suffix"; "Allows one network destination.";
         "Without any, there is no network at all. With some, exactly those are reached, by any program and without a proxy's variables: the gateway answers their names and no other, and connects to what they really are. What is sent stays encrypted from end to end, unless a path, a bound credential or a policy on requests needs it to be seen (`docs/certificates.md`). `*.suffix` is every host below the suffix. A private address needs a grant.";
         "URL https://api.example.com";
-    "CRED" Line 2..=MANY, Refused, "credentials";
+    "CRED" Line 2..=MANY, Enforced, "credentials";
         "CRED name source [host:H …] [inject:header|query]"; "Lets the gateway use a credential for the agent.";
-        "Sources: `env:VAR`, `file:path`, `dotenv:path`, `keyring:key`, `vault://path#key`, `command:` (host configuration only). The agent sees a placeholder; the value is put in by the gateway, only towards the bound hosts. Older forms: `CRED url auth-type source`, `CRED name url auth-type source`.";
+        "Sources: `env:VAR`, `file:path`, `dotenv:path#KEY` (`dotenv:KEY` of `.env`), `keyring:key`, `vault://path#key`. The agent gets a placeholder in the variable of the credential's name; the value is put in by the gateway, only towards the bound hosts, only over verified TLS (`docs/credentials.md`). Older forms: `CRED url auth-type source`, `CRED name url auth-type source`.";
         "CRED openai env:OPENAI_API_KEY host:api.openai.com inject:header";
-    "BROKER" Line 1..=1, Refused, "credentials";
+    "BROKER" Line 1..=1, Enforced, "credentials";
         "BROKER vault | local"; "Asks for a family of credential broker.";
-        "Refused where the host has no such broker.";
+        "`vault`: the vault that `VAULT_ADDR` names must be usable at launch. `local`: no source may be in a vault.";
         "BROKER local";
     "BIND" Line 2..=3, Enforced, "files";
         "BIND source target [copy | direct | ro | rw]"; "Shows a host path inside.";
