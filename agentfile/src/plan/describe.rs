@@ -217,10 +217,8 @@ pub fn unenforced(plan: &Plan) -> Vec<(String, Origin)> {
     for entry in &plan.broker {
         let (directive, name, _) = words::entry(entry);
         let files_only = directive == "SKILL" && name.starts_with("./");
-        let by_gateway = matches!(
-            entry,
-            BrokerEntry::Credential { .. } | BrokerEntry::CredentialBroker { .. }
-        );
+        let by_gateway =
+            matches!(entry, BrokerEntry::Credential { .. } | BrokerEntry::CredentialBroker { .. });
         if !files_only && !by_gateway {
             found.push((format!("{directive} {name}"), words::entry_origin(entry).clone()));
         }

@@ -17,7 +17,7 @@ use super::body::{Boxed, Metered, incoming, text};
 use super::client::{Client, Error};
 use super::guarded::{Reason, Redacted, Scanned};
 use super::{headers, target};
-use crate::credential::{self, Guard, Head, Place};
+use crate::credential::{self, Guard, Head, Injection, Place};
 use crate::destination::Destination;
 use crate::gateway::{Gateway, Local};
 use crate::judge::{Asked, Verdict};
@@ -107,15 +107,6 @@ impl Front {
             }
             rule = verdict.rule;
         }
-        if let Err(limit) = self.gateway.limits.request(&self.destination.host, Instant::now()) {
-            self.gateway.reporter.limited(limit, act, self.agent).await;
-            return Err(Refused::Limit(format!("{} [{}]", limit.name(), limit.origin())));
-        }
-        if !self.gateway.reporter.intent(act, &rule).await {
-            return Err(Refused::Unrecorded);
-        }
-        self.head_counts(&parts).await?;
-
         let websocket = headers::is_websocket(&parts.headers);
         let from_agent = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
         headers::strip(&mut parts.headers);
@@ -131,6 +122,18 @@ impl Front {
             .map_err(|_| target::NotPassed::Form)?;
         let authority = HeaderValue::from_str(authority).map_err(|_| target::NotPassed::Host)?;
         parts.headers.insert(HOST, authority);
+        let injections = match &self.gateway.guard {
+            Some(guard) => self.credentials(guard, &parts)?,
+            None => Vec::new(),
+        };
+        if let Err(limit) = self.gateway.limits.request(&self.destination.host, Instant::now()) {
+            self.gateway.reporter.limited(limit, act, self.agent).await;
+            return Err(Refused::Limit(format!("{} [{}]", limit.name(), limit.origin())));
+        }
+        if !self.gateway.reporter.intent(act, &rule).await {
+            return Err(Refused::Unrecorded);
+        }
+        self.head_counts(&parts).await?;
         let mut body: Boxed = if self.gateway.limits.counts_bytes() {
             Box::pin(Metered::new(body, Rc::clone(&self.gateway), self.agent))
         } else {
@@ -138,7 +141,9 @@ impl Front {
         };
         let reason = Reason::default();
         if let Some(guard) = &self.gateway.guard {
-            self.credentials(guard, &mut parts)?;
+            if guard.concerns(&self.destination.host) && self.secure {
+                guard.apply(&injections, &parts.method, &mut parts.uri, &mut parts.headers)?;
+            }
             let scanner = guard.scanner(Place::Body);
             body = Box::pin(Scanned {
                 inner: body,
@@ -155,8 +160,8 @@ impl Front {
         self.back(answer?, from_agent.filter(|_| websocket), head_only)
     }
 
-    /// Placeholders become values where they may, and nothing is sent where they may not.
-    fn credentials(&self, guard: &Guard, parts: &mut http::request::Parts) -> Result<(), Refused> {
+    /// Where placeholders are to become values. One where it may not is a refusal.
+    fn credentials(&self, guard: &Guard, parts: &http::request::Parts) -> Result<Vec<Injection>, Refused> {
         let host = &self.destination.host;
         let head = Head { method: &parts.method, uri: &parts.uri, headers: &parts.headers };
         // Secure: `tls.rs` has verified the destination's certificate for its name, or there is no connection.
@@ -168,10 +173,7 @@ impl Front {
                 return Err(Refused::Policy(verdict));
             }
         }
-        if guard.concerns(host) && self.secure {
-            guard.apply(&injections, &parts.method, &mut parts.uri, &mut parts.headers)?;
-        }
-        Ok(())
+        Ok(injections)
     }
 
     /// The guard of what comes back from here, if a credential may have gone there.
