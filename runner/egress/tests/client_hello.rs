@@ -1,5 +1,7 @@
 //! ClientHellos of a real client, and every way of bending them.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
 use std::sync::Arc;
 
 use agentrc_egress::hello::{ClientHello, LONGEST, NotPassed, asks_again, client_hello};
