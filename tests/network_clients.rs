@@ -5,22 +5,14 @@ use std::fs;
 use std::process::Command;
 
 use agentrc_test_support::world::ROOTS;
-use agentrc_test_support::{Lab, Outcome, World, as_each};
+use agentrc_test_support::{Lab, World, as_each};
 
 const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
 
-/// Runs a shell script inside, with these lines in the Agentfile.
+/// Runs a shell script inside, with these lines in the Agentfile, and says that it went well.
 #[track_caller]
-fn run(lab: &Lab, lines: &str, script: &str) -> Outcome {
-    lab.script(lab.project("go.sh"), &format!("#!/bin/sh\nexec 2>&1\nset -eu\n{script}\n"));
-    let path = lab.agentfile(&format!("AGENT client\n{lines}\nMOUNT /scratch rw\nCMD ./go.sh\n"));
-    lab.finish_command(lab.agentrc(["run".as_ref(), "--grant".as_ref(), path.as_os_str()]))
-}
-
-/// Likewise, and says that it went well.
-#[track_caller]
-fn works(lab: &Lab, lines: &str, script: &str) -> String {
-    let outcome = run(lab, lines, script);
+fn works(lab: &Lab, world: &World<'_>, lines: &str, script: &str) -> String {
+    let outcome = world.run(lines, &format!("set -eu\n{script}"));
     outcome.expect_code(0);
     assert!(outcome.events_named("denial").is_empty(), "as {}: {:?}", lab.who.name, outcome.events);
     outcome.out()
@@ -40,6 +32,7 @@ fn curl_fetches_over_http_and_https_of_both_versions() {
         let world = World::new(lab);
         let out = works(
             lab,
+            &world,
             "URL http://api.example.com\nURL https://api.example.com\nURL https://api.example.com:8443",
             "curl -sS http://api.example.com/plain\ncurl -sS https://api.example.com/two\n\
              curl -sS --http1.1 https://api.example.com/one\ncurl -sS https://API.example.com:8443/eight",
@@ -70,6 +63,7 @@ fn where_a_path_is_declared_curl_trusts_the_gateway_and_the_server_is_verified()
         let world = World::new(lab);
         let out = works(
             lab,
+            &world,
             "URL https://api.example.com/v1\nURL https://api.example.com:8443/v1\nURL https://other.example.com",
             "curl -sS https://api.example.com/v1/two\ncurl -sS --http1.1 https://api.example.com/v1/one\n\
              curl -sS https://api.example.com:8443/v1/eight\n\
@@ -102,6 +96,7 @@ fn git_clones_over_https() {
             world.forget();
             let out = works(
                 lab,
+                &world,
                 line,
                 "export GIT_COMMITTER_NAME=t GIT_COMMITTER_EMAIL=t@example.com\ncd /scratch && /usr/bin/git clone -q https://api.example.com/files/repository.git && cat repository/file",
             );
@@ -137,6 +132,7 @@ fn pip_downloads_a_wheel_from_an_index() {
             // Passed through it is the system's certificates that count, of which pip has a copy of its own.
             works(
                 lab,
+                &world,
                 line,
                 &format!(
                     "cd /scratch && PIP_CERT={ROOTS} /usr/bin/python3 -m pip download -q --no-cache-dir \
@@ -167,6 +163,7 @@ fn npm_installs_from_a_registry() {
             world.forget();
             works(
                 lab,
+                &world,
                 line,
                 &format!(
                     "mkdir /scratch/app && cd /scratch/app && export npm_config_cache=/scratch/cache\n\
@@ -195,7 +192,7 @@ fn python_fetches_with_what_it_brings() {
         let world = World::new(lab);
         for line in ["URL https://api.example.com", "URL https://api.example.com/v1"] {
             world.forget();
-            let out = works(lab, &format!("URL http://api.example.com\n{line}"), PYTHON);
+            let out = works(lab, &world, &format!("URL http://api.example.com\n{line}"), PYTHON);
             assert_eq!(
                 out,
                 "b'hello from /v1/urllib\\n'\nb'posted'\nb'hello from /v1/first\\n'\nb'hello from /v1/second\\n'\n",
@@ -230,7 +227,7 @@ fn node_fetches_with_what_it_brings() {
         for line in ["URL https://api.example.com", "URL https://api.example.com/v1"] {
             world.forget();
             let script = format!("export NODE_EXTRA_CA_CERTS=${{NODE_EXTRA_CA_CERTS:-{ROOTS}}}\n{NODE}");
-            let out = works(lab, &format!("URL http://api.example.com\n{line}"), &script);
+            let out = works(lab, &world, &format!("URL http://api.example.com\n{line}"), &script);
             assert_eq!(out, "hello from /v1/fetch\n\nposted\nhello from /v1/https\n\n", "{line}");
             assert_eq!(world.requests().len(), 3);
         }
@@ -251,6 +248,7 @@ fn a_program_in_rust_resolves_and_connects() {
         assert!(built.success());
         let out = works(
             lab,
+            &world,
             "BIND ./client /client ro\nURL http://api.example.com\nURL tcp://www.example.com:7000",
             "/client",
         );
@@ -283,6 +281,7 @@ fn ipv6_is_as_good_as_ipv4() {
         let world = World::new(lab);
         let out = works(
             lab,
+            &world,
             "URL http://api.example.com\nURL https://six.example.com\nURL http://[2606:2800:220:1::1]:8081",
             "curl -sS -6 http://api.example.com/a\ncurl -sS -4 http://api.example.com/b\n\
              curl -sS -4 https://six.example.com/c\ncurl -sS 'http://[2606:2800:220:1::1]:8081/d'",
@@ -300,6 +299,7 @@ fn a_private_address_is_reached_where_it_is_declared_and_granted() {
         let lines = "URL http://127.0.0.1:8081\nURL tcp://10.0.0.9:7000\nURL http://[::1]:80";
         let out = works(
             lab,
+            &world,
             lines,
             "curl -sS http://127.0.0.1:8081/a\ncurl -sS 'http://[::1]/b'\n/usr/bin/python3 -c 'import socket; s = socket.create_connection((\"10.0.0.9\", 7000)); s.send(b\"back\"); s.shutdown(1); print(s.recv(9))'",
         );
@@ -318,8 +318,7 @@ fn a_private_address_is_reached_where_it_is_declared_and_granted() {
 fn a_wildcard_takes_in_one_label_and_no_more() {
     as_each(AGENTRC, |lab| {
         let world = World::new(lab);
-        let outcome = run(
-            lab,
+        let outcome = world.run(
             "URL https://*.wild.example.com\nURL http://*.wild.example.com",
             "curl -sS https://a.wild.example.com/a\ncurl -sS http://b.wild.example.com/b\n\
              curl -sS https://wild.example.com/c || true\ncurl -sS https://deep.er.wild.example.com/d || true",
@@ -342,9 +341,10 @@ fn a_wildcard_takes_in_one_label_and_no_more() {
 #[test]
 fn the_real_names_and_addresses_of_the_host_are_not_shown() {
     as_each(AGENTRC, |lab| {
-        let _world = World::new(lab);
+        let world = World::new(lab);
         let out = works(
             lab,
+            &world,
             "URL http://api.example.com",
             "cat /etc/hosts /etc/resolv.conf\ngetent ahosts api.example.com",
         );

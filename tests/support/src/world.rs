@@ -18,12 +18,13 @@ use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 use crate::identity::started_as_root;
 use crate::lab::Lab;
+use crate::outcome::{Child, Outcome};
 pub use log::{Arrival, Request};
 pub use noise::noise;
 pub use servers::{Kind, PORTS};
@@ -52,7 +53,7 @@ pub const ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// The machine.
 pub struct World<'lab> {
     lab: &'lab Lab,
-    process: Child,
+    process: std::process::Child,
     channel: Option<UnixStream>,
     servers: Option<servers::Servers>,
     log: log::Log,
@@ -123,6 +124,31 @@ impl<'lab> World<'lab> {
         let servers = servers::Servers::start(sockets, place);
         lab.enter(Some(Entry { pid: process.id(), users: !started_as_root(), roots }));
         Self { lab, process, channel: Some(ours), servers: Some(servers), log }
+    }
+
+    /// Runs a shell script inside a sandbox with these lines in its Agentfile, under `--grant`. `/scratch` is writable.
+    pub fn run(&self, lines: &str, script: &str) -> Outcome {
+        let lab = self.lab;
+        lab.finish_command(self.prepared(lines, script))
+    }
+
+    /// Likewise, started only.
+    pub fn start(&self, lines: &str, script: &str) -> Child {
+        Child::start(self.lab, self.prepared(lines, script))
+    }
+
+    fn prepared(&self, lines: &str, script: &str) -> Command {
+        let lab = self.lab;
+        lab.script(lab.project("go.sh"), &format!("#!/bin/sh\nexec 2>&1\n{script}\n"));
+        let path = lab.agentfile(&format!("AGENT client\n{lines}\nMOUNT /scratch rw\nCMD ./go.sh\n"));
+        lab.agentrc(["run".as_ref(), "--grant".as_ref(), path.as_os_str()])
+    }
+
+    /// Runs a shell script in the world itself, as the lab's identity: where nothing forbids anything.
+    pub fn outside(&self, script: &str) -> Outcome {
+        let mut shell = self.lab.command("/bin/sh");
+        shell.args(["-c", &format!("exec 2>&1\n{script}")]);
+        self.lab.finish_command(shell)
     }
 
     /// What connected, or sent a datagram, so far.
