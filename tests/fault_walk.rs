@@ -22,6 +22,8 @@ DENY read /work/hidden
 DENY write /work/frozen
 LIMIT open_files 256
 TIMEOUT 60
+URL https://api.example.com/v1
+URL tcp://192.0.2.7:5432
 AUDIT all
 CMD /bin/sh ./go.sh
 ";
@@ -31,7 +33,6 @@ CMD /bin/sh ./go.sh
 fn conditional(step: &str, who: &identity::Identity) -> Option<&'static str> {
     match step {
         "cgroup" | "cgroup-limit" if !has_controllers() => Some("no cgroup v2 controller is delegated here"),
-        "landlock-port" => Some("no line that needs a port is enforced yet"),
         "supplementary-groups" if !who.is_root() => Some("only root can drop them"),
         _ => None,
     }

@@ -84,11 +84,14 @@ impl Gateway {
                 private: Vec::new(),
                 proxy: None,
                 intents: matches!(plan.audit.level, AuditLevel::All | AuditLevel::Compliance),
-                confine: Box::new(|| confine().map_err(|refusal| refusal.reason)),
+                confine: Box::new(|| {
+                    // The step goes with its reason: it is the gateway that tells of it.
+                    confine().map_err(|refusal| format!("{} ({})", refusal.reason, refusal.step.name()))
+                }),
             };
             agentrc_egress::run(config, channel)
         })
-        .map_err(|refusal| refused(&refusal.reason))?;
+        .map_err(|refusal| Refusal::from(&refusal))?;
         let mut gateway = Self { service, certificate: None };
         if plan.egress.iter().any(|egress| egress.agent && egress.terminate_tls) {
             match gateway.next(STARTING).map_err(|reason| refused(&reason))? {
@@ -113,7 +116,8 @@ impl Gateway {
                 Ok(Some((Report::Failed { reason }, _))) => return Err(format!("the gateway failed: {reason}")),
                 Ok(Some((report, _))) => return Ok(report),
                 Ok(None) => return Err("the gateway ended".to_owned()),
-                Err(Errno::AGAIN | Errno::INTR) => {}
+                // Told once by a socket whose other end is gone with something unread; what it said before is still here.
+                Err(Errno::AGAIN | Errno::INTR | Errno::CONNRESET) => {}
                 Err(errno) => return Err(format!("the gateway cannot be heard: {}", describe(errno))),
             }
             let left = deadline.saturating_duration_since(Instant::now());
@@ -205,7 +209,7 @@ impl agentrc_jail::Gateway for Gateway {
                 Ok(Some((report, _))) => self.take(report, init, recorder)?,
                 Ok(None) => return Err("the gateway ended before the agent".to_owned()),
                 Err(Errno::AGAIN) => return Ok(()),
-                Err(Errno::INTR) => {}
+                Err(Errno::INTR | Errno::CONNRESET) => {}
                 Err(errno) => return Err(format!("the gateway cannot be heard: {}", describe(errno))),
             }
         }

@@ -40,7 +40,7 @@ fn execute(arguments: &arguments::Run, source: &Source) -> Outcome {
     let state =
         StateDir::of_this_user().map_err(|error| host::refusal(&error).step(fault::STATE_DIRECTORY))?;
     agree(arguments, source, &plan, &digest, &state)?;
-    let signals = Signals::take().map_err(|refusal| of_the_jail(&refusal))?;
+    let signals = Signals::take().map_err(|refusal| Refusal::from(&refusal))?;
     // Before there is anything that its process must not have.
     let mut gateway = Gateway::start(&plan)?;
     step(fault::RUN_DIRECTORY)?;
@@ -82,7 +82,7 @@ fn execute(arguments: &arguments::Run, source: &Source) -> Outcome {
             Ok(code)
         }
         Err(refusal) => {
-            let mut reasons = vec![of_the_jail(&refusal)];
+            let mut reasons = vec![Refusal::from(&refusal)];
             reasons.extend(clear(&run, &plan));
             let unopened = refusal.step == Step::OpenLog;
             let (more, has_log) = record_refusal(recorder, &reasons, unopened);
@@ -197,13 +197,6 @@ fn clear(run: &Run, plan: &Plan) -> Option<Refusal> {
     let cleared =
         layers.map(|layer| agentrc_host::tree::remove(run.folder(), layer)).collect::<Result<Vec<_>, _>>();
     cleared.err().map(|error| host::refusal(&error).step("clear"))
-}
-
-fn of_the_jail(refusal: &agentrc_jail::Refusal) -> Refusal {
-    let mut reason = Refusal::new(&refusal.reason).step(refusal.step.name());
-    reason.origin = refusal.origin.as_ref().map(ToString::to_string);
-    reason.help.clone_from(&refusal.help);
-    reason
 }
 
 /// Puts the refusal into the log, which a launch that ended early has not opened yet. What fails at that, and whether there
