@@ -23,6 +23,8 @@ DENY read /work/hidden
 DENY write /work/frozen
 LIMIT open_files 256
 TIMEOUT 60
+URL https://api.example.com/v1
+URL tcp://192.0.2.7:5432
 AUDIT all
 CMD /bin/sh ./go.sh
 ";

@@ -119,7 +119,10 @@ impl Gateway {
                 values,
                 keep: keep_from_swap,
                 intents: matches!(plan.audit.level, AuditLevel::All | AuditLevel::Compliance),
-                confine: Box::new(|| confine().map_err(|refusal| refusal.reason)),
+                confine: Box::new(|| {
+                    // The step goes with its reason: it is the gateway that tells of it.
+                    confine().map_err(|refusal| format!("{} ({})", refusal.reason, refusal.step.name()))
+                }),
             };
             agentrc_egress::run(config, channel)
         })
@@ -224,7 +227,7 @@ impl agentrc_jail::Gateway for Gateway {
                 Ok(Some((report, _))) => self.take(report, init, recorder)?,
                 Ok(None) => return Err("the gateway ended before the agent".to_owned()),
                 Err(Errno::AGAIN) => return Ok(()),
-                Err(Errno::INTR) => {}
+                Err(Errno::INTR | Errno::CONNRESET) => {}
                 Err(errno) => return Err(format!("the gateway cannot be heard: {}", describe(errno))),
             }
         }

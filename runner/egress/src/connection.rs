@@ -137,7 +137,7 @@ impl Connection {
 
     /// TLS that stays end to end.
     async fn passed(&self, mut agent: TcpStream) {
-        let Some(first) = self.hello(&mut agent, Vec::new()).await else { return };
+        let Some((first, held)) = self.hello(&mut agent, Vec::new()).await else { return };
         if !self.may("https").await {
             return reset(agent);
         }
@@ -145,14 +145,14 @@ impl Connection {
         if !self.send(&mut world, &first).await {
             return reset(agent);
         }
-        match self.answered(&mut agent, &mut world).await {
+        match self.answered(&mut agent, &mut world, held).await {
             Ok(true) => self.pump(agent, world).await,
             Ok(false) | Err(_) => reset(agent),
         }
     }
 
-    /// Reads a ClientHello that names the destination; all that was read with it. Otherwise the connection is ended.
-    async fn hello(&self, agent: &mut TcpStream, mut read: Vec<u8>) -> Option<Vec<u8>> {
+    /// Reads a ClientHello that names the destination, and what came after it. Otherwise the connection is ended.
+    async fn hello(&self, agent: &mut TcpStream, mut read: Vec<u8>) -> Option<(Vec<u8>, Vec<u8>)> {
         let deadline = tokio::time::Instant::now() + FIRST_BYTES;
         let reason = loop {
             match client_hello(&read) {
@@ -160,7 +160,8 @@ impl Connection {
                     // A client does not name an address (RFC 6066, section 3).
                     let expected = self.to.address.is_none().then_some(&self.to.host);
                     if hello.server_name.as_ref() == expected {
-                        return Some(read);
+                        let rest = read.split_off(hello.length.min(read.len()));
+                        return Some((read, rest));
                     }
                     break match hello.server_name {
                         Some(name) => format!("its ClientHello asks for another server: `{name}`"),
@@ -184,51 +185,34 @@ impl Connection {
     }
 
     /// Waits for the server's first message. One that asks for a second ClientHello gets one that is looked at like the
-    /// first. Whether to go on.
-    async fn answered(&self, agent: &mut TcpStream, world: &mut TcpStream) -> io::Result<bool> {
+    /// first. What the agent says before that is held back: it may be the second ClientHello already. Whether to go on.
+    async fn answered(
+        &self,
+        agent: &mut TcpStream,
+        world: &mut TcpStream,
+        mut held: Vec<u8>,
+    ) -> io::Result<bool> {
         let mut answer = Vec::with_capacity(4096);
         let again = loop {
             if let Some(again) = asks_again(&answer) {
                 break again;
             }
-            // A server that says nothing yet, or a client that has more to say before (early data): both go on.
-            let mut more = Vec::with_capacity(4096);
+            held.reserve(4096);
             tokio::select! {
                 read = world.read_buf(&mut answer) => if read? == 0 { break false },
-                read = agent.read_buf(&mut more) => {
-                    if read? == 0 || !self.send(world, &more).await {
-                        return Ok(false);
-                    }
-                }
+                // Early data, or its end.
+                read = agent.read_buf(&mut held), if held.len() < hello::LONGEST => if read? == 0 { return Ok(false) },
             }
         };
         agent.write_all(&answer).await?;
         if !again {
-            return Ok(true);
+            return Ok(self.send(world, &held).await);
         }
-        let second = self.second_hello(agent).await?;
-        match self.hello(agent, second.1).await {
-            Some(hello) => Ok(self.send(world, &[second.0, hello].concat()).await),
+        let (before, second) = second_hello(agent, held).await?;
+        match self.hello(agent, second).await {
+            Some((hello, rest)) => Ok(self.send(world, &[before, hello, rest].concat()).await),
             None => Ok(false),
         }
-    }
-
-    /// What the agent sends next, a ChangeCipherSpec record (RFC 8446, appendix D.4) apart from what follows.
-    async fn second_hello(&self, agent: &mut TcpStream) -> io::Result<(Vec<u8>, Vec<u8>)> {
-        const CHANGE: [u8; 6] = [20, 3, 3, 0, 1, 1];
-        let mut read = Vec::with_capacity(4096);
-        let enough = async {
-            while read.is_empty() || read.len() < CHANGE.len() && CHANGE.starts_with(&read) {
-                if agent.read_buf(&mut read).await? == 0 {
-                    return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
-                }
-            }
-            Ok(())
-        };
-        tokio::time::timeout(FIRST_BYTES, enough).await.map_err(|_| io::ErrorKind::TimedOut)??;
-        let at = if read.starts_with(&CHANGE) { CHANGE.len() } else { 0 };
-        let rest = read.split_off(at);
-        Ok((read, rest))
     }
 
     /// Sends what is not the pump's yet, counted like everything that goes out.
@@ -275,4 +259,36 @@ impl Connection {
         };
         self.gateway.reporter.denied(&self.act(), "closed", &reason, "", self.client).await;
     }
+}
+
+/// What the agent has said, or says next, cut where its second ClientHello begins: before it come early data, which the
+/// server skips, and a ChangeCipherSpec (RFC 8446, section 4.2.10 and appendix D.4).
+async fn second_hello(agent: &mut TcpStream, mut read: Vec<u8>) -> io::Result<(Vec<u8>, Vec<u8>)> {
+    const BEFORE: [u8; 2] = [20, 23];
+    let mut at = 0;
+    let cut = async {
+        loop {
+            let rest = read.get(at..).unwrap_or_default();
+            if rest.first().is_some_and(|kind| !BEFORE.contains(kind)) {
+                return Ok(());
+            }
+            if let [_, _, _, high, low, record @ ..] = rest {
+                let length = usize::from(u16::from_be_bytes([*high, *low]));
+                if record.len() >= length {
+                    at += 5 + length;
+                    continue;
+                }
+            }
+            if read.len() > 2 * hello::LONGEST {
+                return Err(io::Error::from(io::ErrorKind::InvalidData));
+            }
+            read.reserve(4096);
+            if agent.read_buf(&mut read).await? == 0 {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+            }
+        }
+    };
+    tokio::time::timeout(FIRST_BYTES, cut).await.map_err(|_| io::ErrorKind::TimedOut)??;
+    let rest = read.split_off(at);
+    Ok((read, rest))
 }

@@ -56,9 +56,13 @@ pub enum NotPassed {
 /// # Errors
 /// Why the connection must not be passed on.
 pub fn client_hello(stream: &[u8]) -> Result<Option<ClientHello>, NotPassed> {
-    let Some(Message { kind, body, length }) = first_message(stream)? else { return Ok(None) };
+    let Some(Message { kind, body, length, more }) = first_message(stream)? else { return Ok(None) };
     if kind != CLIENT_HELLO {
         return Err(NotPassed::NotTls);
+    }
+    // A client has nothing to say before the server's answer; what stands there might be taken for its next ClientHello.
+    if more {
+        return Err(NotPassed::Malformed);
     }
     let server_name = server_name(&body)?;
     Ok(Some(ClientHello { server_name, length }))
@@ -83,6 +87,8 @@ struct Message {
     kind: u8,
     body: Vec<u8>,
     length: usize,
+    /// Whether another message begins in its last record.
+    more: bool,
 }
 
 fn first_message(stream: &[u8]) -> Result<Option<Message>, NotPassed> {
@@ -91,7 +97,13 @@ fn first_message(stream: &[u8]) -> Result<Option<Message>, NotPassed> {
     loop {
         if let Some(whole) = whole_message(&handshake)? {
             let (kind, body) = whole;
-            return Ok(Some(Message { kind, body: body.to_vec(), length: stream.len() - reader.0.len() }));
+            let more = handshake.len() > HANDSHAKE_HEADER + body.len();
+            return Ok(Some(Message {
+                kind,
+                body: body.to_vec(),
+                length: stream.len() - reader.0.len(),
+                more,
+            }));
         }
         // What is there of a header is judged at once: no byte of another protocol is waited for.
         if reader.0.first().is_some_and(|kind| *kind != RECORD_HANDSHAKE)
@@ -115,7 +127,7 @@ fn first_message(stream: &[u8]) -> Result<Option<Message>, NotPassed> {
     }
 }
 
-/// The first handshake message, once it is all there. What follows it in the same record is the client's affair.
+/// The first handshake message, once it is all there.
 fn whole_message(handshake: &[u8]) -> Result<Option<(u8, &[u8])>, NotPassed> {
     let [kind, a, b, c, rest @ ..] = handshake else { return Ok(None) };
     let length = usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c);

@@ -186,7 +186,9 @@ pub fn receive_within<M: DeserializeOwned>(
     loop {
         match receive::<M>(channel, false) {
             Ok(received) => return Ok(received.map(|(message, _)| message)),
-            Err(Errno::AGAIN | Errno::INTR) => {}
+            // The last is told once by a socket whose other end is gone with something unread; what it said before is still
+            // here.
+            Err(Errno::AGAIN | Errno::INTR | Errno::CONNRESET) => {}
             Err(errno) => return Err(errno),
         }
         let left = deadline.saturating_duration_since(Instant::now());

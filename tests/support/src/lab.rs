@@ -11,6 +11,7 @@ use crate::identity::Identity;
 use crate::leftovers::Before;
 use crate::outcome::{Child, Outcome};
 use crate::session::Session;
+use crate::world::Entry;
 use crate::{attack, audit};
 
 /// A test's world. Removed when dropped.
@@ -23,6 +24,7 @@ pub struct Lab {
     before: RefCell<Option<Before>>,
     group: Cell<i32>,
     killed: Cell<bool>,
+    world: RefCell<Option<Entry>>,
 }
 
 impl Lab {
@@ -40,6 +42,7 @@ impl Lab {
             before: RefCell::new(None),
             group: Cell::new(0),
             killed: Cell::new(false),
+            world: RefCell::default(),
         };
         fs::create_dir(lab.path("bin")).expect("bin");
         // A link where the file systems allow it: the binary is tens of megabytes, and there are hundreds of labs.
@@ -161,11 +164,22 @@ impl Lab {
         self.group.set(group as i32);
     }
 
+    /// What is started from now on is started in this world (or outside of any again).
+    pub(crate) fn enter(&self, world: Option<Entry>) {
+        self.world.replace(world);
+    }
+
     /// Some program, as the lab's identity, with nothing of the caller's environment, and the secret in its own.
     pub fn command(&self, program: impl AsRef<Path>) -> Command {
-        let mut command = Command::new(program.as_ref());
+        let world = self.world.borrow();
+        let mut command = match &*world {
+            Some(world) => world.command(self, program.as_ref()),
+            None => Command::new(program.as_ref()),
+        };
+        if world.is_none() {
+            command.env_clear();
+        }
         command
-            .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
             .env("HOME", self.path("home"))
             .env("XDG_CONFIG_HOME", self.path("home/.config"))
@@ -175,7 +189,8 @@ impl Lab {
             .env("CALLERS_SECRET", &self.secret)
             .current_dir(self.path("project"))
             .process_group(self.group.get());
-        if crate::identity::started_as_root() && !self.who.is_root() {
+        // Into a world root enters, and becomes the user there.
+        if world.is_none() && crate::identity::started_as_root() && !self.who.is_root() {
             command.uid(self.who.uid).gid(self.who.gid);
         }
         command

@@ -19,6 +19,7 @@ pub mod race;
 pub mod repository;
 pub mod session;
 pub mod terminal;
+pub mod world;
 
 pub use attempt::{Attempt, Control, Sign, withstand};
 pub use helper::Helper;
@@ -27,3 +28,4 @@ pub use lab::Lab;
 pub use outcome::{Child, Outcome};
 pub use session::{Answer, Session};
 pub use terminal::Terminal;
+pub use world::World;
