@@ -1,6 +1,8 @@
 //! Network: requests that the gateway sees. Each that reaches the server is one that was judged, for the declared host, with
 //! one path in every reading. (`shared/attacks.md`, "Network".)
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
 use agentrc_test_support::session::word;
 use agentrc_test_support::{Outcome, World, as_each};
 use serde_json::Value;

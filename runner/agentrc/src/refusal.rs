@@ -105,15 +105,6 @@ pub enum Failure {
     Output(#[from] std::io::Error),
 }
 
-impl From<&agentrc_jail::Refusal> for Refusal {
-    fn from(refusal: &agentrc_jail::Refusal) -> Self {
-        let mut reason = Self::new(&refusal.reason).step(refusal.step.name());
-        reason.origin = refusal.origin.as_ref().map(ToString::to_string);
-        reason.help.clone_from(&refusal.help);
-        reason
-    }
-}
-
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         Self::Failed(Box::new(refusal))
