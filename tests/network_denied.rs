@@ -1,6 +1,8 @@
 //! Network: what no line declares is not reached, by address, by name or by a name that leads elsewhere, and the log says who
 //! asked for what. (`shared/attacks.md`, "Network". Inside a declared connection: `network_tls`, `network_requests`.)
 
+#![allow(clippy::panic)]
+
 use std::time::Duration;
 
 use agentrc_test_support::outcome::within;
