@@ -140,7 +140,7 @@ fn heed(signal: i32) -> Result<(), Refusal> {
 }
 
 /// What the agent's process said before it went, when it went before its readings were read: the nearer reason.
-fn last_words(sandbox: &Sandbox, layers: &[&dyn Layer]) -> Option<Refusal> {
+pub(crate) fn last_words(sandbox: &Sandbox, layers: &[&dyn Layer]) -> Option<Refusal> {
     match sandbox.next(None, Duration::from_millis(100)) {
         Ok(Woken::Message(Some(Message::Failed(failure)))) => Some(blame(&failure, layers)),
         _ => None,

@@ -8,7 +8,7 @@ use std::time::Instant;
 use agentrc_audit::event::{Event, Evidence, LayerEvidence};
 use rustix::io::Errno;
 
-use crate::arming::Around;
+use crate::arming::{Around, last_words};
 use crate::cgroup::Cgroup;
 use crate::channel::{self, Answer};
 use crate::command::{agent, argv};
@@ -148,6 +148,8 @@ pub fn launch(
         run(Step::Go, 0, || channel::answer(sandbox.channel.as_fd(), Answer::Go))?;
         Ok(relay)
     });
+    // A sandbox that ended meanwhile has said why: that is the nearer reason.
+    let armed = armed.map_err(|refusal| last_words(&sandbox, &layers).unwrap_or(refusal));
     let relay = match armed {
         Ok(relay) => relay,
         Err(refusal) => {
