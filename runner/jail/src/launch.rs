@@ -72,7 +72,13 @@ pub fn launch(
 
     check(Step::SupplementaryGroups, drop_groups)?;
     let name = request.run.file_name().unwrap_or_default().to_string_lossy();
-    let cgroup = Cgroup::create(&plan.limits.cgroup, filter.wants_cgroup(), &name)?;
+    let wanted = filter.wants_cgroup() || request.cgroup_required.is_some();
+    let cgroup = Cgroup::create(&plan.limits.cgroup, wanted, &name)?;
+    if let Some(place) = request.cgroup_required.filter(|_| cgroup.is_none()) {
+        let reason =
+            format!("`{place}` requires a cgroup of the run's own, and no cgroup v2 is mounted here");
+        return Err(Refusal::new(Step::Cgroup, reason));
+    }
     // Born in its cgroup, unless there are sockets to be made outside of it, or a filter to be attached to it first.
     let enters = cgroup.is_some() && (network.expected() > 0 || filter.wants_cgroup());
     let birthplace = cgroup.as_ref().filter(|_| !enters).map(Cgroup::descriptor);

@@ -77,6 +77,8 @@ pub struct Request<'a> {
     pub run: &'a Path,
     /// Arguments after those of the plan's command.
     pub arguments: &'a [OsString],
+    /// The place in the host's configuration that insists on a cgroup of the run's own.
+    pub cgroup_required: Option<&'a str>,
     /// The certificate of the run's own authority, in PEM, for a plan with a trust bundle.
     pub trust: Option<&'a [u8]>,
     /// Variables beside the plan's; none that the plan sets.

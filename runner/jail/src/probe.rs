@@ -232,3 +232,8 @@ fn cgroup() -> Vec<Feature> {
     }
     features
 }
+/// Whether Landlock has rules on TCP here (ABI 4).
+#[must_use]
+pub fn landlock_holds_tcp() -> bool {
+    kernel::landlock_abi().is_ok_and(|abi| abi >= 4)
+}

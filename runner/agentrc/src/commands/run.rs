@@ -13,6 +13,7 @@ use agentrc_host::hostpath::HostPath as HostPathBytes;
 use agentrc_host::record::{Copied, FORMAT, Record};
 use agentrc_host::review::Review;
 use agentrc_host::runs::Run;
+use agentrc_jail::probe::landlock_holds_tcp;
 use agentrc_jail::{Ended, Request, Signals, Step};
 
 use super::Outcome;
@@ -41,6 +42,15 @@ fn execute(arguments: &arguments::Run, source: &Source) -> Outcome {
     enforceable(&plan)?;
     step(fault::CONFIGURATION)?;
     let config = Config::of_this_host().map_err(|error| host::refusal(&error).step(fault::CONFIGURATION))?;
+    if let Some(place) = config.requires(Requirement::LandlockNet).filter(|_| !landlock_holds_tcp()) {
+        let reason =
+            format!("`{place}` requires Landlock's rules on TCP, and this kernel does not have them");
+        return Err(Refusal::new(reason)
+            .step(fault::CONFIGURATION)
+            .help("they came with Landlock's ABI 4, in Linux 6.7")
+            .into());
+    }
+    let cgroup_required = config.requires(Requirement::Cgroup).map(ToString::to_string);
     step(fault::STATE_DIRECTORY)?;
     let state =
         StateDir::of_this_user().map_err(|error| host::refusal(&error).step(fault::STATE_DIRECTORY))?;
@@ -75,6 +85,7 @@ fn execute(arguments: &arguments::Run, source: &Source) -> Outcome {
         state: state.folder().path(),
         run: run.folder().path(),
         arguments: &arguments.arguments,
+        cgroup_required: cgroup_required.as_deref(),
         trust: certificate.as_deref().map(str::as_bytes),
         environment: &placeholders,
         version: env!("CARGO_PKG_VERSION"),
