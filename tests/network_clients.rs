@@ -2,8 +2,9 @@
 //! one. (What travels unchanged: `network_bytes`; what must not travel: `network_denied`.)
 
 use std::fs;
-use std::process::Command;
 
+use agentrc_test_support::client;
+use agentrc_test_support::lab::copy_program;
 use agentrc_test_support::world::ROOTS;
 use agentrc_test_support::{Lab, World, as_each};
 
@@ -238,14 +239,7 @@ fn node_fetches_with_what_it_brings() {
 fn a_program_in_rust_resolves_and_connects() {
     as_each(AGENTRC, |lab| {
         let world = World::new(lab);
-        lab.file(lab.path("client.rs"), RUST);
-        let client = lab.project("client");
-        let built = Command::new("rustc")
-            .args(["--edition=2024", "-o"])
-            .args([&client, &lab.path("client.rs")])
-            .status()
-            .expect("rustc");
-        assert!(built.success());
+        copy_program(client::program(), &lab.project("client"));
         let out = works(
             lab,
             &world,
@@ -256,24 +250,6 @@ fn a_program_in_rust_resolves_and_connects() {
         assert_eq!(world.asked(), ["GET http://api.example.com/rust"]);
     });
 }
-
-const RUST: &str = r#"
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
-fn main() {
-    let mut one = TcpStream::connect("api.example.com:80").unwrap();
-    one.write_all(b"GET /rust HTTP/1.1\r\nHost: api.example.com\r\nConnection: close\r\n\r\n").unwrap();
-    let mut text = String::new();
-    one.read_to_string(&mut text).unwrap();
-    println!("{}", text.lines().next().unwrap().to_lowercase());
-    let mut other = TcpStream::connect("www.example.com:7000").unwrap();
-    other.write_all(b"back").unwrap();
-    other.shutdown(Shutdown::Write).unwrap();
-    let mut text = String::new();
-    other.read_to_string(&mut text).unwrap();
-    println!("{text}");
-}
-"#;
 
 #[test]
 fn ipv6_is_as_good_as_ipv4() {

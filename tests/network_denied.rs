@@ -6,20 +6,10 @@
 use std::time::Duration;
 
 use agentrc_test_support::outcome::within;
-use agentrc_test_support::{Attempt, Control, Lab, Outcome, Sign, World, as_each, withstand};
+use agentrc_test_support::{Attempt, Control, Sign, World, as_each, withstand};
 use serde_json::Value;
 
 const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
-
-/// The denial of an act, which must be on record.
-#[track_caller]
-fn denial<'o>(lab: &Lab, outcome: &'o Outcome, act: &str) -> &'o Value {
-    let denials = outcome.events_named("denial");
-    let found = denials.iter().find(|event| event.get("act").and_then(Value::as_str) == Some(act));
-    found.unwrap_or_else(|| {
-        panic!("as {}: no denial of `{act}` in {denials:?}\n{}", lab.who.name, outcome.out())
-    })
-}
 
 fn field<'e>(event: &'e Value, name: &str) -> &'e str {
     event.get(name).and_then(Value::as_str).unwrap_or_default()
@@ -106,7 +96,7 @@ fn a_denied_connection_is_on_record_with_its_program() {
             "URL https://api.example.com\nURL http://other.example.com",
             "curl -sS --resolve x.example:443:198.18.99.1 https://x.example/\ncurl -sS https://other.example.com/\ncurl -sS http://evil.example.org/",
         );
-        let connect = denial(lab, &outcome, "connect 198.18.99.1:443");
+        let connect = outcome.denial_of("connect 198.18.99.1:443");
         assert_eq!(
             (field(connect, "program"), field(connect, "verdict")),
             // Root's runs have the eBPF filter, which is asked first.
@@ -115,7 +105,7 @@ fn a_denied_connection_is_on_record_with_its_program() {
             lab.who.name
         );
         assert_eq!(field(connect, "reason"), "no line declares this address and port");
-        let resolve = denial(lab, &outcome, "resolve evil.example.org");
+        let resolve = outcome.denial_of("resolve evil.example.org");
         assert_eq!((field(resolve, "program"), field(resolve, "verdict")), ("curl", "NXDOMAIN"));
         assert!(world.arrivals().is_empty(), "{:?}", world.arrivals());
         // What to do about it.
@@ -180,9 +170,9 @@ fn no_question_is_passed_on_and_the_resolver_outlives_all_of_them() {
             lab.who.name
         );
         assert!(world.arrivals().is_empty(), "a question got out: {:?}", world.arrivals());
-        denial(lab, &outcome, "resolve c2vjcmv0.evil.example.org");
-        denial(lab, &outcome, "send the resolver what is no query");
-        let many = denial(lab, &outcome, "resolve n64.wild.example.com");
+        outcome.denial_of("resolve c2vjcmv0.evil.example.org");
+        outcome.denial_of("send the resolver what is no query");
+        let many = outcome.denial_of("resolve n64.wild.example.com");
         assert!(field(many, "reason").contains("too many different names"), "{many}");
         outcome.expect_code(0);
     });
@@ -232,7 +222,7 @@ fn a_name_must_not_lead_to_a_private_address() {
                 format!("GET https://{name}:8443/x/"),
                 format!("connect {name}:7000"),
             ] {
-                let reason = field(denial(lab, &outcome, &act), "reason").to_owned();
+                let reason = field(outcome.denial_of(&act), "reason").to_owned();
                 assert!(
                     reason.contains("leads to") && reason.contains("declared by its address"),
                     "{act}: {reason}"
@@ -283,7 +273,7 @@ fn a_name_that_turns_private_is_not_followed() {
             ["GET http://turning.example.com/one", "GET http://turning.example.com/three"]
         );
         assert_eq!(world.arrivals().len(), 2, "{:?}", world.arrivals());
-        denial(lab, &outcome, "GET http://turning.example.com/two");
+        outcome.denial_of("GET http://turning.example.com/two");
     });
 }
 

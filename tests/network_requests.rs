@@ -31,61 +31,6 @@ fn raw(host: &str, parts: &[&str]) -> String {
     )
 }
 
-/// The targets of the requests in a stream, by the strictest reading of RFC 9112. Anything that could be read otherwise is a
-/// failed test.
-#[track_caller]
-fn strictly_read(mut stream: &[u8]) -> Vec<String> {
-    let mut targets = Vec::new();
-    while !stream.is_empty() {
-        let end = stream.windows(4).position(|four| four == b"\r\n\r\n").expect("the end of a head");
-        let head = std::str::from_utf8(&stream[..end]).expect("text");
-        stream = &stream[end + 4..];
-        let lines: Vec<&str> = head.split("\r\n").collect();
-        assert!(lines.iter().all(|line| !line.contains(['\n', '\r', '\0'])), "a bare line end: {head:?}");
-        assert!(lines[1..].iter().all(|line| !line.starts_with([' ', '\t'])), "a folded line: {head:?}");
-        let named = |name: &str| -> Vec<&str> {
-            let fields = lines[1..].iter().filter_map(|line| line.split_once(':'));
-            assert!(
-                fields.clone().all(|(name, _)| !name.ends_with([' ', '\t'])),
-                "a space before a colon: {head:?}"
-            );
-            fields
-                .filter(|(field, _)| field.eq_ignore_ascii_case(name))
-                .map(|(_, value)| value.trim())
-                .collect()
-        };
-        let (lengths, codings) = (named("content-length"), named("transfer-encoding"));
-        assert!(lengths.len() + codings.len() <= 1, "two lengths: {head:?}");
-        assert_eq!(named("host"), ["api.example.com:8080"], "{head:?}");
-        if let [length] = lengths[..] {
-            assert!(length.bytes().all(|byte| byte.is_ascii_digit()), "{head:?}");
-            stream = &stream[length.parse::<usize>().expect("a number").min(stream.len())..];
-        }
-        if let [coding] = codings[..] {
-            assert_eq!(coding, "chunked");
-            loop {
-                let Some(end) = stream.windows(2).position(|two| two == b"\r\n") else {
-                    // Cut off: nothing comes behind it.
-                    assert!(stream.is_empty(), "{stream:?}");
-                    break;
-                };
-                let size = std::str::from_utf8(&stream[..end]).expect("text");
-                let size = usize::from_str_radix(size, 16).expect("the size of a chunk, and nothing else");
-                stream = &stream[end + 2 + size + 2..];
-                if size == 0 {
-                    break;
-                }
-            }
-        }
-        targets.push(lines[0].split(' ').nth(1).expect("a target").to_owned());
-    }
-    targets
-}
-
-fn targets(world: &World<'_>) -> Vec<String> {
-    world.arrivals().iter().flat_map(|one| strictly_read(&one.bytes)).collect()
-}
-
 fn acts(outcome: &Outcome, name: &str) -> Vec<String> {
     let text = |event: &&Value| event.get("act").and_then(Value::as_str).unwrap_or_default().to_owned();
     outcome.events_named(name).iter().map(text).collect()
@@ -137,7 +82,7 @@ fn no_request_is_smuggled_past_the_judge() {
             assert!(sent.windows(9).any(|window| window == b"/smuggled"), "control: {head:?}");
             world.forget();
             let outcome = world.run(NOT_SMUGGLED, &raw("api.example.com", &[&request]));
-            let reached = targets(&world);
+            let reached = world.targets();
             let judged = acts(&outcome, "network.permitted");
             // One that turns out to be none is judged, and not passed on.
             assert!(reached.len() <= judged.len(), "as {}: {head:?}: {reached:?} {judged:?}", lab.who.name);
@@ -194,7 +139,7 @@ fn a_request_is_for_the_host_that_was_connected_to() {
             assert_eq!(world.arrivals().len(), 1, "control: {parts:?}");
             world.forget();
             let outcome = world.run("URL http://api.example.com:8080", &raw("api.example.com", &parts));
-            assert_eq!(targets(&world).len(), reached, "as {}: {parts:?}: {}", lab.who.name, outcome.out());
+            assert_eq!(world.targets().len(), reached, "as {}: {parts:?}: {}", lab.who.name, outcome.out());
         }
     });
 }
@@ -241,7 +186,7 @@ fn a_path_that_is_not_declared_is_not_reached_in_any_spelling() {
         {
             world.forget();
             let outcome = world.run("URL http://api.example.com:8080/v1", &at(path));
-            assert_eq!(targets(&world).len(), 1, "as {}: {path}: {}", lab.who.name, outcome.out());
+            assert_eq!(world.targets().len(), 1, "as {}: {path}: {}", lab.who.name, outcome.out());
         }
         for path in [
             "/",
@@ -271,7 +216,7 @@ fn a_path_that_is_not_declared_is_not_reached_in_any_spelling() {
             assert_eq!(world.arrivals().len(), 1, "control: {path}");
             world.forget();
             let outcome = world.run("URL http://api.example.com:8080/v1", &at(path));
-            assert!(world.arrivals().is_empty(), "as {}: {path}: {:?}", lab.who.name, targets(&world));
+            assert!(world.arrivals().is_empty(), "as {}: {path}: {:?}", lab.who.name, world.targets());
             assert_eq!(
                 outcome.events_named("denial").len(),
                 1,

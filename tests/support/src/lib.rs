@@ -7,6 +7,7 @@
 pub mod attack;
 pub mod attempt;
 pub mod audit;
+pub mod client;
 pub mod faults;
 pub mod helper;
 pub mod identity;

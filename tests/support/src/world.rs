@@ -10,6 +10,7 @@ mod log;
 mod noise;
 mod raw;
 mod servers;
+mod strict;
 mod websocket;
 
 use std::fs;
@@ -159,6 +160,12 @@ impl<'lab> World<'lab> {
     /// Requests over HTTP so far.
     pub fn requests(&self) -> Vec<Request> {
         self.log.requests()
+    }
+
+    /// The targets of the requests that came to the ports where bytes are kept, read strictly.
+    #[track_caller]
+    pub fn targets(&self) -> Vec<String> {
+        self.arrivals().iter().flat_map(|one| strict::strictly_read(&one.bytes)).collect()
     }
 
     /// Forgets what was seen.
