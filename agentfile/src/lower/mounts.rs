@@ -53,7 +53,10 @@ fn base(boundaries: &Boundaries, sizes: &Sizes) -> Table {
     base_mounts(boundaries)
         .map(|mount| {
             let network = first.zip(mount.network);
-            let file = |text: &str| MountSource::File { content: text.to_owned(), mode: 0o444 };
+            let file = |text: &str| {
+                // The sandbox's own name, which is the agent's.
+                MountSource::File { content: text.replace("{agent}", &boundaries.agent), mode: 0o444 }
+            };
             let source = match mount.source {
                 BaseSource::Bind(path) => {
                     MountSource::Bind { source: HostPath::Absolute(path.to_owned()), protected: Vec::new() }

@@ -84,9 +84,12 @@ impl Front {
         let path = target::canonical_path(target::path(&parts.uri))?;
         let url = format!("{scheme}://{authority}{path}");
         let announced = body.size_hint().exact().and_then(|length| i64::try_from(length).ok());
-        // What some servers take for the method must be permitted as well.
+        // What some servers take for the method, in whatever case, must be permitted as well.
         let others = headers::METHOD_OVERRIDES.iter().flat_map(|name| parts.headers.get_all(*name));
         let mut methods = vec![method.to_owned()];
+        if method.bytes().any(|byte| byte.is_ascii_lowercase()) {
+            methods.push(method.to_ascii_uppercase());
+        }
         for other in others {
             methods.push(other.to_str().map_err(|_| target::NotPassed::Form)?.trim().to_ascii_uppercase());
         }
