@@ -24,8 +24,9 @@ fn attached(lab: &Lab) -> String {
     let events = audit::events(&run);
     let layers =
         events.first().and_then(|event| event.pointer("/evidence/layers")).cloned().unwrap_or_default();
-    let layer = layers.as_array().into_iter().flatten().find(|layer| layer["layer"] == "ebpf").cloned();
-    layer.unwrap_or_default()["read_back"]["attached"].as_str().unwrap_or_default().to_owned()
+    let of_the_filter = |layer: &&serde_json::Value| layer.pointer("/layer") == Some(&"ebpf".into());
+    let layer = layers.as_array().into_iter().flatten().find(of_the_filter).cloned().unwrap_or_default();
+    layer.pointer("/read_back/attached").and_then(|value| value.as_str()).unwrap_or_default().to_owned()
 }
 
 #[test]
