@@ -32,7 +32,7 @@ pub use servers::{Kind, PORTS};
 
 /// Names and where they lead. The addresses are all of this machine's loopback; what is at them is told apart by port.
 pub const NAMES: &[(&str, &str)] = &[
-    ("93.184.216.34", "api.example.com www.example.com mixed.example.com"),
+    ("93.184.216.34", "api.example.com www.example.com mixed.example.com api.openai.com"),
     ("93.184.216.34", "a.wild.example.com b.wild.example.com deep.er.wild.example.com wild.example.com"),
     ("2606:2800:220:1::1", "api.example.com six.example.com"),
     ("93.184.216.35", "other.example.com"),
