@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use hyper::body::{Body, Bytes, Frame, Incoming};
-use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, LOCATION};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, LOCATION};
 use hyper::service::service_fn;
 use hyper::{Method, Request as Asked, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -108,6 +108,14 @@ async fn answer(
         _ if parts.method == Method::HEAD => Response::new(whole("")),
         "/noise" => Response::new(whole(noise(query.parse().unwrap_or_default()))),
         "/echo" => Response::new(whole(bytes)),
+        // Gives back what it was sent as a credential, in a header and in the body.
+        "/reflect" => {
+            let sent = parts.headers.get(AUTHORIZATION).cloned().unwrap_or(HeaderValue::from_static("none"));
+            let mut response =
+                Response::new(whole(format!("you are {}\n", String::from_utf8_lossy(sent.as_bytes()))));
+            response.headers_mut().insert("x-reflected", sent);
+            response
+        }
         "/events" => events(server, query.parse().unwrap_or(3)),
         "/turn" => {
             server.turns.0.send_replace(query.parse().unwrap_or_default());
