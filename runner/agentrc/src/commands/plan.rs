@@ -119,3 +119,34 @@ fn read_json(path: &Path) -> Result<Option<Plan>, Refusal> {
     }
     Ok(Some(plan))
 }
+
+#[cfg(test)]
+mod tests {
+    use agentfile::plan::{Egress, Origin};
+
+    use super::*;
+
+    #[test]
+    fn only_a_plan_with_a_network_of_the_agents_speaks_of_this_host() {
+        let mut plan = crate::sample::plan();
+        assert!(matches!(on_this_host(&plan), Ok(None)));
+        let mut add = |agent| {
+            plan.egress.push(Egress {
+                scheme: "https".to_owned(),
+                host: "api.example.com".to_owned(),
+                port: 443,
+                path: None,
+                agent,
+                terminate_tls: false,
+                origin: Origin::builtin("test"),
+            });
+            on_this_host(&plan)
+        };
+        assert!(matches!(add(false), Ok(None)), "the broker's is none of the sandbox's");
+        let Ok(Some(line)) = add(true) else { panic!("a network") };
+        let possible =
+            ["will be attached", "the network namespace and the gateway hold alone", "this will not be run"];
+        assert!(line.starts_with("on this host: the eBPF egress filter "), "{line}");
+        assert!(possible.iter().any(|words| line.ends_with(words)), "{line}");
+    }
+}
