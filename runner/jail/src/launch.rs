@@ -8,7 +8,7 @@ use std::time::Instant;
 use agentrc_audit::event::{Event, Evidence, LayerEvidence};
 use rustix::io::Errno;
 
-use crate::arming::{Around, last_words};
+use crate::arming::{Armed, Around, last_words};
 use crate::cgroup::Cgroup;
 use crate::channel::{self, Answer};
 use crate::command::{agent, argv};
@@ -127,7 +127,7 @@ pub fn launch(
         around.arm(&sandbox, &mut gateway, filter)
     });
     drop(targets);
-    let armed = armed.and_then(|(mut evidence, master, mountinfo)| {
+    let judged = armed.map(|(mut evidence, master, mountinfo): Armed| {
         sandbox.mountinfo = Some(mountinfo);
         if let Some(cgroup) = &cgroup {
             evidence.layers.push(LayerEvidence {
@@ -152,10 +152,11 @@ pub fn launch(
             master.map(|master| Relay::start(master, streams.shown(), streams.interactive())).transpose();
         let relay = relay.map_err(|errno| Refusal::kernel(Step::Terminal, "standard input", errno))?;
         run(Step::Go, 0, || channel::answer(sandbox.channel.as_fd(), Answer::Go))?;
-        Ok(relay)
+        Ok::<_, Refusal>(relay)
     });
-    // A sandbox that ended meanwhile has said why: that is the nearer reason.
-    let armed = armed.map_err(|refusal| last_words(&sandbox, &layers).unwrap_or(refusal));
+    // A sandbox that ended while it was judged has said why: that is the nearer reason.
+    let nearer = |refusal| last_words(&sandbox, &layers).unwrap_or(refusal);
+    let armed = judged.and_then(|judged| judged.map_err(nearer));
     let relay = match armed {
         Ok(relay) => relay,
         Err(refusal) => {
