@@ -75,7 +75,7 @@ codes! {
     "E099" "a fault of the compiler" "Please report it with the Agentfile."
     "W001" "misplaced syntax line" "`# syntax=` counts on the first line only; elsewhere it is a comment."
     "W002" "older form of CRED" "The older forms still parse; the current one names every host that the credential may go to."
-    "W003" "wildcard destination" "`https://*.suffix` allows every host below the suffix."
+    "W003" "wildcard destination" "`https://*.suffix` allows every host one label below the suffix."
     "W004" "text of a block that looks like a directive" "Until `END` everything is text of the block. A line that looks like a directive, or almost like `END`, may be one that was to be outside."
     "W005" "no shell" "`CMD` is executed as its words are written. Operators, variables and single quotes are a shell's, and reach the program as text."
     "W010" "no AGENT" "The name is taken from the folder for a local run; a package needs the line."

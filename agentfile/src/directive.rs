@@ -112,7 +112,7 @@ table! {
         "MCP registry://example/files@1.2.0";
     "URL" Line 1..=1, Enforced, "network";
         "URL https://host[:port][/path] | http://… | tcp://host:port | https://*.suffix"; "Allows one network destination.";
-        "Without any, there is no network at all. With some, exactly those are reached, by any program and without a proxy's variables: the gateway answers their names and no other, and connects to what they really are. What is sent stays encrypted from end to end, unless a path, a bound credential or a policy on requests needs it to be seen (`docs/certificates.md`). `*.suffix` is every host below the suffix. A private address needs a grant.";
+        "Without any, there is no network at all. With some, exactly those are reached, by any program and without a proxy's variables: the gateway answers their names and no other, and connects to what they really are. What is sent stays encrypted from end to end, unless a path, a bound credential or a policy on requests needs it to be seen (`docs/certificates.md`). `*.suffix` is every host one label below the suffix, at most 64 of them in a run. A private address needs a grant.";
         "URL https://api.example.com";
     "CRED" Line 2..=MANY, Enforced, "credentials";
         "CRED name source [host:H …] [inject:header|query]"; "Lets the gateway use a credential for the agent.";
