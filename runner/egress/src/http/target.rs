@@ -34,9 +34,9 @@ pub fn canonical_path(path: &str) -> Result<String, NotPassed> {
     let decoded = decode(path)?;
     let mut canonical = String::with_capacity(decoded.len());
     // Some servers take a backslash for a slash, some decode twice, some cut what follows a semicolon.
-    let twice = decoded.as_bytes().windows(3).any(|three| {
-        matches!(three, [b'%', high, low] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
-    });
+    let twice = decoded.as_bytes().windows(3).any(
+        |three| matches!(three, [b'%', high, low] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit()),
+    );
     if twice || decoded.contains('\\') || decoded.chars().any(char::is_control) {
         return Err(NotPassed::Path);
     }
