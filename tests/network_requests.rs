@@ -207,6 +207,7 @@ fn a_path_that_is_not_declared_is_not_reached_in_any_spelling() {
             "/v1/..%00/secret",
             "/v1/%c0%ae%c0%ae/secret",
             "/v1%0d%0aX:%20y",
+            "/v1/%2561",
             "/secret?/v1/",
             "/secret#/v1/",
             "/secret;/v1/",
@@ -229,6 +230,21 @@ fn a_path_that_is_not_declared_is_not_reached_in_any_spelling() {
 }
 
 #[test]
+fn what_makes_a_server_take_another_path_is_refused() {
+    as_each(AGENTRC, |lab| {
+        let world = World::new(lab);
+        for field in ["X-Original-URL", "X-Rewrite-URL", "x_original_url"] {
+            let outcome = world.run(
+                "URL https://api.example.com/v1",
+                &format!("curl -sS -H '{field}: /secret' https://api.example.com/v1/open"),
+            );
+            assert!(world.requests().is_empty(), "as {}: {field}: {:?}", lab.who.name, world.asked());
+            assert!(outcome.out().contains("is denied"), "as {}: {field}: {}", lab.who.name, outcome.out());
+        }
+    });
+}
+
+#[test]
 fn policies_on_methods_and_paths_hold_over_tls_as_well() {
     as_each(AGENTRC, |lab| {
         let world = World::new(lab);
@@ -243,6 +259,8 @@ fn policies_on_methods_and_paths_hold_over_tls_as_well() {
             ("-X POST -H 'x-http-method: delete' http://api.example.com/", true),
             ("-X POST -H 'X-Method-Override: Delete' https://api.example.com/", true),
             ("-X POST -H 'X-HTTP-Method-Override: PATCH' https://api.example.com/", false),
+            ("-X POST -H 'X_HTTP_Method_Override: DELETE' https://api.example.com/", true),
+            ("-X delete https://api.example.com/", true),
             ("https://api.example.com/admin", true),
             ("https://api.example.com//admin/x", true),
             ("https://api.example.com/%61dmin", true),

@@ -253,7 +253,7 @@ impl agentrc_jail::Filter for Filter {
                 }
             }
         }
-        for (refused, count) in self.tally.due(false, Instant::now()) {
+        for (refused, count) in self.tally.due(false, DISTINCT + 1, Instant::now()) {
             recorder.record(&Self::denial(refused, count)).map_err(unrecorded)?;
         }
         Ok(())
@@ -261,7 +261,7 @@ impl agentrc_jail::Filter for Filter {
 
     fn finish(&mut self, recorder: &mut dyn Recorder) -> Result<(), String> {
         self.heard(0, recorder)?;
-        for (refused, count) in self.tally.due(true, Instant::now()) {
+        for (refused, count) in self.tally.due(true, DISTINCT + 1, Instant::now()) {
             let recorded = recorder.record(&Self::denial(refused, count));
             recorded.map_err(|reason| format!("the audit log cannot be written: {reason}"))?;
         }

@@ -11,19 +11,24 @@ use agentrc_audit::event::{Denial, LayerEvidence};
 use agentrc_decide::{Act, Ceiling, Chain, Request};
 use agentrc_egress::Config;
 use agentrc_egress::judge::{Asked, Judge, Verdict};
-use agentrc_egress::report::{self, Order, Report};
+use agentrc_egress::report::{self, Client, Order, Report, cut};
 use agentrc_egress::upstream::Proxy;
 use agentrc_jail::service::{Service, confine};
 use agentrc_jail::{Recorder, Unopened};
 use rustix::io::Errno;
 
 use crate::refusal::Refusal;
+use crate::socket::Process;
 use crate::{exit, socket};
 
 /// The layer's name in the log.
 pub const LAYER: &str = "gateway";
 /// How long the gateway may take for one step of its start. It asks nobody on the network for anything.
 const STARTING: Duration = Duration::from_secs(10);
+/// How long a run may spend on telling whose sockets were denied.
+const LOOKING: Duration = Duration::from_secs(5);
+/// Most reports that are heard in one go.
+const AT_ONCE: usize = 64;
 /// How long its last reports may take.
 const ENDING: Duration = Duration::from_secs(2);
 
@@ -34,6 +39,8 @@ pub struct Gateway {
     certificate: Option<String>,
     /// What the host's operator excepts, for the evidence.
     exceptions: Vec<(String, String)>,
+    /// Time that was spent on telling whose sockets were denied.
+    spent: Duration,
 }
 
 /// The plan's policies, asked in the gateway's process.
@@ -127,7 +134,8 @@ impl Gateway {
             agentrc_egress::run(config, channel)
         })
         .map_err(|refusal| Refusal::from(&refusal))?;
-        let mut gateway = Self { service, certificate: None, exceptions: exceptions(host) };
+        let mut gateway =
+            Self { service, certificate: None, exceptions: exceptions(host), spent: Duration::ZERO };
         if plan.egress.iter().any(|egress| egress.agent && egress.terminate_tls) {
             match gateway.next(STARTING).map_err(|reason| refused(&reason))? {
                 Report::Authority { certificate } => gateway.certificate = Some(certificate),
@@ -154,16 +162,33 @@ impl Gateway {
         }
     }
 
+    /// Whose socket it was, as long as a run has not spent all its time on that: the agent makes as many denials as it likes.
+    fn process_of(&mut self, client: &Client, init: i32) -> Option<Process> {
+        if self.spent > LOOKING {
+            return None;
+        }
+        let start = Instant::now();
+        let found = socket::process_of(client, init);
+        self.spent += start.elapsed();
+        found
+    }
+
     fn order(&self, order: &Order) -> Result<(), String> {
         report::send(self.service.channel(), order, &[])
             .map_err(|errno| format!("the gateway cannot be told: {}", describe(errno)))
     }
 
-    /// Puts one report on record, and says so to whoever waits for it.
-    fn take(&self, report: Report, init: i32, recorder: &mut dyn Recorder) -> Result<(), String> {
+    /// Puts one report on record. The number that somebody waits for.
+    fn take(
+        &mut self,
+        report: Report,
+        init: i32,
+        recorder: &mut dyn Recorder,
+    ) -> Result<Option<u64>, String> {
         let unrecorded = |reason: String| format!("the audit log cannot be written: {reason}");
         match report {
             Report::Denied { number, denied, count, client } => {
+                let denied = denied.cut();
                 let event = match denied.limit {
                     Some(limit) => Event::Limit {
                         limit,
@@ -172,7 +197,7 @@ impl Gateway {
                         origin: Some(denied.rule),
                     },
                     None => {
-                        let process = client.and_then(|client| socket::process_of(&client, init));
+                        let process = client.and_then(|client| self.process_of(&client, init));
                         Event::Denial(Denial {
                             layer: LAYER.to_owned(),
                             act: denied.act,
@@ -186,11 +211,13 @@ impl Gateway {
                     }
                 };
                 recorder.record(&event).map_err(unrecorded)?;
-                number.map_or(Ok(()), |number| self.order(&Order::Recorded { number }))
+                Ok(number)
             }
             Report::Intent { number, act, rule } => {
-                recorder.record(&Event::Permitted { act, rule }).map_err(unrecorded)?;
-                self.order(&Order::Recorded { number })
+                recorder
+                    .record(&Event::Permitted { act: cut(&act), rule: cut(&rule) })
+                    .map_err(unrecorded)?;
+                Ok(Some(number))
             }
             Report::Failed { reason } => Err(format!("the gateway failed: {reason}")),
             other @ (Report::Authority { .. } | Report::Ready { .. }) => Err(unexpected(&other)),
@@ -222,15 +249,21 @@ impl agentrc_jail::Gateway for Gateway {
     }
 
     fn heard(&mut self, init: i32, recorder: &mut dyn Recorder) -> Result<(), String> {
-        loop {
+        // Not all that there may ever be: the supervisor has a clock to watch, and signals to hear.
+        for _ in 0..AT_ONCE {
             match report::receive::<Report>(self.service.channel(), false) {
-                Ok(Some((report, _))) => self.take(report, init, recorder)?,
+                Ok(Some((report, _))) => {
+                    if let Some(number) = self.take(report, init, recorder)? {
+                        self.order(&Order::Recorded { number })?;
+                    }
+                }
                 Ok(None) => return Err("the gateway ended before the agent".to_owned()),
                 Err(Errno::AGAIN) => return Ok(()),
                 Err(Errno::INTR | Errno::CONNRESET) => {}
                 Err(errno) => return Err(format!("the gateway cannot be heard: {}", describe(errno))),
             }
         }
+        Ok(())
     }
 
     fn finish(&mut self, recorder: &mut dyn Recorder) -> Result<(), String> {
@@ -239,12 +272,14 @@ impl agentrc_jail::Gateway for Gateway {
             return Ok(());
         }
         let deadline = Instant::now() + ENDING;
-        loop {
+        while Instant::now() < deadline {
             match self.next(deadline.saturating_duration_since(Instant::now())) {
-                Ok(report) => self.take(report, 0, recorder)?,
+                // Nobody waits any more.
+                Ok(report) => drop(self.take(report, 0, recorder)?),
                 Err(_) => return Ok(()),
             }
         }
+        Ok(())
     }
 }
 

@@ -2,13 +2,19 @@
 //! (proc_net(5), proc_pid_fd(5)). Only for people: nothing is decided by it.
 
 use std::fs;
+use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use agentrc_egress::report::Client;
 
-/// Most processes that are looked at.
+/// Most processes and descriptors that are looked at, bytes of a table that are read, and time that it may take: the agent
+/// makes as many of them as it likes, and the supervisor has other things to do.
 const PROCESSES: usize = 4096;
+const LINKS: usize = 20_000;
+const TABLE: u64 = 1 << 20;
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// A process inside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,9 +29,13 @@ pub struct Process {
 #[must_use]
 pub fn process_of(client: &Client, init: i32) -> Option<Process> {
     let root = Path::new("/proc");
+    let deadline = Instant::now() + PATIENCE;
+    let mut links = 0;
     let families: [&str; 2] = if client.tcp { ["tcp", "tcp6"] } else { ["udp", "udp6"] };
     let inode = families.iter().find_map(|family| {
-        let table = fs::read_to_string(root.join(format!("{init}/net/{family}"))).ok()?;
+        let mut table = String::new();
+        let file = fs::File::open(root.join(format!("{init}/net/{family}"))).ok()?;
+        file.take(TABLE).read_to_string(&mut table).ok()?;
         inode_of(&table, client.address)
     })?;
     let wanted = format!("socket:[{inode}]");
@@ -34,12 +44,14 @@ pub fn process_of(client: &Client, init: i32) -> Option<Process> {
     let mut looked_at = 0;
     while let Some(pid) = waiting.pop() {
         looked_at += 1;
-        if looked_at > PROCESSES {
+        if looked_at > PROCESSES || links > LINKS || Instant::now() > deadline {
             return None;
         }
         let folder = root.join(pid.to_string());
         let holds = fs::read_dir(folder.join("fd")).is_ok_and(|descriptors| {
             descriptors
+                .inspect(|_| links += 1)
+                .take_while(|_| Instant::now() < deadline)
                 .filter_map(|descriptor| fs::read_link(descriptor.ok()?.path()).ok())
                 .any(|to| to.as_os_str() == wanted.as_str())
         });
@@ -82,7 +94,8 @@ fn inode_of(table: &str, own: SocketAddr) -> Option<u64> {
         if u16::from_str_radix(port, 16).ok()? != own.port() {
             continue;
         }
-        let inode = inode.parse().ok()?;
+        // 0: nobody's any more.
+        let Some(inode) = inode.parse().ok().filter(|inode| *inode != 0) else { continue };
         let address = address_of(address)?.to_canonical();
         if address == own.ip().to_canonical() {
             return Some(inode);

@@ -24,6 +24,8 @@ use crate::{http, resolver, tls};
 
 /// How long the first bytes may take.
 const FIRST_BYTES: Duration = Duration::from_secs(15);
+/// How long a server's first message may take.
+const FIRST_ANSWER: Duration = Duration::from_secs(60);
 /// The first byte of TLS: a record of the handshake (RFC 8446, section 5.1).
 const TLS: u8 = 22;
 /// RFC 8446, section 6: a fatal alert, unrecognized_name.
@@ -47,6 +49,11 @@ pub(crate) async fn serve(gateway: Rc<Gateway>, agent: TcpStream, client: Client
     };
     let connection = Connection { gateway, to, client };
     let Speaks { tcp, tls, http } = connection.to.speaks;
+    if tcp && connection.to.terminate_tls {
+        // A rule on requests, or a credential, that a line for bytes of any kind would make void.
+        let reason = "a `tcp://` line and one whose requests must be seen declare the same host and port";
+        return connection.deny(agent, reason).await;
+    }
     if tcp {
         return connection.plain(agent).await;
     }
@@ -193,12 +200,14 @@ impl Connection {
         mut held: Vec<u8>,
     ) -> io::Result<bool> {
         let mut answer = Vec::with_capacity(4096);
+        let deadline = tokio::time::Instant::now() + FIRST_ANSWER;
         let again = loop {
             if let Some(again) = asks_again(&answer) {
                 break again;
             }
             held.reserve(4096);
             tokio::select! {
+                () = tokio::time::sleep_until(deadline) => return Ok(false),
                 read = world.read_buf(&mut answer) => if read? == 0 { break false },
                 // Early data, or its end.
                 read = agent.read_buf(&mut held), if held.len() < hello::LONGEST => if read? == 0 { return Ok(false) },

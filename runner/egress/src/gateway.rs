@@ -103,6 +103,12 @@ impl Gateway {
         self.filtered.get() && !self.reachable.iter().any(|one| one.takes_in(local))
     }
 
+    /// One more connection is open, as long as this lives.
+    pub(crate) fn opened(gateway: &Rc<Self>) -> Open {
+        gateway.open.set(gateway.open.get() + 1);
+        Open(Rc::clone(gateway))
+    }
+
     /// This run's authority.
     pub(crate) fn authority(&self) -> Result<&Authority, String> {
         self.authority.as_ref().ok_or_else(|| "there is no certificate authority in this run".to_owned())
@@ -320,10 +326,9 @@ async fn accept(gateway: Rc<Gateway>, listener: TcpListener) {
             continue;
         }
         let _ = stream.set_nodelay(true);
-        gateway.open.set(gateway.open.get() + 1);
+        let open = Gateway::opened(&gateway);
         let gateway = Rc::clone(&gateway);
         tokio::task::spawn_local(async move {
-            let open = Open(Rc::clone(&gateway));
             connection::serve(gateway, stream, client, local).await;
             drop(open);
         });
@@ -331,7 +336,7 @@ async fn accept(gateway: Rc<Gateway>, listener: TcpListener) {
 }
 
 /// An open connection, counted until it is dropped.
-struct Open(Rc<Gateway>);
+pub(crate) struct Open(Rc<Gateway>);
 
 impl Drop for Open {
     fn drop(&mut self) {

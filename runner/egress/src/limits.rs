@@ -138,15 +138,19 @@ impl Limits {
     }
 
     /// Takes up to `wanted` bytes that are about to be sent out: as many as the tightest limit gives.
-    pub fn bytes(&self, wanted: u64, now: Instant) -> (Granted, Option<&Limit>) {
+    ///
+    /// # Errors
+    /// The limit that gives none: before a time, or any more.
+    pub fn bytes(&self, wanted: u64, now: Instant) -> Result<u64, (Option<Duration>, &Limit)> {
         let mut granted = wanted;
         for limit in &self.bytes {
             match limit.take(granted, now) {
                 Granted::Now(some) => granted = some,
-                other => return (other, Some(limit)),
+                Granted::Later(wait) => return Err((Some(wait), limit)),
+                Granted::Never => return Err((None, limit)),
             }
         }
-        (Granted::Now(granted), None)
+        Ok(granted)
     }
 }
 
@@ -202,9 +206,9 @@ mod tests {
         let now = Instant::now();
         let plan = [counted(BYTES, 100, None), counted(BYTES, 10, Some(1))];
         let limits = Limits::new(&plan, |_| false, now);
-        assert_eq!(limits.bytes(50, now).0, Granted::Now(10));
-        assert!(matches!(limits.bytes(50, now).0, Granted::Later(_)));
+        assert_eq!(limits.bytes(50, now).ok(), Some(10));
+        assert!(matches!(limits.bytes(50, now), Err((Some(_), _))));
         assert!(!Limits::default().counts_bytes());
-        assert_eq!(Limits::default().bytes(7, now).0, Granted::Now(7));
+        assert_eq!(Limits::default().bytes(7, now).ok(), Some(7));
     }
 }

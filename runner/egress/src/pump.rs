@@ -11,7 +11,7 @@ use rustix::pipe::{PipeFlags, SpliceFlags};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-use crate::limits::{Granted, Limit, Limits};
+use crate::limits::{Limit, Limits};
 
 /// Bytes that are moved at a time: the default size of a pipe (pipe(7)).
 const CHUNK: usize = 64 * 1024;
@@ -157,11 +157,9 @@ pub(crate) async fn granted(limits: Option<&Limits>, wanted: usize) -> Result<us
     let Some(limits) = limits else { return Ok(wanted) };
     loop {
         match limits.bytes(wanted as u64, Instant::now()) {
-            (Granted::Now(some), _) => return Ok(usize::try_from(some).unwrap_or(wanted)),
-            (Granted::Later(wait), _) => tokio::time::sleep(wait.max(Duration::from_millis(1))).await,
-            (Granted::Never, Some(limit)) => return Err(limit),
-            // No limit said so.
-            (Granted::Never, None) => return Ok(wanted),
+            Ok(some) => return Ok(usize::try_from(some).unwrap_or(wanted).min(wanted)),
+            Err((Some(wait), _)) => tokio::time::sleep(wait.max(Duration::from_millis(1))).await,
+            Err((None, limit)) => return Err(limit),
         }
     }
 }

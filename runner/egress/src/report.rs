@@ -82,6 +82,20 @@ pub struct Denied {
     pub limit: Option<String>,
 }
 
+impl Denied {
+    /// The same with every text cut, whoever made it.
+    #[must_use]
+    pub fn cut(self) -> Self {
+        Self {
+            act: cut(&self.act),
+            verdict: cut(&self.verdict),
+            reason: cut(&self.reason),
+            rule: cut(&self.rule),
+            limit: self.limit.as_deref().map(cut),
+        }
+    }
+}
+
 /// The agent's end of what was denied, by which its process can be found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -131,7 +145,9 @@ pub fn send(
     if !attached.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(attached)) {
         return Err(Errno::MSGSIZE);
     }
-    let sent = sendmsg(channel, &[IoSlice::new(&bytes)], &mut ancillary, SendFlags::NOSIGNAL)?;
+    // Nobody waits here: the gateway waits where it must, the supervisor never does.
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    let sent = sendmsg(channel, &[IoSlice::new(&bytes)], &mut ancillary, flags)?;
     if sent == bytes.len() { Ok(()) } else { Err(Errno::IO) }
 }
 

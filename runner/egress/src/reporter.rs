@@ -14,6 +14,9 @@ use crate::limits::Limit;
 use crate::report::{Client, Denied, Report, cut, send};
 use crate::tally::{DISTINCT, Tally};
 
+/// Most reports that are told in one go.
+const AT_ONCE: usize = 32;
+
 /// The gateway's voice.
 #[derive(Debug)]
 pub struct Reporter {
@@ -110,7 +113,9 @@ impl Reporter {
 
     /// Tells what has been counted and is due; all of it when the run ends.
     pub fn catch_up(&self, all: bool) {
-        let due = self.denied.borrow_mut().due(all, Instant::now());
+        // While this tells, it hears nothing: only as much as a socket holds, unless it is the end.
+        let most = if all { DISTINCT + 1 } else { AT_ONCE };
+        let due = self.denied.borrow_mut().due(all, most, Instant::now());
         for (denied, count) in due {
             self.tell(&Report::Denied { number: None, denied, count, client: None });
         }

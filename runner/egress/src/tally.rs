@@ -54,15 +54,15 @@ impl<K: Hash + Eq + Clone> Tally<K> {
         told.due(now).map(|count| (key, count))
     }
 
-    /// What was counted and is due; all of it when the run ends.
-    pub fn due(&mut self, all: bool, now: Instant) -> Vec<(K, u64)> {
+    /// What was counted and is due, at most so much; all of it when the run ends.
+    pub fn due(&mut self, all: bool, most: usize, now: Instant) -> Vec<(K, u64)> {
         let due = self.counts.iter_mut().filter_map(|(key, told)| {
             if all {
                 told.next = now;
             }
             told.due(now).map(|count| (key.clone(), count))
         });
-        due.collect()
+        due.take(most).collect()
     }
 }
 
@@ -83,9 +83,9 @@ mod tests {
         }
         let seconds: Vec<_> = told.iter().map(|(second, _)| *second).collect();
         assert_eq!(seconds, [0, 1, 3, 7, 15, 31, 63]);
-        let rest = tally.due(true, start + Duration::from_secs(100));
+        let rest = tally.due(true, DISTINCT, start + Duration::from_secs(100));
         assert_eq!(told.iter().map(|(_, count)| count).sum::<u64>() + rest[0].1, 1000);
-        assert!(tally.due(true, start + Duration::from_secs(200)).is_empty());
+        assert!(tally.due(true, DISTINCT, start + Duration::from_secs(200)).is_empty());
     }
 
     #[test]
@@ -94,6 +94,6 @@ mod tests {
         let mut tally = Tally::new(u64::MAX);
         let told = (0..3 * DISTINCT as u64).filter_map(|n| tally.count(n, now)).count();
         assert_eq!(told, DISTINCT + 1);
-        assert_eq!(tally.due(true, now), [(u64::MAX, 2 * DISTINCT as u64 - 1)]);
+        assert_eq!(tally.due(true, DISTINCT, now), [(u64::MAX, 2 * DISTINCT as u64 - 1)]);
     }
 }

@@ -13,7 +13,6 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use agentfile::address::special;
-use agentfile::plan::inside::takes_in;
 
 use crate::destination::Destination;
 
@@ -98,7 +97,9 @@ impl Upstream {
     /// # Errors
     /// Why there is none.
     pub async fn connect(&self, to: &Destination) -> Result<TcpStream, Unreachable> {
-        if let Some(proxy) = &self.proxy {
+        // An address of this host or of its networks is another machine's at the proxy.
+        let near = to.address.is_some_and(|address| special(address).is_some());
+        if let Some(proxy) = self.proxy.as_ref().filter(|_| !near) {
             return self.through(proxy, to).await;
         }
         let addresses = match to.address {
@@ -121,7 +122,7 @@ impl Upstream {
         }
         let mut all =
             resolve(host).await.map_err(|error| Unreachable::Unresolved { host: host.to_owned(), error })?;
-        if !self.private.iter().any(|private| takes_in(private, host)) {
+        if !self.private.iter().any(|private| excepts(private, host)) {
             let first = all.first().and_then(|address| Some((*address, special(*address)?)));
             all.retain(|address| special(*address).is_none());
             if let Some((address, what)) = first.filter(|_| all.is_empty()) {
@@ -177,6 +178,11 @@ impl Upstream {
         }
         Err(Unreachable::Proxy { host: to.host.clone(), answer: line.escape_debug().to_string() })
     }
+}
+
+/// Whether an exception is for this name: `*.suffix` is all names below it (docs/configuration.md).
+fn excepts(private: &str, host: &str) -> bool {
+    private == host || private.strip_prefix('*').is_some_and(|suffix| host.ends_with(suffix))
 }
 
 fn late() -> io::Error {

@@ -37,7 +37,9 @@ impl Drop for Moved {
         let disable: Vec<_> = enabled.split_whitespace().map(|controller| format!("-{controller}")).collect();
         // Whatever of this fails, the service manager removes the scope with all that is in it.
         drop(std::fs::write(self.own.join("cgroup.subtree_control"), disable.join(" ")));
-        drop(std::fs::write(self.own.join("cgroup.procs"), std::process::id().to_string()));
+        for pid in std::fs::read_to_string(self.leaf.join("cgroup.procs")).unwrap_or_default().lines() {
+            drop(std::fs::write(self.own.join("cgroup.procs"), pid));
+        }
         drop(std::fs::remove_dir(&self.leaf));
     }
 }
@@ -177,11 +179,13 @@ impl Cgroup {
         Ok(parent)
     }
 
-    /// A delegated cgroup must be empty to give controllers to children: the supervisor, alone in it, moves to a leaf.
+    /// A delegated cgroup must be empty to give controllers to children: the supervisor, alone in it but for its own
+    /// services, moves to a leaf.
     fn below_own(own: &Path, wanted: &str) -> std::io::Result<Moved> {
         let inside = std::fs::read_to_string(own.join("cgroup.procs"))?;
         let alone = std::process::id().to_string();
-        if inside.lines().any(|pid| pid != alone) {
+        let ours: Vec<&str> = inside.lines().filter(|pid| *pid == alone || is_child(pid)).collect();
+        if inside.lines().count() > ours.len() {
             return Err(std::io::Error::other("other processes are in it"));
         }
         let leaf = own.join("agentrc-supervisor");
@@ -190,7 +194,9 @@ impl Cgroup {
             _ => {}
         }
         let moved = Moved { leaf, own: own.to_owned() };
-        std::fs::write(moved.leaf.join("cgroup.procs"), &alone)?;
+        for pid in ours {
+            std::fs::write(moved.leaf.join("cgroup.procs"), pid)?;
+        }
         std::fs::write(own.join("cgroup.subtree_control"), wanted)?;
         Ok(moved)
     }
@@ -268,11 +274,25 @@ impl Cgroup {
     }
 }
 
+/// Whether a process is one of the supervisor's own services.
+fn is_child(pid: &str) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+    parent.is_some_and(|parent| parent.trim() == std::process::id().to_string())
+}
+
 /// Makes the folder, and holds its lock as long as it is open: the mark of a supervisor that lives.
 fn make(path: &Path) -> Result<OwnedFd, Errno> {
     const TRIES: u32 = 3;
     for _ in 0..TRIES {
-        rustix::fs::mkdir(path, Mode::from_raw_mode(0o755))?;
+        match rustix::fs::mkdir(path, Mode::from_raw_mode(0o755)) {
+            // Whoever took the last one for left has not removed it yet.
+            Err(Errno::EXIST) => {
+                std::thread::sleep(Duration::from_millis(2));
+                continue;
+            }
+            made => made?,
+        }
         let how = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         // Another launch may take it for one that was left, until it is locked; then it is made again.
         let Ok(directory) = rustix::fs::open(path, how, Mode::empty()) else { continue };

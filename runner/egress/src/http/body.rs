@@ -11,7 +11,6 @@ use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use tokio::time::Sleep;
 
 use crate::gateway::Gateway;
-use crate::limits::Granted;
 use crate::report::Client;
 
 /// Any body. All of a connection is in one thread.
@@ -65,25 +64,29 @@ impl Metered {
             }
             let wanted = self.held.len();
             match self.gateway.limits.bytes(wanted as u64, Instant::now()) {
-                (Granted::Now(some), _) => {
+                Ok(some) => {
                     let some = usize::try_from(some).unwrap_or(wanted).min(wanted);
                     return Poll::Ready(Ok(Frame::data(self.held.split_to(some))));
                 }
-                (Granted::Later(wait), _) => {
+                Err((Some(wait), _)) => {
                     self.wait = Some(Box::pin(tokio::time::sleep(wait.max(Duration::from_millis(1)))));
                 }
-                (Granted::Never, _) => {
-                    let (gateway, agent) = (Rc::clone(&self.gateway), self.agent);
-                    tokio::task::spawn_local(async move {
-                        // The limit that said so, once more.
-                        if let (Granted::Never, Some(limit)) = gateway.limits.bytes(1, Instant::now()) {
-                            gateway.reporter.limited(limit, "send a request's body", agent).await;
-                        }
-                    });
+                Err((None, _)) => {
+                    self.tell();
                     return Poll::Ready(Err(Error::Limit));
                 }
             }
         }
+    }
+
+    /// Records that a limit is used up: by the one that says so when it is asked once more.
+    fn tell(&self) {
+        let (gateway, agent) = (Rc::clone(&self.gateway), self.agent);
+        tokio::task::spawn_local(async move {
+            if let Err((None, limit)) = gateway.limits.bytes(1, Instant::now()) {
+                gateway.reporter.limited(limit, "send a request's body", agent).await;
+            }
+        });
     }
 }
 
@@ -100,8 +103,15 @@ impl Body for Metered {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) if data.is_empty() => return Poll::Ready(Some(Ok(Frame::data(data)))),
                     Ok(data) => this.held = data,
-                    // Trailers.
-                    Err(frame) => return Poll::Ready(Some(Ok(frame))),
+                    // Trailers: small, and so granted as a whole or not at all.
+                    Err(frame) => {
+                        let size: usize = frame.trailers_ref().map_or(0, |trailers| {
+                            trailers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
+                        });
+                        let granted = this.gateway.limits.bytes(size as u64, Instant::now());
+                        let enough = granted.is_ok_and(|granted| granted == size as u64);
+                        return Poll::Ready(Some(if enough { Ok(frame) } else { Err(Error::Limit) }));
+                    }
                 },
             }
         }

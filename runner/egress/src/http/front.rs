@@ -28,6 +28,12 @@ use crate::upstream::Unreachable;
 /// How long a request's head may take, and a kept connection may be silent.
 const HEAD: Duration = Duration::from_secs(120);
 
+/// Most bytes of a request's head, and of what waits to be sent on one connection.
+const BUFFER: usize = 64 * 1024;
+/// Most requests at a time on one connection of HTTP/2, and bytes of their bodies that wait.
+const STREAMS: u32 = 32;
+const WINDOW: u32 = 128 * 1024;
+
 /// One connection of the agent's.
 struct Front {
     gateway: Rc<Gateway>,
@@ -52,8 +58,16 @@ pub(crate) async fn serve(
         async move { Ok::<_, Infallible>(front.answer(request).await) }
     });
     let mut server = auto::Builder::new(Local);
-    server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).keep_alive(true);
-    server.http2().timer(TokioTimer::new()).keep_alive_interval(HEAD).max_concurrent_streams(100);
+    // All of it is memory of the gateway's, which no limit of the agent's counts.
+    server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(BUFFER);
+    server
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(HEAD)
+        .max_concurrent_streams(STREAMS)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .max_send_buf_size(BUFFER);
     // How it ended concerns the agent, and it knows.
     let _ = server.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
 }
@@ -85,7 +99,15 @@ impl Front {
         let url = format!("{scheme}://{authority}{path}");
         let announced = body.size_hint().exact().and_then(|length| i64::try_from(length).ok());
         // What some servers take for the method, in whatever case, must be permitted as well.
-        let others = headers::METHOD_OVERRIDES.iter().flat_map(|name| parts.headers.get_all(*name));
+        if headers::replaces_path(&parts.headers) {
+            return Err(target::NotPassed::Path.into());
+        }
+        // A body whose length nobody knows goes with no such request: it would be lost on the way.
+        let without = [http::Method::GET, http::Method::HEAD].contains(&parts.method);
+        if without && !body.is_end_stream() && body.size_hint().exact().is_none() {
+            return Err(target::NotPassed::Form.into());
+        }
+        let others = headers::method_overrides(&parts.headers);
         let mut methods = vec![method.to_owned()];
         if method.bytes().any(|byte| byte.is_ascii_lowercase()) {
             methods.push(method.to_ascii_uppercase());
@@ -153,12 +175,15 @@ impl Front {
                 scanner,
                 guard: Rc::clone(guard),
                 reason: Rc::clone(&reason),
+                gateway: Rc::clone(&self.gateway),
+                agent: self.agent,
+                act: act.to_owned(),
             });
         }
         let head_only = parts.method == http::Method::HEAD;
         let answer = self.client.send(Request::from_parts(parts, body), websocket).await;
         if let Some(refusal) = reason.borrow_mut().take() {
-            return Err(Refused::Credential(refusal));
+            return Err(Refused::Body(refusal));
         }
         self.back(answer?, from_agent.filter(|_| websocket), head_only)
     }
@@ -214,6 +239,8 @@ impl Front {
     ) -> Result<Response<Boxed>, Refused> {
         let switches = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
         let world = switches.then(|| hyper::upgrade::on(&mut answer));
+        // Among them the reason phrase as the server wrote it, which nobody has searched for values.
+        answer.extensions_mut().clear();
         headers::strip(answer.headers_mut());
         let has_body = !switches && !head_only && !answer.body().is_end_stream();
         if let Some(guard) = self.guard() {
@@ -226,7 +253,9 @@ impl Front {
             let (gateway, client) = (Rc::clone(&self.gateway), self.agent);
             let scanner = self.gateway.guard.as_ref().map(|guard| guard.scanner(Place::Stream));
             let redactor = self.guard().map(|guard| guard.redactor_of_same_length());
+            let open = Gateway::opened(&gateway);
             tokio::task::spawn_local(async move {
+                let _open = open;
                 if let (Ok(agent), Ok(world)) = tokio::join!(agent, world) {
                     let relay = Relay { gateway: &gateway, client, scanner, redactor };
                     relay.run(TokioIo::new(agent), TokioIo::new(world)).await;
@@ -257,7 +286,8 @@ impl Front {
             Refused::Request(why) => (StatusCode::FORBIDDEN, "403", String::new(), why.to_string()),
             Refused::Credential(why) => (StatusCode::FORBIDDEN, "403", String::new(), why.to_string()),
             Refused::Private(why) => (StatusCode::FORBIDDEN, "403", String::new(), why),
-            // It is on record already.
+            // These are on record already.
+            Refused::Body(why) => return said(StatusCode::FORBIDDEN, &format!("{act} is denied: {why}")),
             Refused::Limit(limit) => {
                 return said(StatusCode::TOO_MANY_REQUESTS, &format!("the limit {limit} is reached"));
             }
@@ -288,6 +318,7 @@ enum Refused {
     Policy(Verdict),
     Request(target::NotPassed),
     Credential(credential::Refusal),
+    Body(credential::Refusal),
     Private(String),
     Limit(String),
     Unrecorded,

@@ -9,6 +9,8 @@ use hyper::body::{Body, Bytes, Frame, SizeHint};
 
 use super::body::{Boxed, Error};
 use crate::credential::{Guard, Redactor, Refusal, Scanner};
+use crate::gateway::Gateway;
+use crate::report::Client;
 
 /// Where a body that is refused leaves the reason.
 pub(super) type Reason = Rc<RefCell<Option<Refusal>>>;
@@ -19,6 +21,9 @@ pub(super) struct Scanned {
     pub(super) scanner: Scanner,
     pub(super) guard: Rc<Guard>,
     pub(super) reason: Reason,
+    pub(super) gateway: Rc<Gateway>,
+    pub(super) agent: Client,
+    pub(super) act: String,
 }
 
 impl Body for Scanned {
@@ -39,6 +44,12 @@ impl Body for Scanned {
         Poll::Ready(Some(match looked_at {
             Ok(()) => Ok(frame),
             Err(refusal) => {
+                // Recorded from here: the server may have answered, and then nobody else hears of it.
+                let (gateway, agent, act) = (Rc::clone(&this.gateway), this.agent, this.act.clone());
+                let why = refusal.to_string();
+                tokio::task::spawn_local(async move {
+                    gateway.reporter.denied(&act, "403", &why, "", agent).await;
+                });
                 *this.reason.borrow_mut() = Some(refusal);
                 Err(Error::Placeholder)
             }

@@ -12,8 +12,24 @@ const OF_THE_CONNECTION: [HeaderName; 6] =
 const OLDER: [&str; 3] = ["keep-alive", "proxy-connection", "http2-settings"];
 
 /// Header fields by which some servers take another method than the request's.
-pub(super) const METHOD_OVERRIDES: [&str; 3] =
-    ["x-http-method-override", "x-http-method", "x-method-override"];
+const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+/// Header fields by which some servers take another path.
+const PATH_OVERRIDES: [&str; 3] = ["x-original-url", "x-rewrite-url", "x-original-uri"];
+
+/// Whether a field is one of these. Servers that hand fields on as variables (CGI) read an underscore as a hyphen.
+fn is_one_of(name: &HeaderName, names: &[&str]) -> bool {
+    names.contains(&name.as_str().replace('_', "-").as_str())
+}
+
+/// What some servers take for the method.
+pub(super) fn method_overrides(headers: &HeaderMap) -> impl Iterator<Item = &HeaderValue> {
+    headers.iter().filter(|(name, _)| is_one_of(name, &METHOD_OVERRIDES)).map(|(_, value)| value)
+}
+
+/// Whether some servers take another path than the request's.
+pub(super) fn replaces_path(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| is_one_of(name, &PATH_OVERRIDES))
+}
 
 /// Removes what is about the connection that the message came over.
 pub(super) fn strip(headers: &mut HeaderMap) {
@@ -91,6 +107,16 @@ mod tests {
         let mut left: Vec<_> = given.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
         assert_eq!(left, ["host", "te", "trailer", "x-other"]);
+    }
+
+    #[test]
+    fn what_replaces_method_or_path_is_seen_in_each_spelling() {
+        let given =
+            headers(&[("x-http-method-override", "DELETE"), ("x_http_method", "PUT"), ("x-other", "GET")]);
+        assert_eq!(method_overrides(&given).count(), 2);
+        assert!(!replaces_path(&given));
+        assert!(replaces_path(&headers(&[("x-original-url", "/admin")])));
+        assert!(replaces_path(&headers(&[("x_rewrite_url", "/admin")])));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use hyper::body::{Body, Bytes, Frame, Incoming};
+use hyper::ext::ReasonPhrase;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, LOCATION};
 use hyper::service::service_fn;
 use hyper::{Method, Request as Asked, Response, StatusCode};
@@ -113,6 +114,9 @@ async fn answer(
             let sent = parts.headers.get(AUTHORIZATION).cloned().unwrap_or(HeaderValue::from_static("none"));
             let mut response =
                 Response::new(whole(format!("you are {}\n", String::from_utf8_lossy(sent.as_bytes()))));
+            // And, where there is one, in the words behind the status.
+            let words = [b"yes ", sent.as_bytes()].concat();
+            response.extensions_mut().insert(ReasonPhrase::try_from(words).expect("a reason phrase"));
             response.headers_mut().insert("x-reflected", sent);
             response
         }
