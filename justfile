@@ -16,6 +16,10 @@ lint:
 check:
     .ci/checks
 
+# Build the egress filter's BPF object anew, which is committed (clang 14); `--check` only compares.
+ebpf *options:
+    ebpf/build {{options}}
+
 # Start-up and steady state beside every peer that this machine has: a Markdown table.
 bench *options:
     benches/run {{options}}

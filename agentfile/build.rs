@@ -17,6 +17,7 @@ struct Base {
     dev: Dev,
     proc: Proc,
     disk: Disk,
+    trust: Trust,
     environment: Vec<Variable>,
     rlimit: Vec<Rlimit>,
     targets: Targets,
@@ -35,6 +36,7 @@ struct Mount {
     #[serde(default)]
     dev: bool,
     file: Option<String>,
+    network: Option<String>,
     generated: Option<String>,
     #[serde(default)]
     optional: bool,
@@ -75,6 +77,21 @@ struct Proc {
 struct Disk {
     mount_size: u64,
     mount_mode: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Trust {
+    bundle: String,
+    over: Vec<String>,
+    environment: Vec<TrustVariable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TrustVariable {
+    name: String,
+    reason: String,
 }
 
 #[derive(Deserialize)]
@@ -136,6 +153,8 @@ fn main() -> Result<()> {
     strings(&mut out, "REFUSED_ALWAYS", &base.targets.always)?;
     strings(&mut out, "REFUSED_WITH_HOST_BASE", &base.targets.with_host_base)?;
 
+    trust(&mut out, &base.trust)?;
+
     writeln!(out, "pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[")?;
     for variable in &base.environment {
         reason(&variable.name, &variable.reason)?;
@@ -188,6 +207,9 @@ fn mounts(out: &mut String, mounts: &[Mount]) -> Result<()> {
         if let Some(text) = &mount.file {
             sources.push(format!("BaseSource::File({text:?})"));
         }
+        if mount.network.is_some() && mount.file.is_none() {
+            return Err(format!("{}: `network` stands beside `file`", mount.target).into());
+        }
         match mount.generated.as_deref() {
             Some("passwd") => sources.push("BaseSource::Generated(Generated::Passwd)".to_owned()),
             Some("group") => sources.push("BaseSource::Generated(Generated::Group)".to_owned()),
@@ -207,12 +229,26 @@ fn mounts(out: &mut String, mounts: &[Mount]) -> Result<()> {
         };
         writeln!(
             out,
-            "BaseMount {{ target: {:?}, source: {source}, optional: {}, scratch: {}, landlock: {landlock} }},",
-            mount.target, mount.optional, mount.scratch
+            "BaseMount {{ target: {:?}, source: {source}, network: {:?}, optional: {}, scratch: {}, landlock: {landlock} }},",
+            mount.target, mount.network, mount.optional, mount.scratch
         )?;
     }
     writeln!(out, "];")?;
     Ok(())
+}
+
+fn trust(out: &mut String, trust: &Trust) -> Result<()> {
+    absolute(&trust.bundle)?;
+    trust.over.iter().try_for_each(|path| absolute(path))?;
+    writeln!(out, "pub(crate) const TRUST_BUNDLE: &str = {:?};", trust.bundle)?;
+    writeln!(out, "/// Where systems keep their bundle of certificates: the usual first.")?;
+    writeln!(out, "pub const SYSTEM_BUNDLES: &[&str] = &{:?};", trust.over)?;
+    let mut names = Vec::new();
+    for variable in &trust.environment {
+        reason(&variable.name, &variable.reason)?;
+        names.push(variable.name.clone());
+    }
+    strings(out, "TRUST_ENVIRONMENT", &names)
 }
 
 fn strings(out: &mut String, name: &str, values: &[String]) -> Result<()> {

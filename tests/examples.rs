@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use agentrc_test_support::leftovers::snapshot;
-use agentrc_test_support::{Lab, Outcome, Terminal, as_each};
+use agentrc_test_support::{Lab, Outcome, Terminal, World, as_each};
 
 const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
 
@@ -138,6 +138,53 @@ fn code_review_fails_when_its_commit_does() {
 }
 
 #[test]
+fn claude_style() {
+    const VALUE: &str = "sk-proj-0123456789abcdefABCDEF0123456789";
+    as_each(AGENTRC, |lab| {
+        // There is no internet here: the test's own machine answers for api.openai.com.
+        let world = World::new(lab);
+        let folder = example(lab, "claude-style");
+        let mut agentrc = lab.agentrc(["run".as_ref(), "--grant".as_ref(), folder.as_os_str()]);
+        agentrc.env("OPENAI_API_KEY", VALUE);
+        let outcome = lab.finish_command(agentrc);
+        outcome.expect_code(0);
+        says(
+            lab,
+            &outcome,
+            &[
+                "my key: sk-",
+                "asked api.openai.com: 200\nhello from /v1/chat/completions\n",
+                "denied: the key to an undeclared host: ",
+                "denied: the key to another host: 403 agentrc: ",
+                "denied: the key in a body: 403 agentrc: ",
+            ],
+        );
+        assert!(!outcome.out().contains(VALUE), "as {}: the agent has the key", lab.who.name);
+        let placeholder =
+            outcome.out().lines().find_map(|line| line.strip_prefix("my key: ").map(str::to_owned));
+        let placeholder = placeholder.expect("the placeholder");
+        let requests = world.requests();
+        let key = |one: &agentrc_test_support::world::Request| {
+            one.headers.get("authorization").and_then(|key| key.to_str().ok()).unwrap_or("").to_owned()
+        };
+        let seen: Vec<_> =
+            requests.iter().map(|one| format!("{} {} {}", one.host, one.target, key(one))).collect();
+        let asked = format!("api.openai.com /v1/chat/completions Bearer {VALUE}");
+        // A request whose body is denied breaks off where the placeholder begins.
+        let broken_off = "api.openai.com /v1/files ";
+        assert!(
+            seen == [asked.as_str()] || seen == [asked.as_str(), broken_off],
+            "as {}: {seen:?}",
+            lab.who.name
+        );
+        for one in requests {
+            let body = String::from_utf8_lossy(&one.body);
+            assert!(!body.contains(&placeholder) && !body.contains(VALUE), "as {}: {body}", lab.who.name);
+        }
+    });
+}
+
+#[test]
 fn build_c() {
     as_each(AGENTRC, |lab| {
         let folder = example(lab, "build-c");
@@ -206,7 +253,7 @@ fn refused() {
         outcome.expect_code(125);
         assert_eq!(outcome.out(), "");
         let text = fs::read_to_string(folder.join("Agentfile")).expect("Agentfile");
-        for word in ["URL", "TOOL", "LIMIT"] {
+        for word in ["SERVER", "TOOL", "LIMIT"] {
             let line = text.lines().position(|line| line.starts_with(word)).expect("the line") + 1;
             assert!(
                 outcome.stderr.contains(&format!("Agentfile:{line}:")),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use agentrc_test_support::leftovers::{self, Before, snapshot};
-use agentrc_test_support::{Lab, Terminal, as_each, audit, faults, identity};
+use agentrc_test_support::{Lab, Terminal, as_each, audit, faults};
 
 const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
 
@@ -18,22 +18,42 @@ BIND ./copied /copied copy
 BIND ../outside/granted /granted ro
 BIND ./one-file /one-file ro
 MOUNT /scratch rw
+URL https://fault.example
 DENY read /work/hidden
 DENY write /work/frozen
 LIMIT open_files 256
 TIMEOUT 60
+URL https://api.example.com/v1
+URL tcp://192.0.2.7:5432
 AUDIT all
 CMD /bin/sh ./go.sh
 ";
 
 /// Steps that a run passes only where the kernel or the operator has what they are about. Each says when; the tests in
 /// `vm-tests/` run where it is.
-fn conditional(step: &str, who: &identity::Identity) -> Option<&'static str> {
+fn conditional(step: &str, lab: &Lab) -> Option<&'static str> {
     match step {
-        "cgroup" | "cgroup-limit" if !has_controllers() => Some("no cgroup v2 controller is delegated here"),
-        "supplementary-groups" if !who.is_root() => Some("only root can drop them"),
+        "cgroup" if !lab.who.is_root() && !has_controllers() => {
+            Some("no cgroup v2 controller is delegated here")
+        }
+        "cgroup-limit" if !has_controllers() => Some("no cgroup v2 controller is delegated here"),
+        "enter-cgroup" if !lab.who.is_root() => Some("without limits only root's runs have a cgroup"),
+        "landlock-port" if !has_landlock_net(lab) => Some("this kernel's Landlock knows no ports (ABI 4)"),
+        "supplementary-groups" if !lab.who.is_root() => Some("only root can drop them"),
         _ => None,
     }
+}
+
+fn has_landlock_net(lab: &Lab) -> bool {
+    let doctor = lab.finish_command(lab.agentrc(["doctor", "--json"])).out();
+    let found: serde_json::Value = serde_json::from_str(&doctor).unwrap_or_default();
+    let features = found.pointer("/features").and_then(|features| features.as_array());
+    assert!(features.is_some(), "doctor says: {doctor}");
+    let present = |feature: &serde_json::Value| {
+        let is = |key: &str, value: serde_json::Value| feature.get(key) == Some(&value);
+        is("name", "landlock-tcp".into()) && is("present", true.into())
+    };
+    features.into_iter().flatten().any(present)
 }
 
 fn has_controllers() -> bool {
@@ -172,7 +192,7 @@ fn every_step_that_fails_is_a_refusal_that_names_it_and_leaves_nothing() {
                 }
                 break;
             }
-            match (reached, conditional(step, &lab.who)) {
+            match (reached, conditional(step, lab)) {
                 (false, None) => {
                     failures.push(format!("{step}: no run passes this step, so its failure shows nothing"))
                 }

@@ -269,6 +269,7 @@ fn when_any_long_lived_part_is_killed_everything_dies_within_a_second() {
         };
         let count = outside::tree(start().pid()).len();
         agentrc_test_support::leftovers::kill_all(lab);
+        lab.supervisor_was_killed();
         assert!(count >= 3, "supervisor, init, agent: {count}");
         for part in 0..count {
             let child = start();
@@ -312,6 +313,7 @@ fn a_program_that_ignores_sigterm_is_still_the_programs_affair_but_sigkill_to_ag
         std::thread::sleep(Duration::from_millis(150));
         assert!(!child.has_ended(), "as {}: SIGTERM is the program's to handle", lab.who.name);
         child.signal(Signal::KILL);
+        lab.supervisor_was_killed();
         let gone =
             within(Duration::from_secs(1), || agentrc_test_support::leftovers::processes(lab).is_empty());
         child.finish();

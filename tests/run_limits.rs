@@ -41,13 +41,7 @@ fn a_limit_without_a_controller_is_a_refusal_with_its_line() {
 #[test]
 fn limits_that_only_a_broker_can_count_are_refused() {
     as_each(AGENTRC, |lab| {
-        for line in [
-            "LIMIT tool_calls 10",
-            "LIMIT network_requests 10",
-            "LIMIT egress_bytes 1MiB",
-            "LIMIT max_output 1MiB",
-            "RATELIMIT utcp:x 5/min",
-        ] {
+        for line in ["LIMIT tool_calls 10", "LIMIT max_output 1MiB", "RATELIMIT utcp:x 5/min"] {
             let outcome = lab.run(&format!("AGENT limits\n{line}\nCMD /bin/echo ran\n"));
             outcome.expect_code(125);
             assert!(outcome.stderr.contains("Agentfile:2:"), "as {}: {}", lab.who.name, outcome.stderr);

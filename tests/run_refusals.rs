@@ -38,19 +38,14 @@ fn what_needs_a_later_part_is_refused_with_its_place() {
         );
         lab.script(lab.project("tools/lint"), "#!/bin/sh\nexit 0\n");
         for lines in [
-            "URL https://api.example.com",
-            "URL tcp://127.0.0.1:5432",
-            "URL https://*.example.com",
             "TOOL utcp:file_read",
             "TOOL local:./tools/lint",
             "MCP files",
             "SERVER search https://mcp.example.com/mcp",
-            "CRED token env:CALLERS_SECRET host:api.example.com",
             "FUNCTION ./f.py:s",
             "SKILL review",
             "SKILL ghcr.io/example/skill:1",
             "MEMORY notes ./memory.json schema:Note mode:rw",
-            "BROKER vault",
             "TRACE otlp://127.0.0.1:4317",
             "HEALTHCHECK --interval=5 --timeout=1 CMD /bin/true",
             "TOOLSET registry://example.com/tools@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
@@ -105,7 +100,7 @@ fn all_reasons_are_given_at_once() {
     as_each(AGENTRC, |lab| {
         refused(
             lab,
-            "URL https://a.example.com\nTOOL utcp:x\nMCP y",
+            "SERVER s https://a.example.com\nTOOL utcp:x\nMCP y",
             &["Agentfile:3:", "Agentfile:4:", "Agentfile:5:"],
         );
         refused(
@@ -378,7 +373,7 @@ fn boundary_unsupported_fails() {
 fn a_refusal_shows_its_place_as_the_user_named_the_file() {
     as_each(AGENTRC, |lab| {
         lab.directory(lab.project("below"));
-        lab.file(lab.project("below/Agentfile"), "AGENT places\nURL https://example.com\nCMD /bin/true\n");
+        lab.file(lab.project("below/Agentfile"), "AGENT places\nTOOL utcp:file_read\nCMD /bin/true\n");
         for (named, shown) in
             [("below", "--> below/Agentfile:2:1"), ("below/Agentfile", "--> below/Agentfile:2:1")]
         {

@@ -24,6 +24,8 @@ pub const PROJECTION: &str = "/agentrc/src";
 pub(crate) struct BaseMount {
     pub(crate) target: &'static str,
     pub(crate) source: BaseSource,
+    /// The file's text where the agent has a network.
+    pub(crate) network: Option<&'static str>,
     pub(crate) optional: bool,
     /// Whether it is also part of `FROM scratch`.
     pub(crate) scratch: bool,

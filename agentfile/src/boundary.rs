@@ -60,6 +60,13 @@ pub struct Boundaries {
     pub hints: Vec<Hint>,
 }
 
+impl Boundaries {
+    /// The destinations of the agent itself, in the order of the text. Empty: it has no network at all.
+    pub fn agent_hosts(&self) -> impl Iterator<Item = &Host> {
+        self.hosts.iter().filter(|host| host.via == Via::Agent)
+    }
+}
+
 /// What is executed.
 #[derive(Debug, Clone)]
 pub struct Command {

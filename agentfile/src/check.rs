@@ -14,7 +14,6 @@ mod rules;
 mod shares;
 
 pub(crate) use capabilities::server_name;
-pub(crate) use network::patterns_of;
 
 use std::collections::{HashMap, HashSet};
 

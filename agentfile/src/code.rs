@@ -68,13 +68,14 @@ codes! {
     "E067" "an approval that cannot be asked for" "A person is asked before a brokered request. The kernel asks nobody, and a forbid has nothing to wait for."
     "E071" "a command as a source" "What the host runs to get a credential is the host's to say, never a package's."
     "E072" "not over HTTP" "A credential is put into HTTP requests, and a server is reached by them; there is no place in other traffic."
+    "E073" "a policy on requests that are never seen" "A `forbid` on `context.method`, `path`, `url` or `bytes` would never hold on a `tcp://` destination, where there are bytes and no requests. Name the hosts that it is about in its scope."
     "E076" "not a memory schema" "A memory's values are checked against a type of a JSON Schema, which must be there."
     "E077" "too little disk" "The limit is divided among the private folders of the sandbox; each needs at least a page."
     "E078" "not a target of ALLOW or DENY" "Paths are absolute and normalised, hosts are names without scheme, port and path."
     "E099" "a fault of the compiler" "Please report it with the Agentfile."
     "W001" "misplaced syntax line" "`# syntax=` counts on the first line only; elsewhere it is a comment."
     "W002" "older form of CRED" "The older forms still parse; the current one names every host that the credential may go to."
-    "W003" "wildcard destination" "`https://*.suffix` allows every host below the suffix."
+    "W003" "wildcard destination" "`https://*.suffix` allows every host one label below the suffix."
     "W004" "text of a block that looks like a directive" "Until `END` everything is text of the block. A line that looks like a directive, or almost like `END`, may be one that was to be outside."
     "W005" "no shell" "`CMD` is executed as its words are written. Operators, variables and single quotes are a shell's, and reach the program as text."
     "W010" "no AGENT" "The name is taken from the folder for a local run; a package needs the line."
@@ -93,6 +94,7 @@ codes! {
     "W024" "a policy for another agent" "It never holds for this one."
     "W025" "a credential for a host that is not declared" "Without a URL line the host cannot be reached."
     "W026" "denies no file" "Nothing is shown at the path, above it or beneath it, so there is nothing to take away: a misspelt `DENY` or `forbid` protects nothing. A rule for a path that other files of the same kind have may stay."
+    "W027" "a permit on requests that are never seen" "On a `tcp://` destination there are bytes and no requests: `context.method`, `path` and `url` are empty there, `bytes` is 0. The URL line alone says what is permitted."
     "W030" "declared twice" "The second line adds nothing."
 }
 

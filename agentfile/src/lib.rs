@@ -8,6 +8,7 @@
 //! clock, no environment, no unsafe.
 #![forbid(unsafe_code)]
 
+pub mod address;
 mod base;
 pub mod boundary;
 pub mod characters;
@@ -18,6 +19,7 @@ pub mod diag;
 pub mod directive;
 pub mod fix;
 pub mod fmt;
+mod hosts;
 mod idiom;
 pub mod lex;
 mod lower;

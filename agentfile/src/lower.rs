@@ -21,7 +21,11 @@ use crate::plan::{Audit, Capabilities, Command, FORMAT, Namespace, Origin, Plan}
 /// # Errors
 /// When a policy cannot be expressed in Cedar, which checked boundaries rule out.
 pub(crate) fn lower(boundaries: &Boundaries, file: &str) -> Result<Plan, cedar::CedarFault> {
-    let mounts = mounts::lower(boundaries, file);
+    let egress = egress::lower(boundaries);
+    // The first line for which TLS ends at the gateway: the agent has to trust what it meets there.
+    let trust =
+        egress.iter().find(|egress| egress.agent && egress.terminate_tls).map(|egress| &egress.origin);
+    let mounts = mounts::lower(boundaries, file, trust);
     Ok(Plan {
         format: FORMAT,
         agent: boundaries.agent.clone(),
@@ -31,7 +35,7 @@ pub(crate) fn lower(boundaries: &Boundaries, file: &str) -> Result<Plan, cedar::
             .as_ref()
             .map(|command| Command { argv: command.argv.clone(), origin: command.place.origin.clone() }),
         workdir: environment::workdir(boundaries),
-        environment: environment::lower(),
+        environment: environment::lower(trust),
         landlock: landlock::lower(boundaries, &mounts),
         mounts,
         seccomp: seccomp::lower(),
@@ -50,7 +54,7 @@ pub(crate) fn lower(boundaries: &Boundaries, file: &str) -> Result<Plan, cedar::
             Namespace::Cgroup,
         ],
         limits: limits::lower(boundaries),
-        egress: egress::lower(boundaries),
+        egress,
         cedar: cedar::lower(boundaries)?,
         broker: broker::lower(boundaries),
         audit: Audit {

@@ -6,6 +6,7 @@ mod broker;
 pub mod describe;
 pub mod difference;
 pub mod digest;
+pub mod inside;
 mod mount;
 pub mod words;
 
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::broker::BrokerEntry;
 pub use self::mount::{Access, Generated, HostPath, Mount, MountSource, NotAHostPath, Protected};
-pub use crate::base::PROJECTION;
+pub use crate::base::{PROJECTION, SYSTEM_BUNDLES};
 pub use crate::span::Origin;
 pub use crate::syntax::AuditLevel;
 
@@ -110,6 +111,19 @@ pub struct Landlock {
     pub minimum_abi: u32,
     /// What may be done beneath which path. All else is denied.
     pub rules: Vec<LandlockRule>,
+    /// TCP ports that may be connected to (from ABI 4 on, whatever the address), sorted; none may be bound.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub connect: Vec<ConnectRule>,
+}
+
+/// A TCP port that may be connected to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectRule {
+    /// The port.
+    pub port: u16,
+    /// Who asked for it.
+    pub origin: Origin,
 }
 
 /// Rights beneath one path.
@@ -262,7 +276,7 @@ pub struct Egress {
     pub path: Option<String>,
     /// Whether the agent itself may go there, or only the broker (`SERVER`).
     pub agent: bool,
-    /// Whether requests must be seen (a path, or a bound credential): TLS is terminated.
+    /// Whether requests must be seen (a path, a bound credential, or a policy on requests): TLS is terminated.
     pub terminate_tls: bool,
     /// Who asked for it.
     pub origin: Origin,

@@ -4,6 +4,7 @@
 pub(crate) mod names;
 pub(crate) mod permits;
 pub(crate) mod region;
+pub(crate) mod requests;
 pub(crate) mod scan;
 pub(crate) mod schema;
 

@@ -43,3 +43,5 @@ void stay(void) __attribute__((noreturn));
 unsigned long number(const char *word);
 // Bytes of a hexadecimal word; returns how many.
 size_t unhex(const char *word, unsigned char *into, size_t size);
+// A machine of the tests' own (world.c).
+int world(int argc, char **argv);

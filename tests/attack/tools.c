@@ -153,7 +153,7 @@ int tool_main(int argc, char **argv) {
         const char *name;
         int words;
         int (*run)(int, char **);
-    } tools[] = {{"victim", 2, victim}, {"keeper", 3, keeper}, {"on-terminal", 2, on_terminal}, {"job", 2, job}, {"hold", 0, hold}};
+    } tools[] = {{"victim", 2, victim}, {"keeper", 3, keeper}, {"on-terminal", 2, on_terminal}, {"job", 2, job}, {"hold", 0, hold}, {"world", 1, world}};
     for (size_t i = 0; i < sizeof tools / sizeof *tools; i++)
         if (strcmp(tools[i].name, argv[0]) == 0 && argc - 1 >= tools[i].words) return tools[i].run(argc, argv);
     fprintf(stderr, "attack: no act or tool `%s`\n", argv[0]);

@@ -10,9 +10,10 @@ use super::Check;
 use crate::Kind;
 use crate::base::{BaseSource, MOUNTS};
 use crate::boundary::{Content, Denied, PathDenial};
+use crate::lower::mounts::base_mounts;
 use crate::path;
 use crate::place::Place;
-use crate::plan::{Base, HostPath};
+use crate::plan::HostPath;
 use crate::policy::region::{self, Pattern, Region};
 use crate::policy::{Policy, names};
 
@@ -102,9 +103,8 @@ fn folder_of(prefix: &str) -> &str {
 
 impl Check<'_> {
     pub(super) fn access(&self) -> Access {
-        let scratch = matches!(self.out.base, Base::Scratch { .. });
         let mut tree = BTreeMap::new();
-        for mount in MOUNTS.iter().filter(|mount| mount.scratch || !scratch) {
+        for mount in base_mounts(&self.out) {
             let private = matches!(mount.source, BaseSource::Private(..));
             tree.insert(
                 mount.target.to_owned(),

@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 
 use super::Check;
-use super::network::patterns_of;
 use crate::boundary::{Credential, Reference};
 use crate::diag::Diagnostic;
+use crate::hosts::patterns_of;
 use crate::place::Place;
 use crate::syntax::{Cred, Scheme, Word};
 

@@ -1,25 +1,13 @@
 //! `URL`, `SERVER`, `TRACE`: where packets may go, and on whose behalf.
 
-use std::borrow::Cow;
-
 use super::{Check, destination};
-use crate::boundary::{Reference, Server, Via};
+use crate::boundary::{Host, Reference, Server, Via};
 use crate::diag::Diagnostic;
+use crate::hosts::Hosts;
 use crate::place::Place;
+use crate::policy::Policy;
+use crate::policy::requests::{self, Scope};
 use crate::syntax::{Scheme, UrlPattern, Word};
-
-/// Longest DNS name (RFC 1035, section 2.3.4); a longer one has no patterns but itself.
-const NAME_MAX: usize = 253;
-
-/// The patterns that take in `host`: itself, and `*.suffix` for each of its suffixes.
-pub(crate) fn patterns_of(host: &str) -> impl Iterator<Item = Cow<'_, str>> {
-    let name = host.strip_prefix("*.").unwrap_or(host);
-    let suffixes = std::iter::successors(Some(name).filter(|name| name.len() <= NAME_MAX), |name| {
-        name.split_once('.').map(|(_, rest)| rest)
-    });
-    let above = suffixes.skip(1).map(|suffix| Cow::Owned(format!("*.{suffix}")));
-    std::iter::once(Cow::Borrowed(host)).chain(above)
-}
 
 impl Check<'_> {
     pub(super) fn url(&mut self, url: &UrlPattern, place: Place) {
@@ -68,5 +56,35 @@ impl Check<'_> {
 
     pub(super) fn finish_network(&mut self) {
         self.credentials_and_hosts();
+    }
+
+    /// A policy on requests, where one of the destinations that it is about shows none.
+    pub(super) fn requests_of_tcp(&mut self, policies: &[Policy]) {
+        let tcp: Vec<&Host> = self.out.agent_hosts().filter(|host| host.scheme == Scheme::Tcp).collect();
+        let hosts: Hosts = tcp.iter().map(|host| host.host.as_str()).collect();
+        let mut found = Vec::new();
+        for policy in policies {
+            let met = match requests::judged(policy, &self.out.agent) {
+                None => continue,
+                Some(Scope::All) => tcp.first(),
+                Some(Scope::Of(name)) => hosts.meets(&name).and_then(|number| tcp.get(number)),
+            };
+            let Some(host) = met else { continue };
+            let shown = if host.host.contains(':') { format!("[{}]", host.host) } else { host.host.clone() };
+            let to = format!("tcp://{shown}:{}", host.port);
+            let scoped = "say which hosts it is about: `resource in AgentRC::Host::\"api.example.com\"`";
+            let finding = if policy.permits() {
+                let message = format!("this permit judges requests, and those to `{to}` are never seen");
+                Diagnostic::warning("W027", policy.place.span, message)
+                    .help(format!("{scoped}; the URL line by itself permits the connection"))
+            } else {
+                let message = format!("this policy cannot be held on `{to}`, whose requests are never seen");
+                Diagnostic::error("E073", policy.place.span, message).help(format!(
+                    "{scoped}, or judge the connection by `context.host` and `context.port` alone"
+                ))
+            };
+            found.push(finding.related(host.place.span, "the destination is here"));
+        }
+        self.diagnostics.append(&mut found);
     }
 }

@@ -18,6 +18,7 @@ impl Check<'_> {
         schema::validate(&self.out.policies, &mut self.diagnostics);
         let policies = std::mem::take(&mut self.out.policies);
         self.unknown_names(&policies);
+        self.requests_of_tcp(&policies);
         for policy in &policies {
             self.slashless_prefixes(policy);
             self.filesystem(policy, &mut access);
@@ -115,6 +116,13 @@ impl Check<'_> {
         for policy in policies {
             for EntityUID { ty, eid } in names::of(&policy.body) {
                 let kind = ty.0.id.as_str();
+                if kind == "Host" && !is_one_spelling(&eid) {
+                    let message = format!("no host is called `{eid}`, so this policy never holds of one");
+                    found.push(Diagnostic::warning("W023", policy.place.span, message).help(
+                        "policies know a host by its name in lower case, without scheme, port and trailing dot, as \
+                         `*.suffix`, or by its address",
+                    ));
+                }
                 if matches!(kind, "Action" | "Path" | "Host")
                     || known.contains(&(kind, eid.to_string()))
                     || open && kind == "Tool"
@@ -161,6 +169,13 @@ impl Check<'_> {
             }
         }
     }
+}
+
+/// Whether requests name a host, or what it is in, so.
+fn is_one_spelling(host: &str) -> bool {
+    let name = host.strip_prefix("*.").unwrap_or(host);
+    let written = if name.contains(':') { format!("[{name}]") } else { name.to_owned() };
+    crate::parse::host_name(&written).is_ok_and(|one| one == name)
 }
 
 /// Whether the policy's scope names this principal (an agent may also be a resource, of `agent.delegate`).

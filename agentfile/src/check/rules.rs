@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use super::Check;
 use super::access::Access;
-use super::network::patterns_of;
 use crate::boundary::{Object, Rule};
 use crate::diag::Diagnostic;
+use crate::hosts::patterns_of;
 use crate::parse::url;
 use crate::path;
 use crate::place::Place;

@@ -1,10 +1,9 @@
 //! Network destinations: of the agent (`URL`), and of the broker on its behalf (`SERVER`).
 
-use std::collections::HashSet;
-
 use crate::boundary::{Boundaries, Host, Via};
-use crate::check::patterns_of;
+use crate::hosts::Hosts;
 use crate::plan::Egress;
+use crate::policy::requests::{self, Scope};
 use crate::syntax::Scheme;
 
 /// How a scheme is written.
@@ -18,16 +17,21 @@ pub(crate) fn scheme_word(scheme: Scheme) -> &'static str {
 
 /// All destinations, in the order of the text, the agent's first.
 pub(super) fn lower(boundaries: &Boundaries) -> Vec<Egress> {
-    let bound: HashSet<&str> = boundaries
-        .credentials
-        .iter()
-        .flat_map(|credential| credential.hosts.iter().map(String::as_str))
-        .collect();
-    // A wildcard takes in the hosts below it.
-    let above: HashSet<String> =
-        bound.iter().flat_map(|host| patterns_of(host).map(String::from).collect::<Vec<_>>()).collect();
-    let has_credential = |host: &str| {
-        above.contains(host) || patterns_of(host).any(|pattern| bound.contains(pattern.as_ref()))
+    let credentials = boundaries.credentials.iter().flat_map(|credential| &credential.hosts);
+    let bound: Hosts = credentials.map(String::as_str).collect();
+    let judged: Vec<Scope> =
+        boundaries.policies.iter().filter_map(|policy| requests::judged(policy, &boundaries.agent)).collect();
+    let all = judged.contains(&Scope::All);
+    let named = judged.iter().filter_map(|scope| match scope {
+        Scope::All => None,
+        Scope::Of(host) => Some(host.as_str()),
+    });
+    let named: Hosts = named.collect();
+    // A path, a value to be put in, or a policy on requests: each needs the request to be seen.
+    let seen = |host: &Host| {
+        host.path.is_some()
+            || bound.meets(&host.host).is_some()
+            || host.via == Via::Agent && (all || named.meets(&host.host).is_some())
     };
     let servers = boundaries.servers.iter().map(|server| &server.host);
     boundaries
@@ -40,8 +44,7 @@ pub(super) fn lower(boundaries: &Boundaries) -> Vec<Egress> {
             port: host.port,
             path: host.path.clone(),
             agent: host.via == Via::Agent,
-            terminate_tls: host.scheme == Scheme::Https
-                && (host.path.is_some() || has_credential(&host.host)),
+            terminate_tls: host.scheme == Scheme::Https && seen(host),
             origin: host.place.origin.clone(),
         })
         .collect()

@@ -1,11 +1,11 @@
 //! The environment, from scratch, and the working directory.
 
-use crate::base::{BASE_FILE, ENVIRONMENT, PROJECTION};
+use crate::base::{BASE_FILE, ENVIRONMENT, PROJECTION, TRUST_BUNDLE, TRUST_ENVIRONMENT};
 use crate::boundary::{Boundaries, Content, Share};
 use crate::plan::{EnvironmentVariable, Origin};
 
-/// All variables, sorted by name.
-pub(super) fn lower() -> Vec<EnvironmentVariable> {
+/// All variables, sorted by name. `trust`: the line that needs the run's own certificates.
+pub(super) fn lower(trust: Option<&Origin>) -> Vec<EnvironmentVariable> {
     let mut variables: Vec<_> = ENVIRONMENT
         .iter()
         .map(|(name, value)| EnvironmentVariable {
@@ -14,6 +14,13 @@ pub(super) fn lower() -> Vec<EnvironmentVariable> {
             origin: Origin::builtin(BASE_FILE),
         })
         .collect();
+    variables.extend(trust.into_iter().flat_map(|origin| {
+        TRUST_ENVIRONMENT.iter().map(|name| EnvironmentVariable {
+            name: (*name).to_owned(),
+            value: TRUST_BUNDLE.to_owned(),
+            origin: origin.clone(),
+        })
+    }));
     variables.sort_by(|one, other| one.name.cmp(&other.name));
     variables
 }

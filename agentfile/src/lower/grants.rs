@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::address;
 use crate::boundary::{Boundaries, Content};
 use crate::plan::{Grant, HostPath};
 use crate::syntax::BindMode;
@@ -49,28 +50,7 @@ pub(super) fn lower(boundaries: &Boundaries) -> Vec<Grant> {
 /// gateway's to judge.
 fn is_private(host: &str) -> bool {
     match host.parse::<IpAddr>() {
-        Ok(IpAddr::V4(address)) => {
-            let [first, second, ..] = address.octets();
-            address.is_private()
-                || address.is_loopback()
-                || address.is_link_local()
-                || address.is_unspecified()
-                || address.is_broadcast()
-                || address.is_multicast()
-                // Shared address space (RFC 6598) and benchmarking (RFC 2544), which the gateway uses itself.
-                || first == 100 && (64..128).contains(&second)
-                || first == 198 && (18..20).contains(&second)
-                || first == 0
-        }
-        Ok(IpAddr::V6(address)) => {
-            let mapped = address.to_ipv4_mapped().is_some_and(|address| is_private(&address.to_string()));
-            mapped
-                || address.is_loopback()
-                || address.is_unspecified()
-                || address.is_multicast()
-                || address.is_unique_local()
-                || address.is_unicast_link_local()
-        }
+        Ok(address) => address::special(address).is_some(),
         Err(_) => {
             host == "localhost"
                 || [".localhost", ".local", ".internal", ".lan", ".home.arpa"]
@@ -102,6 +82,16 @@ mod tests {
             "db.internal",
             "printer",
             "0.0.0.0",
+            "255.255.255.255",
+            "192.0.0.192",
+            "64:ff9b::a00:1",
+            "64:ff9b::7f00:1",
+            "64:ff9b:1::a00:1",
+            "2002:a00:1::1",
+            "2002:7f00:1::",
+            "::127.0.0.1",
+            "fec0::1",
+            "ff02::1",
         ] {
             assert!(is_private(host), "{host}");
         }

@@ -1,17 +1,29 @@
-//! The second lock on files: the paths of the mount table once more, as Landlock rules. A rule holds for everything
-//! beneath its path, through mounts; so what a mount takes away inside a writable one, only the mount holds.
+//! The second lock on files and TCP: the paths of the mount table once more, and the ports of the agent's destinations, as
+//! Landlock rules. A rule holds for everything beneath its path, through mounts; so what a mount takes away inside a
+//! writable one, only the mount holds. Landlock knows ports and no addresses: which host, the gateway holds.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::mounts::base_mounts;
 use crate::base::{BASE_FILE, MINIMUM_ABI};
 use crate::boundary::Boundaries;
-use crate::plan::{Access, FileRights, Landlock, LandlockRule, Mount, MountSource, Origin};
+use crate::plan::{
+    Access, Base, ConnectRule, FileRights, Landlock, LandlockRule, Mount, MountSource, Origin,
+};
+
+/// DNS over TCP, to which a resolver turns when an answer is too long (RFC 7766).
+const RESOLVER_PORT: u16 = 53;
 
 /// The rules that go with `mounts`.
 pub(super) fn lower(boundaries: &Boundaries, mounts: &[Mount]) -> Landlock {
-    let base: HashMap<&str, Option<FileRights>> =
-        base_mounts(boundaries).map(|mount| (mount.target, mount.landlock)).collect();
+    // On an empty root no rule of a parent covers the files that name the resolver.
+    let alone = matches!(boundaries.base, Base::Scratch { .. });
+    let base: HashMap<&str, Option<FileRights>> = base_mounts(boundaries)
+        .map(|mount| {
+            let of_file = (alone && mount.network.is_some()).then_some(FileRights::Read);
+            (mount.target, mount.landlock.or(of_file))
+        })
+        .collect();
     let shares: HashMap<&str, ()> =
         boundaries.shares.iter().map(|share| (share.target.as_str(), ())).collect();
     let mut rules = vec![LandlockRule {
@@ -43,5 +55,18 @@ pub(super) fn lower(boundaries: &Boundaries, mounts: &[Mount]) -> Landlock {
             origin: mount.origin.clone(),
         });
     }
-    Landlock { minimum_abi: MINIMUM_ABI, rules }
+    Landlock { minimum_abi: MINIMUM_ABI, rules, connect: connect(boundaries) }
+}
+
+/// The port of each of the agent's destinations, with the first line that has it, and the resolver's: a name is needed
+/// before any of them.
+fn connect(boundaries: &Boundaries) -> Vec<ConnectRule> {
+    let mut ports: BTreeMap<u16, &Origin> = BTreeMap::new();
+    for host in boundaries.agent_hosts() {
+        ports.entry(host.port).or_insert(&host.place.origin);
+    }
+    if let Some(first) = boundaries.agent_hosts().next() {
+        ports.entry(RESOLVER_PORT).or_insert(&first.place.origin);
+    }
+    ports.into_iter().map(|(port, origin)| ConnectRule { port, origin: origin.clone() }).collect()
 }

@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::protected;
 use crate::base::{
     BASE_FILE, BaseSource, DEV_NODES, MOUNT_MODE, MOUNT_SIZE, MOUNTS, PROC_MASKED, PROC_READ_ONLY,
+    SYSTEM_BUNDLES, TRUST_BUNDLE,
 };
 use crate::boundary::{Boundaries, Content, Denied, Share};
 use crate::path;
-use crate::plan::{Access, Base, HostPath, Mount, MountSource, Origin, Protected};
+use crate::plan::{Access, Base, Generated, HostPath, Mount, MountSource, Origin, Protected};
 use crate::syntax::BindMode;
 
 /// tmpfs sizes are whole pages; a size of 0 would mean no bound.
@@ -17,8 +18,8 @@ const PAGE: u64 = 4096;
 
 type Table = BTreeMap<String, Mount>;
 
-/// The mount table of `boundaries`.
-pub(super) fn lower(boundaries: &Boundaries, file: &str) -> Vec<Mount> {
+/// The mount table of `boundaries`. `trust`: the line that needs the run's own certificates.
+pub(super) fn lower(boundaries: &Boundaries, file: &str, trust: Option<&Origin>) -> Vec<Mount> {
     let sizes = Sizes::of(boundaries);
     let mut table = base(boundaries, &sizes);
     let mut copies = 0_usize;
@@ -26,21 +27,36 @@ pub(super) fn lower(boundaries: &Boundaries, file: &str) -> Vec<Mount> {
         table.insert(share.target.clone(), shared(share, file, &sizes, &mut copies));
     }
     projection(boundaries, &mut table);
+    if let Some(origin) = trust {
+        bundles(boundaries, origin, &mut table);
+    }
     denials(boundaries, &mut table);
     directories(&mut table);
     table.into_values().collect()
 }
 
 /// The base's mounts that this file has.
-pub(super) fn base_mounts(boundaries: &Boundaries) -> impl Iterator<Item = &'static crate::base::BaseMount> {
+pub(crate) fn base_mounts(boundaries: &Boundaries) -> impl Iterator<Item = &'static crate::base::BaseMount> {
     let scratch = matches!(boundaries.base, Base::Scratch { .. });
-    MOUNTS.iter().filter(move |mount| mount.scratch || !scratch)
+    let network = boundaries.agent_hosts().next().is_some();
+    let shares: HashSet<&str> = boundaries.shares.iter().map(|share| share.target.as_str()).collect();
+    MOUNTS.iter().filter(move |mount| {
+        // Nothing is made inside what a line shows: on an empty root, `/etc` may be a BIND.
+        let own = || !path::ancestors(mount.target).any(|folder| shares.contains(folder));
+        mount.scratch || !scratch || network && mount.network.is_some() && own()
+    })
 }
 
 fn base(boundaries: &Boundaries, sizes: &Sizes) -> Table {
     let own = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+    let first = boundaries.agent_hosts().next();
     base_mounts(boundaries)
         .map(|mount| {
+            let network = first.zip(mount.network);
+            let file = |text: &str| {
+                // The sandbox's own name, which is the agent's.
+                MountSource::File { content: text.replace("{agent}", &boundaries.agent), mode: 0o444 }
+            };
             let source = match mount.source {
                 BaseSource::Bind(path) => {
                     MountSource::Bind { source: HostPath::Absolute(path.to_owned()), protected: Vec::new() }
@@ -53,7 +69,7 @@ fn base(boundaries: &Boundaries, sizes: &Sizes) -> Table {
                     MountSource::Proc { masked: own(PROC_MASKED), read_only: own(PROC_READ_ONLY) }
                 }
                 BaseSource::Dev => MountSource::Dev { nodes: own(DEV_NODES) },
-                BaseSource::File(text) => MountSource::File { content: text.to_owned(), mode: 0o444 },
+                BaseSource::File(text) => file(network.map_or(text, |(_, text)| text)),
                 BaseSource::Generated(what) => MountSource::Generated { what },
             };
             let access = match mount.source {
@@ -65,7 +81,8 @@ fn base(boundaries: &Boundaries, sizes: &Sizes) -> Table {
                 source,
                 access,
                 optional: mount.optional,
-                origin: Origin::builtin(BASE_FILE),
+                origin: network
+                    .map_or_else(|| Origin::builtin(BASE_FILE), |(host, _)| host.place.origin.clone()),
             };
             (mount.target.clone(), mount)
         })
@@ -133,6 +150,22 @@ fn projection(boundaries: &Boundaries, table: &mut Table) {
             origin: procedure.place.origin.clone(),
         };
         table.insert(target, mount);
+    }
+}
+
+/// The bundle of certificates, also over the system's own: not on an empty root, which shows none of those.
+fn bundles(boundaries: &Boundaries, origin: &Origin, table: &mut Table) {
+    let scratch = matches!(boundaries.base, Base::Scratch { .. });
+    let over = SYSTEM_BUNDLES.iter().filter(|_| !scratch).map(|target| (*target, true));
+    for (target, optional) in std::iter::once((TRUST_BUNDLE, false)).chain(over) {
+        let mount = Mount {
+            target: target.to_owned(),
+            source: MountSource::Generated { what: Generated::TrustBundle },
+            access: Access::ReadOnly,
+            optional,
+            origin: origin.clone(),
+        };
+        table.insert(target.to_owned(), mount);
     }
 }
 

@@ -10,6 +10,8 @@ mod text;
 pub(crate) mod url;
 mod value;
 
+pub use url::host_name;
+
 use crate::diag::Diagnostic;
 use crate::directive::{self, Shape};
 use crate::lex::{self, Line, Words, lines};

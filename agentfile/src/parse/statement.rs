@@ -205,8 +205,14 @@ fn url_with_warnings(word: &Word, findings: &mut Vec<Diagnostic>) -> Result<UrlP
     let pattern = url::parse(word)?;
     if pattern.host.starts_with("*.") {
         findings.push(
-            Diagnostic::warning("W003", word.span, format!("`{}` allows every host below it", pattern.host))
-                .help("name the hosts where you know them: whoever can make a name below the suffix can be reached"),
+            Diagnostic::warning(
+                "W003",
+                word.span,
+                format!("`{}` allows every host one label below it", pattern.host),
+            )
+            .help(
+                "name the hosts where you know them: whoever can make a name below the suffix can be reached",
+            ),
         );
     }
     Ok(pattern)

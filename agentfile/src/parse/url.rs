@@ -112,9 +112,12 @@ fn split_port(authority: &str) -> (&str, Option<&str>) {
 
 type Refused = (String, &'static str);
 
-/// A DNS name in lower case, an address (IPv6 without its brackets), or `*.suffix`: the one spelling by which hosts are
-/// compared everywhere. What is wrong and what to write, otherwise.
-pub(crate) fn host_name(host: &str) -> Result<String, Refused> {
+/// A DNS name in lower case, an address (IPv6, here in brackets, without them), or `*.suffix`: the one spelling by which
+/// hosts are compared everywhere.
+///
+/// # Errors
+/// What is wrong, and what to write: every other spelling, also those that some program takes for the same host.
+pub fn host_name(host: &str) -> Result<String, Refused> {
     if let Some(address) = host.strip_prefix('[') {
         let address = address.strip_suffix(']').and_then(|address| address.parse::<Ipv6Addr>().ok());
         return match address {
@@ -249,6 +252,117 @@ mod tests {
             "https://h/a*",
             "https://h/v1/*/x",
             "https://h/{a}",
+        ] {
+            assert!(parse_text(bad).is_err(), "{bad}");
+        }
+    }
+
+    /// What a host may be called instead: each is refused or becomes the one spelling.
+    #[test]
+    fn a_host_has_one_spelling() {
+        const REFUSED: &[(&str, &[&str])] = &[
+            ("decimal", &["2130706433", "127.1", "127.0.1", "1.2.3", "0", "4294967296", "1.2.3.256"]),
+            ("octal", &["0177.0.0.1", "017700000001", "127.0.0.01", "0300.0250.1.1", "00.0.0.0"]),
+            (
+                "hex",
+                &["0x7f000001", "0X7F000001", "0x7f.0.0.1", "0x7f.1", "127.0.0.0x1", "a.0x", "0x", "x.0Xff"],
+            ),
+            ("trailing dot", &["h.", "h..", "127.0.0.1.", ".", "*.h.x.", "[::1]."]),
+            ("leading dot, empty label", &[".h", "a..b", "*..b", ""]),
+            (
+                "IDN",
+                &[
+                    "bücher.example",
+                    "exam\u{ff0e}ple.com",
+                    "h。x",
+                    "\u{430}pi.example",
+                    "ⓔxample.com",
+                    "①.com",
+                    "h\u{ad}.x",
+                ],
+            ),
+            ("percent", &["h%2e", "%68", "h%00", "[fe80::1%25eth0]", "[fe80::1%eth0]"]),
+            ("user", &["u@h", "u:p@h", "h@", "@h", "h:443@evil.example", "h%40evil"]),
+            (
+                "NUL, CR, LF, tab, space",
+                &[
+                    "h\0",
+                    "h\r",
+                    "h\n",
+                    "h\r\nHost:evil",
+                    "h\t",
+                    "h x",
+                    "h\0.evil.example",
+                    "h\u{85}",
+                    "h\u{7f}",
+                ],
+            ),
+            (
+                "separators",
+                &["h\\evil", "h#evil", "h?evil", "h;evil", "h,evil", "h:1:2", "h:", "h/../x", "h//x", "h|x"],
+            ),
+            (
+                "IPv6",
+                &[
+                    "::1",
+                    "[::1",
+                    "::1]",
+                    "[]",
+                    "[::1]x",
+                    "[[::1]]",
+                    "[::1]:",
+                    "[1.2.3.4]",
+                    "[::ffff:127.0.0.1]",
+                    "[::ffff:7f00:1]",
+                    "[0:0:0:0:0:ffff:7f00:1]",
+                ],
+            ),
+            ("port", &["h:0", "h:080", "h:+80", "h:-1", "h:65536", "h:8o", "h:0x50", "h: 80", "h:٨٠"]),
+            ("labels", &["-h.x", "h-.x", "h.-", "h!", "h*", "a.*.b", "*", "*.com", "*a.b", "**.a.b"]),
+        ];
+        for (kind, hosts) in REFUSED {
+            for host in *hosts {
+                assert!(parse_text(&format!("https://{host}")).is_err(), "{kind}: {host:?}");
+            }
+        }
+        let long = format!("https://{}.example", "a".repeat(64));
+        assert!(parse_text(&long).is_err(), "a label of 64");
+        let long = format!("https://{}x", "a.".repeat(127));
+        assert!(parse_text(&long).is_err(), "a name of 255");
+
+        for (written, host) in [
+            ("API.Example.COM", "api.example.com"),
+            ("*.EXAMPLE.com", "*.example.com"),
+            ("XN--Bcher-KVA.example", "xn--bcher-kva.example"),
+            ("127.0.0.1", "127.0.0.1"),
+            ("[::1]", "::1"),
+            ("[0:0:0:0:0:0:0:1]", "::1"),
+            ("[2001:DB8:0:0::0001]", "2001:db8::1"),
+            ("[64:ff9b::10.0.0.1]", "64:ff9b::a00:1"),
+            ("[::127.0.0.1]", "::7f00:1"),
+            ("api.example.com.evil.example", "api.example.com.evil.example"),
+            ("1.2.3.4.example", "1.2.3.4.example"),
+        ] {
+            let found = parse_text(&format!("https://{written}")).unwrap();
+            assert_eq!(found.host, host, "{written}");
+            let again = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+            assert_eq!(host_name(&again).unwrap(), host, "the one spelling is itself");
+        }
+    }
+
+    #[test]
+    fn schemes_have_one_spelling_too() {
+        for bad in [
+            "HTTPS://h",
+            "Https://h",
+            "https:/h",
+            "https:h",
+            "//h",
+            "https:///h",
+            " https://h",
+            "https ://h",
+            "javascript://h",
+            "otlp://h:1",
         ] {
             assert!(parse_text(bad).is_err(), "{bad}");
         }

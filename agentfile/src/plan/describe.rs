@@ -1,6 +1,6 @@
 //! The plan by class, each line with its origin: the data of `agentrc plan`.
 
-use super::{Base, HostPath, MountSource, Origin, Plan, words};
+use super::{Base, BrokerEntry, CountedLimit, HostPath, MountSource, Origin, Plan, words};
 
 /// One class of boundary.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,13 +180,24 @@ fn system(plan: &Plan) -> Vec<Line> {
         line(format!("system calls: profile `{}` ({digest})", plan.seccomp.profile), &plan.seccomp.origin),
         line(
             format!(
-                "Landlock: {} rules, ABI {} or newer",
+                "Landlock: {} rules, ABI {} or newer{}",
                 plan.landlock.rules.len(),
-                plan.landlock.minimum_abi
+                plan.landlock.minimum_abi,
+                ports(plan)
             ),
             &runner,
         ),
     ]
+}
+
+/// What Landlock lets the agent connect to.
+fn ports(plan: &Plan) -> String {
+    let ports: Vec<_> = plan.landlock.connect.iter().map(|rule| rule.port.to_string()).collect();
+    if ports.is_empty() {
+        "; no TCP from ABI 4 on".to_owned()
+    } else {
+        format!("; TCP to port {} only, from ABI 4 on", ports.join(", "))
+    }
 }
 
 fn grants(plan: &Plan) -> Vec<Line> {
@@ -203,17 +214,16 @@ pub fn unenforced(plan: &Plan) -> Vec<(String, Origin)> {
     if let Base::Reference { reference, origin } = &plan.base {
         found.push((format!("FROM {reference}"), origin.clone()));
     }
-    for egress in plan.egress.iter().filter(|egress| egress.agent) {
-        found.push((format!("URL {}", words::egress(egress)), egress.origin.clone()));
-    }
     for entry in &plan.broker {
         let (directive, name, _) = words::entry(entry);
         let files_only = directive == "SKILL" && name.starts_with("./");
-        if !files_only {
+        let by_gateway =
+            matches!(entry, BrokerEntry::Credential { .. } | BrokerEntry::CredentialBroker { .. });
+        if !files_only && !by_gateway {
             found.push((format!("{directive} {name}"), words::entry_origin(entry).clone()));
         }
     }
-    for counted in &plan.limits.counted {
+    for counted in plan.limits.counted.iter().filter(|counted| !by_gateway(plan, counted)) {
         let amount = words::rate(counted.value, counted.per_seconds);
         found.push((format!("the limit {} ({amount})", counted.name), counted.origin.clone()));
     }
@@ -230,4 +240,10 @@ pub fn unenforced(plan: &Plan) -> Vec<(String, Origin)> {
         found.push((format!("@approval of the policy `{}`", policy.id), policy.origin.clone()));
     }
     found
+}
+
+/// Whether the gateway counts it: the agent's requests and bytes, and what goes to one of its destinations.
+fn by_gateway(plan: &Plan, counted: &CountedLimit) -> bool {
+    let destination = |name: &str| plan.egress.iter().any(|egress| egress.agent && egress.host == name);
+    matches!(counted.name.as_str(), "network_requests" | "egress_bytes") || destination(&counted.name)
 }

@@ -259,6 +259,11 @@ impl Differences {
         if self.found.iter().all(|difference| difference.class != "files") && rules(old) != rules(new) {
             self.add("system", true, "changes the Landlock rules".to_owned(), None);
         }
+        // They follow the destinations.
+        let ports = |plan: &Plan| -> Vec<_> { plan.landlock.connect.iter().map(|rule| rule.port).collect() };
+        if self.found.iter().all(|difference| difference.class != "network") && ports(old) != ports(new) {
+            self.add("system", true, "changes the ports that Landlock lets through".to_owned(), None);
+        }
         if old.cedar.schema_sha256 != new.cedar.schema_sha256 {
             self.add("system", true, "changes the policy schema".to_owned(), None);
         }

@@ -160,6 +160,9 @@ pub enum Generated {
     Passwd,
     /// `/etc/group` likewise.
     Group,
+    /// The host's certificates (`SYSTEM_BUNDLES`), and the run's own authority behind them. Where it is optional and the
+    /// host has no file, there is none inside either; where the host's file is a link, it lies over what that leads to.
+    TrustBundle,
 }
 
 /// A path below a writable bind that stays read-only.

@@ -1,6 +1,6 @@
 //! Quantities and sources of a plan in the words that people read: shared by `describe` and `difference`.
 
-use super::{Access, BrokerEntry, CgroupLimit, Egress, Mount, MountSource};
+use super::{Access, BrokerEntry, CgroupLimit, Egress, Generated, Mount, MountSource};
 
 /// Bytes with the largest unit that leaves a whole number, such as `512 MiB`.
 #[must_use]
@@ -67,6 +67,9 @@ pub fn source(source: &MountSource) -> String {
         MountSource::Dev { nodes } => format!("devices: {}", nodes.join(", ")),
         MountSource::Symlink { to } => format!("a link to `{to}`"),
         MountSource::File { .. } => "a file of the plan's own".to_owned(),
+        MountSource::Generated { what: Generated::TrustBundle } => {
+            "the host's certificates, and the run's own".to_owned()
+        }
         MountSource::Generated { .. } => "a file made for the run".to_owned(),
         MountSource::Mask => "hidden".to_owned(),
         MountSource::Narrow => "read-only here".to_owned(),

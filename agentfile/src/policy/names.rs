@@ -40,7 +40,8 @@ pub(crate) fn walk<'a>(expression: &'a Expr, visit: &mut dyn FnMut(&'a Expr)) {
     }
 }
 
-fn clauses<'a>(body: &'a pst::Template, visit: &mut dyn FnMut(&'a Expr)) {
+/// Calls `visit` on everything in the conditions of `body`.
+pub(crate) fn clauses<'a>(body: &'a pst::Template, visit: &mut dyn FnMut(&'a Expr)) {
     for clause in body.clauses() {
         match clause {
             Clause::When(expression) | Clause::Unless(expression) => walk(expression, visit),

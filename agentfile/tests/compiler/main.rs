@@ -7,6 +7,8 @@ mod idle;
 #[cfg(test)]
 mod messages;
 #[cfg(test)]
+mod network;
+#[cfg(test)]
 mod plans;
 #[cfg(test)]
 mod policies;

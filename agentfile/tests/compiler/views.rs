@@ -108,10 +108,16 @@ fn what_is_not_yet_enforced_is_all_named() {
         |name: &str| of(name).into_iter().map(|(_, line)| line).collect::<std::collections::BTreeSet<_>>();
     // The SKILL line of a local folder is held by what is shown; the DENY and ALLOW lines by what they speak of.
     assert_eq!(lines("tools"), [3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 19, 20].into());
-    assert_eq!(lines("network"), [3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14].into());
-    assert_eq!(lines("limits"), [10, 11, 12, 13].into());
-    assert_eq!(lines("reference"), [1, 2, 3, 4, 5].into());
+    assert_eq!(lines("network"), [8, 14].into());
+    assert_eq!(lines("limits"), [10, 12].into());
+    assert_eq!(lines("reference"), [1, 4].into());
     assert_eq!(lines("policies"), [4, 5, 14].into());
+    // What the gateway counts, it counts of the destinations that are declared.
+    let rates = plan(
+        "AGENT x\nCMD true\nURL https://a.example\nURL https://*.b.example\nRATELIMIT a.example 1/s\nRATELIMIT *.b.example 1/s\nRATELIMIT c.example 1/s\nSERVER s https://d.example\nRATELIMIT d.example 1/s\n",
+    );
+    let lines: Vec<u32> = unenforced(&rates).into_iter().map(|(_, origin)| origin.line).collect();
+    assert_eq!(lines, [8, 7, 9]);
     let copy = plan("AGENT x\nCMD true\nBIND ./src /w\nLIMIT disk 1GiB\n");
     assert_eq!(unenforced(&copy).len(), 1);
 }

@@ -58,6 +58,9 @@ pub fn words(event: &Event, style: Style) -> String {
             format!("{} at `{}`: {}{place}", bad("refused"), escape(step), escape(reason))
         }
         Event::Denial(denial) => denied(denial, style),
+        Event::Permitted { act, rule } => {
+            format!("{} {} [{}]", style.paint(Tone::Good, "permitted"), escape(act), escape(rule))
+        }
         Event::Limit { limit, outcome, count, origin } => {
             let place = origin.as_ref().map(|origin| format!(" [{}]", escape(origin))).unwrap_or_default();
             format!("{} {}: {}{}{place}", bad("limit"), escape(limit), escape(outcome), times(*count))
@@ -98,13 +101,14 @@ pub fn denied(denial: &Denial, style: Style) -> String {
         (None, Some(pid)) => format!(" by process {pid}"),
         (None, None) => String::new(),
     };
+    let reason = denial.reason.as_ref().map(|reason| format!(": {}", escape(reason))).unwrap_or_default();
+    let rule = if denial.rule.is_empty() { String::new() } else { format!(" [{}]", escape(&denial.rule)) };
     format!(
-        "{} {}{who}: {} from {} [{}]{}",
+        "{} {}{who}: {} from {}{reason}{rule}{}",
         style.paint(Tone::Bad, "denied"),
         escape(&denial.act),
         escape(&denial.verdict),
         escape(&denial.layer),
-        escape(&denial.rule),
         times(denial.count),
     )
 }
@@ -136,6 +140,7 @@ mod tests {
             program: Some("\u{1b}[2Jevil\n".to_owned()),
             verdict: "EPERM".to_owned(),
             rule: "Agentfile:3:1".to_owned(),
+            reason: None,
             count: 2,
         };
         let text = words(&Event::Denial(denial), Style::plain());

@@ -3,12 +3,15 @@
 
 /// The steps, in the order in which a run passes them: name, and what is done there.
 pub const STEPS: &[(&str, &str)] = &[
+    (CONFIGURATION, "read the host's configuration"),
     (STATE_DIRECTORY, "open the state directory"),
     (GRANTS, "read the grants"),
     (RUN_DIRECTORY, "make the run's folder"),
     (AUDIT_APPEND, "append to the audit log"),
 ];
 
+/// Reading the host's configuration.
+pub const CONFIGURATION: &str = "configuration";
 /// Opening the state directory.
 pub const STATE_DIRECTORY: &str = "state-directory";
 /// Reading the grants.

@@ -10,9 +10,12 @@
 pub mod arguments;
 pub mod commands;
 pub mod consent;
+pub mod credentials;
 pub mod events;
 pub mod exit;
 pub mod fault;
+pub mod filter;
+pub mod gateway;
 pub mod host;
 pub mod package;
 pub mod recorder;
@@ -20,6 +23,7 @@ pub mod refusal;
 pub mod remedy;
 #[cfg(test)]
 mod sample;
+pub mod socket;
 pub mod source;
 pub mod terminal;
 pub mod view;

@@ -62,6 +62,17 @@ impl Refusal {
     }
 }
 
+impl From<&agentrc_jail::Refusal> for Refusal {
+    fn from(refusal: &agentrc_jail::Refusal) -> Self {
+        Self {
+            step: Some(refusal.step.name().to_owned()),
+            origin: refusal.origin.as_ref().map(ToString::to_string),
+            reason: refusal.reason.clone(),
+            help: refusal.help.clone(),
+        }
+    }
+}
+
 /// Escapes each line and indents all but the first.
 fn lines(text: &str, indent: &str) -> String {
     text.trim_end().split('\n').map(escape_words).collect::<Vec<_>>().join(&format!("\n{indent}"))

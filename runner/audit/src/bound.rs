@@ -48,9 +48,10 @@ fn each_string(event: &mut Event, f: &mut dyn FnMut(&mut String)) {
             }
         }
         Event::Refused { step, reason, origin } => [step, reason].into_iter().chain(origin).for_each(f),
-        Event::Denial(Denial { layer, act, pid: _, program, verdict, rule, count: _ }) => {
-            [layer, act, verdict, rule].into_iter().chain(program).for_each(f);
+        Event::Denial(Denial { layer, act, pid: _, program, verdict, rule, reason, count: _ }) => {
+            [layer, act, verdict, rule].into_iter().chain(program).chain(reason).for_each(f);
         }
+        Event::Permitted { act, rule } => [act, rule].into_iter().for_each(f),
         Event::Limit { limit, outcome, count: _, origin } => {
             [limit, outcome].into_iter().chain(origin).for_each(f);
         }

@@ -39,6 +39,14 @@ pub enum Event {
     /// Something that the agent tried was denied, as far as the supervisor can see it.
     #[serde(rename = "denial")]
     Denial(Denial),
+    /// The gateway lets something through: recorded before it does, at the levels `all` and `compliance`.
+    #[serde(rename = "network.permitted")]
+    Permitted {
+        /// What: `connect api.example.com:443`, `GET https://…`.
+        act: String,
+        /// The policies that permit it, with their lines.
+        rule: String,
+    },
     /// A bound was reached (`pids.max`, `memory.max`, wall time), and what followed.
     #[serde(rename = "limit")]
     Limit {
@@ -86,8 +94,11 @@ pub struct Denial {
     pub program: Option<String>,
     /// What the program got: `EPERM`, `killed`.
     pub verdict: String,
-    /// Rule that decided: group of the seccomp table, or `file:line:column`.
+    /// Rule that decided: group of the seccomp table, or `file:line:column`; empty where nothing permits it.
     pub rule: String,
+    /// Why, where the rule alone does not say.
+    #[serde(default)]
+    pub reason: Option<String>,
     /// How often since the last event of this kind.
     pub count: u64,
 }
@@ -152,8 +163,10 @@ pub(crate) fn samples() -> Vec<Event> {
             program: Some(text("gdb")),
             verdict: text("EPERM"),
             rule: text("debug"),
+            reason: Some(text("no line declares it")),
             count: 3,
         }),
+        Event::Permitted { act: text("connect api.example.com:443"), rule: text("url@3 [Agentfile:3:1]") },
         Event::Limit {
             limit: text("pids.max"),
             outcome: text("denied"),

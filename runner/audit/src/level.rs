@@ -5,7 +5,7 @@ pub use agentfile::plan::AuditLevel;
 use crate::event::Event;
 
 /// The lowest level at which an event of this kind is recorded. This is the whole table: start and end always, what the
-/// agent was denied from `basic` on.
+/// agent was denied from `basic` on, what agentrc permits from `all` on.
 #[must_use]
 pub fn lowest(event: &Event) -> AuditLevel {
     match event {
@@ -13,6 +13,7 @@ pub fn lowest(event: &Event) -> AuditLevel {
             AuditLevel::Off
         }
         Event::Limit { .. } | Event::Denial(_) => AuditLevel::Basic,
+        Event::Permitted { .. } => AuditLevel::All,
     }
 }
 
@@ -37,8 +38,14 @@ mod tests {
     }
 
     #[test]
-    fn basic_and_above_record_everything_that_exists() {
-        for level in [AuditLevel::Basic, AuditLevel::All, AuditLevel::Compliance] {
+    fn basic_records_all_but_what_is_permitted() {
+        let left: Vec<_> = samples().into_iter().filter(|event| !wanted(AuditLevel::Basic, event)).collect();
+        assert!(matches!(left[..], [Event::Permitted { .. }]));
+    }
+
+    #[test]
+    fn all_and_above_record_everything_that_exists() {
+        for level in [AuditLevel::All, AuditLevel::Compliance] {
             assert!(samples().iter().all(|event| wanted(level, event)), "{level:?}");
         }
     }

@@ -72,6 +72,7 @@ fn denial() -> Event {
         program: None,
         verdict: "EROFS".into(),
         rule: "Agentfile:1:1".into(),
+        reason: None,
         count: 1,
     })
 }

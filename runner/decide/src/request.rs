@@ -31,8 +31,18 @@ pub enum Act {
     Skill { name: String },
     /// `cred.resolve` on `Credential::"name"`.
     Resolve { name: String, host: String, port: u16, inject: String },
-    /// `network.egress` on `Host::"host"`.
-    Egress { via: String, scheme: String, host: String, port: u16, method: String, path: String, url: String },
+    /// `network.egress` on `Host::"host"`. `bytes`: announced length of the request's body, `i64::MAX` when it is not
+    /// announced; 0, and the texts empty, where requests are not seen.
+    Egress {
+        via: String,
+        scheme: String,
+        host: String,
+        port: u16,
+        method: String,
+        path: String,
+        url: String,
+        bytes: i64,
+    },
     /// `filesystem.read` on `Path::"path"`.
     Read { path: String },
     /// `filesystem.write` on `Path::"path"`.
@@ -143,7 +153,7 @@ impl Request {
                 name.clone(),
                 vec![("host", text(host)), ("port", Fact::Number((*port).into())), ("inject", text(inject))],
             ),
-            Act::Egress { via, scheme, host, port, method, path, url } => (
+            Act::Egress { via, scheme, host, port, method, path, url, bytes } => (
                 "network.egress",
                 "Host",
                 host.clone(),
@@ -155,6 +165,7 @@ impl Request {
                     ("method", text(method)),
                     ("path", text(path)),
                     ("url", text(url)),
+                    ("bytes", Fact::Number(*bytes)),
                 ],
             ),
             Act::Read { path } => ("filesystem.read", "Path", path.clone(), vec![("path", text(path))]),

@@ -41,6 +41,7 @@ mod ceilings {
             method: String::new(),
             path: String::new(),
             url: String::new(),
+            bytes: 0,
         };
         Request { agent: "reviewer".to_owned(), act }
     }
@@ -128,6 +129,30 @@ mod ceilings {
             assert!(matches!(decision.denial, Some(Denial::Failed { .. })), "{failing}");
             assert!(chain(&[permit]).decide(&egress("api.example.com", 443)).allow);
         }
+    }
+
+    #[test]
+    fn the_announced_length_of_a_request_can_be_limited() {
+        let chain = chain(&[
+            (
+                "url@1",
+                r#"permit(principal, action == AgentRC::Action::"network.egress", resource == AgentRC::Host::"api.example.com");"#,
+            ),
+            (
+                "policy@2",
+                r#"forbid(principal, action == AgentRC::Action::"network.egress", resource) when { context.bytes > 1000 };"#,
+            ),
+        ]);
+        let of = |announced: i64| {
+            let mut request = egress("api.example.com", 443);
+            if let Act::Egress { bytes, .. } = &mut request.act {
+                *bytes = announced;
+            }
+            chain.decide(&request).allow
+        };
+        assert!(of(0) && of(1000));
+        assert!(!of(1001));
+        assert!(!of(i64::MAX), "a length that is not announced may be any");
     }
 
     #[test]

@@ -29,6 +29,26 @@ pub enum Error {
         /// What to do.
         help: String,
     },
+    /// A configuration file cannot be taken for the operator's.
+    #[error("the configuration `{}` {why}\n  help: {help}", path.display())]
+    ConfigFile {
+        /// The file, or its folder.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+        /// What to do.
+        help: String,
+    },
+    /// What a configuration file says is not understood, or not the user's to say.
+    #[error("{place}: {why}\n  help: {help}")]
+    Config {
+        /// Where.
+        place: crate::config::Place,
+        /// What is wrong.
+        why: String,
+        /// What to do.
+        help: String,
+    },
     /// A system call on a path.
     #[error("cannot {step} `{}`: {source}", path.display())]
     Io {

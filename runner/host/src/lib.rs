@@ -1,4 +1,5 @@
-//! What agentrc keeps on the host: the state directory, its runs, the grants, and the review of what a run did to its copies.
+//! What agentrc keeps on the host: the state directory, its runs, the grants, and the review of what a run did to its copies;
+//! and what the host's operator says about every run ([`Config`]).
 //!
 //! ```text
 //! $XDG_STATE_HOME/agentrc/           state      (root: /var/lib/agentrc), 0700
@@ -15,6 +16,7 @@
 //! path to any of it ([`state::StateDir::relation`] is what admission asks about each bind).
 #![forbid(unsafe_code)]
 
+pub mod config;
 pub mod error;
 pub mod grants;
 pub mod hostpath;
@@ -25,5 +27,6 @@ pub mod state;
 pub mod tree;
 pub mod verify;
 
+pub use config::Config;
 pub use error::Error;
 pub use state::StateDir;

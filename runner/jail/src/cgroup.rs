@@ -1,5 +1,5 @@
-//! The run's cgroup (cgroup v2, Documentation/admin-guide/cgroup-v2.rst): made only when the plan has limits that need
-//! controllers. As root it lies under `agentrc` in the hierarchy's root; as an ordinary user in the cgroup that the service
+//! The run's cgroup (cgroup v2, Documentation/admin-guide/cgroup-v2.rst): made when the plan has limits that need
+//! controllers, and for the egress filter. As root it lies under `agentrc` in the hierarchy's root; as an ordinary user in the cgroup that the service
 //! manager delegated (`systemd-run --user --scope -p Delegate=yes`). Without the controllers: a refusal.
 
 use std::collections::BTreeMap;
@@ -8,11 +8,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use agentfile::plan::CgroupLimit;
-use rustix::fs::{Access, Mode, OFlags};
+use rustix::fs::{Access, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::refusal::Refusal;
 use crate::step::{Step, run};
+
+/// What the names of runs' cgroups begin with.
+const PREFIX: &str = "agentrc-";
 
 /// The run's cgroup. Dropping it kills what is still in it, and removes it.
 pub(crate) struct Cgroup {
@@ -34,7 +37,9 @@ impl Drop for Moved {
         let disable: Vec<_> = enabled.split_whitespace().map(|controller| format!("-{controller}")).collect();
         // Whatever of this fails, the service manager removes the scope with all that is in it.
         drop(std::fs::write(self.own.join("cgroup.subtree_control"), disable.join(" ")));
-        drop(std::fs::write(self.own.join("cgroup.procs"), std::process::id().to_string()));
+        for pid in std::fs::read_to_string(self.leaf.join("cgroup.procs")).unwrap_or_default().lines() {
+            drop(std::fs::write(self.own.join("cgroup.procs"), pid));
+        }
         drop(std::fs::remove_dir(&self.leaf));
     }
 }
@@ -100,14 +105,23 @@ fn way_out() -> &'static str {
 }
 
 impl Cgroup {
-    /// Makes the cgroup and writes the limits. `None`: no limit needs one.
-    pub(crate) fn create(limits: &[CgroupLimit], name: &str) -> Result<Option<Self>, Refusal> {
-        let Some(first) = limits.first() else { return Ok(None) };
-        let refuse = |reason: String| Refusal::new(Step::Cgroup, reason).at(&first.origin);
+    /// Makes the cgroup and writes the limits. `wanted`: even without limits, where there is cgroup v2. `None`: there is
+    /// no reason for one.
+    pub(crate) fn create(limits: &[CgroupLimit], wanted: bool, name: &str) -> Result<Option<Self>, Refusal> {
+        if limits.is_empty() && !wanted {
+            return Ok(None);
+        }
+        let refuse = |reason: String| {
+            let refusal = Refusal::new(Step::Cgroup, reason);
+            limits.first().map_or(refusal.clone(), |limit| refusal.at(&limit.origin))
+        };
         run(Step::Cgroup, 0, || Ok(()))?;
-        let hierarchy = Hierarchy::find()
-            .map_err(|error| refuse(format!("could not read `/proc/self/mountinfo`: {error}")))?
-            .ok_or_else(|| refuse("this limit needs cgroup v2, and none is mounted here".to_owned()))?;
+        let found = Hierarchy::find()
+            .map_err(|error| refuse(format!("could not read `/proc/self/mountinfo`: {error}")))?;
+        let Some(hierarchy) = found else {
+            let needed = || refuse("this limit needs cgroup v2, and none is mounted here".to_owned());
+            return if limits.is_empty() { Ok(None) } else { Err(needed()) };
+        };
         let base = if rustix::process::geteuid().is_root() { &hierarchy.mount } else { &hierarchy.own };
         let offered = controllers(base);
         for limit in limits {
@@ -143,12 +157,9 @@ impl Cgroup {
             refuse(format!("could not enable {} in `{}`: {error}", wanted.join(" "), base.display()))
                 .help(way_out())
         })?;
-        let path = parent.join(format!("agentrc-{name}"));
-        let open = || {
-            rustix::fs::mkdir(&path, Mode::from_raw_mode(0o755))?;
-            rustix::fs::open(&path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        };
-        let directory = run(Step::Cgroup, 1, open)
+        let path = parent.join(format!("{PREFIX}{name}"));
+        sweep(&parent);
+        let directory = run(Step::Cgroup, 1, || make(&path))
             .map_err(|failure| Refusal::kernel(failure.step, &path.display().to_string(), failure.errno))?;
         let cgroup = Self { path, directory, _moved: moved };
         for limit in limits {
@@ -168,11 +179,13 @@ impl Cgroup {
         Ok(parent)
     }
 
-    /// A delegated cgroup must be empty to give controllers to children: the supervisor, alone in it, moves to a leaf.
+    /// A delegated cgroup must be empty to give controllers to children: the supervisor, alone in it but for its own
+    /// services, moves to a leaf.
     fn below_own(own: &Path, wanted: &str) -> std::io::Result<Moved> {
         let inside = std::fs::read_to_string(own.join("cgroup.procs"))?;
         let alone = std::process::id().to_string();
-        if inside.lines().any(|pid| pid != alone) {
+        let ours: Vec<&str> = inside.lines().filter(|pid| *pid == alone || is_child(pid)).collect();
+        if inside.lines().count() > ours.len() {
             return Err(std::io::Error::other("other processes are in it"));
         }
         let leaf = own.join("agentrc-supervisor");
@@ -181,7 +194,9 @@ impl Cgroup {
             _ => {}
         }
         let moved = Moved { leaf, own: own.to_owned() };
-        std::fs::write(moved.leaf.join("cgroup.procs"), &alone)?;
+        for pid in ours {
+            std::fs::write(moved.leaf.join("cgroup.procs"), pid)?;
+        }
         std::fs::write(own.join("cgroup.subtree_control"), wanted)?;
         Ok(moved)
     }
@@ -203,6 +218,12 @@ impl Cgroup {
             let harmless = limit.file == "memory.swap.max" && failure.errno == Errno::NOENT && no_swap;
             if harmless { Ok(()) } else { Err(failed(failure.errno)) }
         })
+    }
+
+    /// Moves a process into it.
+    pub(crate) fn enter(&self, pid: i32) -> Result<(), Errno> {
+        std::fs::write(self.path.join("cgroup.procs"), pid.to_string())
+            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
     }
 
     /// For CLONE_INTO_CGROUP.
@@ -250,6 +271,54 @@ impl Cgroup {
             value.unwrap_or(0)
         };
         Counts { oom_kills: field("memory.events", "oom_kill "), forks_refused: field("pids.events", "max ") }
+    }
+}
+
+/// Whether a process is one of the supervisor's own services.
+fn is_child(pid: &str) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+    parent.is_some_and(|parent| parent.trim() == std::process::id().to_string())
+}
+
+/// Makes the folder, and holds its lock as long as it is open: the mark of a supervisor that lives.
+fn make(path: &Path) -> Result<OwnedFd, Errno> {
+    const TRIES: u32 = 3;
+    for _ in 0..TRIES {
+        match rustix::fs::mkdir(path, Mode::from_raw_mode(0o755)) {
+            // Whoever took the last one for left has not removed it yet.
+            Err(Errno::EXIST) => {
+                std::thread::sleep(Duration::from_millis(2));
+                continue;
+            }
+            made => made?,
+        }
+        let how = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        // Another launch may take it for one that was left, until it is locked; then it is made again.
+        let Ok(directory) = rustix::fs::open(path, how, Mode::empty()) else { continue };
+        let locked = rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok();
+        let same = rustix::fs::stat(path)
+            .is_ok_and(|there| rustix::fs::fstat(&directory).is_ok_and(|own| own.st_ino == there.st_ino));
+        if locked && same {
+            return Ok(directory);
+        }
+    }
+    Err(Errno::BUSY)
+}
+
+/// Removes what supervisors left that were killed: nobody holds their locks, and the kernel removes no cgroup with a
+/// process in it.
+fn sweep(parent: &Path) {
+    for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
+        if !entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()) {
+            continue;
+        }
+        let how = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let Ok(directory) = rustix::fs::open(entry.path(), how, Mode::empty()) else { continue };
+        if rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            // One that is not empty, or already gone, is somebody else's affair.
+            drop(std::fs::remove_dir(entry.path()));
+        }
     }
 }
 

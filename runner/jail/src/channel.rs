@@ -26,6 +26,8 @@ pub(crate) enum Message {
     Failed(Failure),
     /// The master side of the sandbox's terminal.
     Pty(OwnedFd),
+    /// A socket that was opened inside for the gateway, in the order in which the network layer opened them.
+    Socket(OwnedFd),
     /// Everything is armed: `/proc/self/{status,mountinfo,limits}` of the agent, the inode numbers of its
     /// namespaces, and what each probe was answered (0: it succeeded).
     Evidence {
@@ -61,9 +63,9 @@ pub(crate) fn send(socket: BorrowedFd<'_>, message: &Message) -> Result<(), Errn
         Message::Failed(failure) => {
             put(&mut bytes, 1, failure.step as u16, failure.item, failure.errno.raw_os_error());
         }
-        Message::Pty(master) => {
-            put(&mut bytes, 2, 0, 0, 0);
-            attached = [master.as_fd(), master.as_fd(), master.as_fd()];
+        Message::Pty(one) | Message::Socket(one) => {
+            put(&mut bytes, if matches!(message, Message::Pty(_)) { 2 } else { 6 }, 0, 0, 0);
+            attached = [one.as_fd(), one.as_fd(), one.as_fd()];
             ancillary.push(SendAncillaryMessage::ScmRights(attached.get(..1).unwrap_or_default()));
         }
         Message::Evidence { status, mountinfo, limits, namespaces, answers } => {
@@ -143,21 +145,31 @@ fn decode(bytes: &[u8; SIZE], length: usize, attached: Vec<OwnedFd>) -> Option<M
         }
         4 => Message::ExecFailed(errno()?),
         5 => Message::Exited(number),
+        6 => Message::Socket(attached.next()?),
         _ => return None,
     };
     attached.next().is_none().then_some(message)
 }
 
-/// The supervisor's answer to the evidence: one byte.
-pub(crate) fn go(socket: BorrowedFd<'_>) -> Result<(), Errno> {
-    rustix::net::send(socket, b"g", SendFlags::NOSIGNAL).map(drop)
+/// What the supervisor says: one byte each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Everything that must be around the sandbox is: go on arming.
+    Inside = b'i' as isize,
+    /// The evidence is on record: execute the command.
+    Go = b'g' as isize,
 }
 
-/// Waits inside for the answer. Anything but the one byte is a refusal.
-pub(crate) fn await_go(socket: BorrowedFd<'_>) -> Result<(), Errno> {
-    let mut byte = [0_u8; 2];
-    match rustix::net::recv(socket, &mut byte, RecvFlags::empty())? {
-        (_, 1) if byte == *b"g\0" => Ok(()),
+/// Says it.
+pub(crate) fn answer(socket: BorrowedFd<'_>, answer: Answer) -> Result<(), Errno> {
+    rustix::net::send(socket, &[answer as u8], SendFlags::NOSIGNAL).map(drop)
+}
+
+/// Waits inside for that answer. Anything else is a refusal.
+pub(crate) fn await_answer(socket: BorrowedFd<'_>, answer: Answer) -> Result<(), Errno> {
+    let mut bytes = [0_u8; 2];
+    match rustix::net::recv(socket, &mut bytes, RecvFlags::empty())? {
+        (_, 1) if bytes == [answer as u8, 0] => Ok(()),
         _ => Err(Errno::PIPE),
     }
 }

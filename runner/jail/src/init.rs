@@ -10,8 +10,9 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pty::OpenptFlags;
 
-use crate::channel::{self, Message};
+use crate::channel::{self, Answer, Message};
 use crate::layer::Layer;
+use crate::layer::network::Network;
 use crate::prove::{NAMESPACE_FILES, NAMESPACES, Targets};
 use crate::step::{Failure, Step, run};
 use crate::streams::Streams;
@@ -34,8 +35,15 @@ pub(crate) struct Agent {
 
 /// Everything that init needs.
 pub(crate) struct Init<'a> {
-    /// Before the terminal is opened: namespaces, mounts.
-    pub(crate) outer: [&'a dyn Layer; 2],
+    /// First: namespaces.
+    pub(crate) namespaces: &'a dyn Layer,
+    /// The network namespace, whose sockets are the gateway's.
+    pub(crate) network: &'a Network,
+    /// Whether it waits, once it is armed, to be moved into its cgroup: the gateway's sockets must have been made outside
+    /// of it, or what the gateway sends were judged as the sandbox's.
+    pub(crate) enters: bool,
+    /// Before the terminal is opened: mounts.
+    pub(crate) mounts: &'a dyn Layer,
     /// After it: capabilities.
     pub(crate) privilege: &'a dyn Layer,
     /// Last: Landlock, seccomp.
@@ -77,7 +85,12 @@ impl Init<'_> {
 
     /// Arms everything, and forks the agent's process. Returns its pid.
     fn arm(&self) -> Result<i32, Failure> {
-        self.outer.iter().try_for_each(|layer| layer.apply())?;
+        self.namespaces.apply()?;
+        self.network.apply()?;
+        for socket in self.network.sockets() {
+            run(Step::SendSockets, 0, || channel::send(self.channel.as_fd(), &Message::Socket(socket)))?;
+        }
+        self.mounts.apply()?;
         let terminal = if self.streams.pty() { Some(self.open_terminal()?) } else { None };
         self.privilege.apply()?;
         // The supervisor may have died before the line above tied this process to it: then nobody holds the other end.
@@ -88,6 +101,10 @@ impl Init<'_> {
             if gone { Err(Errno::PIPE) } else { Ok(()) }
         })?;
         self.locks.iter().try_for_each(|layer| layer.apply())?;
+        // Before there is a second process.
+        if self.enters {
+            run(Step::EnterCgroup, 2, || channel::await_answer(self.channel.as_fd(), Answer::Inside))?;
+        }
         match run(Step::Fork, 0, fork)? {
             Some(agent) => {
                 drop(terminal);
@@ -171,7 +188,7 @@ impl Init<'_> {
         run(Step::WorkingDirectory, 0, || rustix::process::chdir(self.agent.directory.as_c_str()))?;
         let message = run(Step::OpenReadings, 0, || self.readings())?;
         run(Step::Evidence, 0, || channel::send(self.channel.as_fd(), &message))?;
-        run(Step::Go, 1, || channel::await_go(self.channel.as_fd()))?;
+        run(Step::Go, 1, || channel::await_answer(self.channel.as_fd(), Answer::Go))?;
         run(Step::CloseDescriptors, 0, || kernel::close_on_exec_from(3))
     }
 

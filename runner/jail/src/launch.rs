@@ -1,42 +1,40 @@
 //! Stage 5, the supervisor's side of a launch: admit, prepare every layer, clone, judge the evidence, record it, say go. Any
 //! error on the way ends the sandbox before the command is executed.
 
-use std::ffi::{CString, OsString};
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use agentfile::plan::PROJECTION;
 use agentrc_audit::event::{Event, Evidence, LayerEvidence};
 use rustix::io::Errno;
 
+use crate::arming::{Armed, Around, last_words};
 use crate::cgroup::Cgroup;
-use crate::channel::{self, Message};
-use crate::init::{Agent, Init, not_executed};
-use crate::layer::{Layer, capabilities, landlock, limits, mounts, namespaces, seccomp};
+use crate::channel::{self, Answer};
+use crate::command::{agent, argv};
+use crate::init::{Init, not_executed};
+use crate::layer::{Layer, capabilities, landlock, limits, mounts, namespaces, network, seccomp};
 use crate::placeholder::Placeholders;
-use crate::prove::{Readings, Targets, judge};
+use crate::prove::Targets;
 use crate::pty::Relay;
 use crate::refusal::Refusal;
-use crate::resolve::{Places, c_string};
+use crate::resolve::Places;
 use crate::signals::Signals;
 use crate::step::{Failure, Step, run};
 use crate::streams::Streams;
-use crate::supervise::{Sandbox, Watched, Woken, supervise};
-use crate::sys::process::{Cloned, Strings, clone_into};
-use crate::sys::signal;
-use crate::{Ended, Recorder, Request};
+use crate::supervise::{Sandbox, Watched, supervise};
+use crate::sys::process::{Cloned, clone_into};
+use crate::{Ended, Filter, Gateway, Recorder, Request, Unopened};
 
-/// How long arming may take before it counts as hung: a bind on a dead network file system must not hang the caller.
-const ARMING: Duration = Duration::from_secs(30);
-
-/// Arms the plan, proves it, executes the command, and stays until its end.
+/// Arms the plan, proves it, executes the command, and stays until its end. The gateway serves the network of a plan that
+/// declares one.
 ///
 /// # Errors
 /// A [`Refusal`]: the command was not executed, and nothing is left behind.
 pub fn launch(
     request: &Request<'_>,
+    mut gateway: Option<&mut (dyn Gateway + 'static)>,
+    filter: &mut dyn Filter,
     recorder: &mut dyn Recorder,
     signals: &Signals,
 ) -> Result<Ended, Refusal> {
@@ -53,30 +51,49 @@ pub fn launch(
         run: request.run,
         placeholders: &mut placeholders,
         sockets: None,
+        trust: request.trust,
     };
     let mounts = mounts::prepare(inputs)?;
     let namespaces = namespaces::Namespaces::prepare(&plan.namespaces, &plan.agent)?;
+    let network = network::Network::prepare(&plan.egress);
+    if network.expected() > 0 && gateway.is_none() {
+        return Err(Refusal::new(Step::Gateway, "nothing serves the network that this plan declares"));
+    }
     let limits = limits::Limits::prepare(&plan.limits)?;
     let capabilities = capabilities::Capabilities::prepare(&plan.capabilities)?;
     let landlock = landlock::Landlock::prepare(&plan.landlock, |path| mounts.shows(path))?;
     let seccomp = seccomp::Seccomp::prepare(&plan.seccomp)?;
-    let layers: [&dyn Layer; 6] = [&namespaces, &mounts, &limits, &capabilities, &landlock, &seccomp];
-    let targets = Targets::prepare(mounts.held())?;
+    let layers: [&dyn Layer; 7] =
+        [&namespaces, &network, &mounts, &limits, &capabilities, &landlock, &seccomp];
+    let undeclared = network.undeclared_port();
+    let targets =
+        Targets::prepare(mounts.held(), [undeclared, network.declared_port().unwrap_or(undeclared)])?;
     let agent = agent(request, &mounts, streams.pty())?;
 
     check(Step::SupplementaryGroups, drop_groups)?;
     let name = request.run.file_name().unwrap_or_default().to_string_lossy();
-    let cgroup = Cgroup::create(&plan.limits.cgroup, &name)?;
+    let wanted = filter.wants_cgroup() || request.cgroup_required.is_some();
+    let cgroup = Cgroup::create(&plan.limits.cgroup, wanted, &name)?;
+    if let Some(place) = request.cgroup_required.filter(|_| cgroup.is_none()) {
+        let reason =
+            format!("`{place}` requires a cgroup of the run's own, and no cgroup v2 is mounted here");
+        return Err(Refusal::new(Step::Cgroup, reason));
+    }
+    // Born in its cgroup, unless there are sockets to be made outside of it, or a filter to be attached to it first.
+    let enters = cgroup.is_some() && (network.expected() > 0 || filter.wants_cgroup());
+    let birthplace = cgroup.as_ref().filter(|_| !enters).map(Cgroup::descriptor);
     let (ours, theirs) = run(Step::Channel, 0, channel::pair)?;
     let heard = signals.silence()?;
 
-    let cloned =
-        run(Step::Clone, 0, || clone_into(namespaces.flags(), cgroup.as_ref().map(Cgroup::descriptor)))?;
+    let cloned = run(Step::Clone, 0, || clone_into(namespaces.flags(), birthplace))?;
     let (pid, pidfd) = match cloned {
         Cloned::Child => {
             crate::child::enter();
             Init {
-                outer: [&namespaces, &mounts],
+                namespaces: &namespaces,
+                network: &network,
+                enters,
+                mounts: &mounts,
                 limits: &limits,
                 privilege: &capabilities,
                 locks: [&landlock, &seccomp],
@@ -90,12 +107,27 @@ pub fn launch(
         Cloned::Parent { pid, pidfd } => (pid, pidfd),
     };
     drop(theirs);
-    let mut sandbox = Sandbox { pid, pidfd, channel: ours, signals: heard, mountinfo: None, started };
+    let mut sandbox = Sandbox {
+        pid,
+        pidfd,
+        channel: ours,
+        signals: heard,
+        mountinfo: None,
+        outside: [None, None],
+        started,
+    };
     // While the sandbox arms itself.
-    let opened = signals.narrow().and_then(|()| open_log(recorder));
-    let armed = opened.and_then(|()| arm(&sandbox, &layers));
+    let prepared = signals
+        .narrow()
+        .and_then(|()| attach(filter, cgroup.as_ref()))
+        .and_then(|filtered| open_log(recorder).map(|()| filtered));
+    let armed = prepared.and_then(|filtered| {
+        let cgroup = cgroup.as_ref().filter(|_| enters);
+        let around = Around { layers: &layers, expected: network.expected(), cgroup, filtered };
+        around.arm(&sandbox, &mut gateway, filter)
+    });
     drop(targets);
-    let armed = armed.and_then(|(mut evidence, master, mountinfo)| {
+    let judged = armed.map(|(mut evidence, master, mountinfo): Armed| {
         sandbox.mountinfo = Some(mountinfo);
         if let Some(cgroup) = &cgroup {
             evidence.layers.push(LayerEvidence {
@@ -104,13 +136,27 @@ pub fn launch(
                 probes: Vec::new(),
             });
         }
+        check(Step::ProveFilter, || Ok(()))?;
+        evidence.layers.push(filter.proven().map_err(|unopened| refused(Step::ProveFilter, unopened))?);
+        let keep = |fd| run(Step::Serve, 1, || rustix::io::fcntl_dupfd_cloexec(fd, 0));
+        let ring = filter.ring().map(keep).transpose()?;
+        let mut channel = None;
+        if let Some(gateway) = gateway.as_deref_mut().filter(|_| network.expected() > 0) {
+            check(Step::Serve, || Ok(()))?;
+            evidence.layers.push(gateway.ready().map_err(|unopened| refused(Step::Serve, unopened))?);
+            channel = Some(keep(gateway.channel())?);
+        }
+        sandbox.outside = [channel, ring];
         record(request, recorder, evidence)?;
         let relay =
             master.map(|master| Relay::start(master, streams.shown(), streams.interactive())).transpose();
         let relay = relay.map_err(|errno| Refusal::kernel(Step::Terminal, "standard input", errno))?;
-        run(Step::Go, 0, || channel::go(sandbox.channel.as_fd()))?;
-        Ok(relay)
+        run(Step::Go, 0, || channel::answer(sandbox.channel.as_fd(), Answer::Go))?;
+        Ok::<_, Refusal>(relay)
     });
+    // A sandbox that ended while it was judged has said why: that is the nearer reason.
+    let nearer = |refusal| last_words(&sandbox, &layers).unwrap_or(refusal);
+    let armed = judged.and_then(|judged| judged.map_err(nearer));
     let relay = match armed {
         Ok(relay) => relay,
         Err(refusal) => {
@@ -125,8 +171,15 @@ pub fn launch(
         limits: &plan.limits.cgroup,
         mounts: &mounts,
     };
-    let end = supervise(&sandbox, relay, &watched, recorder);
+    let mut end = supervise(&sandbox, relay, &watched, gateway.as_deref_mut(), filter, recorder);
     let reaped = sandbox.reap();
+    let told = match gateway {
+        Some(gateway) if sandbox.outside[0].is_some() => gateway.finish(recorder),
+        _ => Ok(()),
+    };
+    if let Err(reason) = told.and(filter.finish(recorder)) {
+        end.killed.get_or_insert(reason);
+    }
     mounts.tidy();
     if let Some(failure) = end.failed {
         return Err(blame(&failure, &layers));
@@ -169,78 +222,24 @@ fn record_end(ended: &Ended, recorder: &mut dyn Recorder) -> Result<(), String> 
     })
 }
 
-/// The evidence, the sandbox's terminal, and its mount table.
-type Armed = (Evidence, Option<OwnedFd>, std::fs::File);
-
-/// Waits for the evidence of an armed sandbox, and judges it.
-fn arm(sandbox: &Sandbox, layers: &[&dyn Layer]) -> Result<Armed, Refusal> {
-    let started = Instant::now();
-    let mut master = None;
-    loop {
-        let left = ARMING.saturating_sub(started.elapsed());
-        if left.is_zero() {
-            return Err(Refusal::new(Step::Evidence, "the sandbox did not come up within 30 s")
-                .help("a bind on a network file system that does not answer can do that"));
-        }
-        match sandbox.next(None, left) {
-            Ok(Woken::Message(Some(Message::Pty(descriptor)))) => master = Some(descriptor),
-            Ok(Woken::Message(Some(Message::Failed(failure)))) => return Err(blame(&failure, layers)),
-            Ok(Woken::Message(Some(Message::Evidence {
-                status,
-                mountinfo,
-                limits,
-                namespaces,
-                answers,
-            }))) => {
-                let mountinfo = std::fs::File::from(mountinfo);
-                let readings = Readings::read(status, &mountinfo, limits, namespaces, answers);
-                let readings = readings.map_err(|refusal| last_words(sandbox, layers).unwrap_or(refusal))?;
-                let evidence = judge(layers, &readings)?;
-                // What came in while the log was opened has not been heard yet.
-                while let Some(signal) = signal::next(&sandbox.signals).map_err(hear)? {
-                    heed(signal)?;
-                }
-                return Ok((evidence, master, mountinfo));
-            }
-            Ok(Woken::Signal(signal)) => heed(signal)?,
-            Ok(Woken::Tick | Woken::Mounts) => {}
-            Ok(Woken::Message(_) | Woken::Dead) => {
-                return Err(Refusal::new(Step::Evidence, "the sandbox ended before it could prove itself"));
-            }
-            Err(errno) => return Err(hear(errno)),
-        }
-    }
-}
-
-fn hear(errno: Errno) -> Refusal {
-    Refusal::kernel(Step::Evidence, "", errno)
-}
-
-/// A signal before the command started ends the launch, if it would end or stop a program.
-fn heed(signal: i32) -> Result<(), Refusal> {
-    if matches!(signal, libc::SIGWINCH | libc::SIGCONT) {
-        return Ok(());
-    }
-    Err(Refusal::new(Step::Evidence, format!("signal {signal} arrived before the command started")))
-}
-
-/// What the agent's process said before it went, when it went before its readings were read: the nearer reason.
-fn last_words(sandbox: &Sandbox, layers: &[&dyn Layer]) -> Option<Refusal> {
-    match sandbox.next(None, Duration::from_millis(100)) {
-        Ok(Woken::Message(Some(Message::Failed(failure)))) => Some(blame(&failure, layers)),
-        _ => None,
-    }
+/// Attaches the egress filter, where this host can have one.
+fn attach(filter: &mut dyn Filter, cgroup: Option<&Cgroup>) -> Result<bool, Refusal> {
+    check(Step::AttachFilter, || Ok(()))?;
+    filter.attach(cgroup.map(Cgroup::descriptor)).map_err(|unopened| refused(Step::AttachFilter, unopened))
 }
 
 fn open_log(recorder: &mut dyn Recorder) -> Result<(), Refusal> {
     check(Step::OpenLog, || Ok(()))?;
-    recorder.open().map_err(|unopened| {
-        let refusal = Refusal::new(Step::OpenLog, unopened.reason);
-        match unopened.help {
-            Some(help) => refusal.help(help),
-            None => refusal,
-        }
-    })
+    recorder.open().map_err(|unopened| refused(Step::OpenLog, unopened))
+}
+
+/// A refusal by somebody else than the kernel.
+pub(crate) fn refused(step: Step, unopened: Unopened) -> Refusal {
+    let refusal = Refusal::new(step, unopened.reason);
+    match unopened.help {
+        Some(help) => refusal.help(help),
+        None => refusal,
+    }
 }
 
 fn record(request: &Request<'_>, recorder: &mut dyn Recorder, evidence: Evidence) -> Result<(), Refusal> {
@@ -265,7 +264,7 @@ fn check(step: Step, operation: impl FnOnce() -> Result<(), Errno>) -> Result<()
 }
 
 /// Names what the failed operation was about, and the line that asked for it.
-fn blame(failure: &Failure, layers: &[&dyn Layer]) -> Refusal {
+pub(crate) fn blame(failure: &Failure, layers: &[&dyn Layer]) -> Refusal {
     match layers.iter().find_map(|layer| layer.blame(failure)) {
         Some((subject, origin)) => Refusal::kernel(failure.step, &subject, failure.errno).at(&origin),
         None => Refusal::from(*failure),
@@ -273,7 +272,7 @@ fn blame(failure: &Failure, layers: &[&dyn Layer]) -> Refusal {
 }
 
 /// A clone of one thread of several could wait forever for a lock that another held.
-fn single_thread() -> Result<(), Errno> {
+pub(crate) fn single_thread() -> Result<(), Errno> {
     let links = rustix::fs::stat("/proc/self/task")?.st_nlink;
     // `.`, `..` and one folder per thread.
     if links == 3 { Ok(()) } else { Err(Errno::BUSY) }
@@ -296,67 +295,4 @@ fn places(request: &Request<'_>) -> Result<Places, Refusal> {
         home: request.home.map(Path::to_owned),
         state: canonical(request.state)?,
     })
-}
-
-/// The command of the plan, with the caller's extra arguments.
-fn argv<'a>(request: &'a Request<'_>) -> impl Iterator<Item = std::borrow::Cow<'a, std::ffi::OsStr>> {
-    let planned = request.plan.command.iter().flat_map(|command| &command.argv);
-    let planned = planned.map(|word| std::borrow::Cow::Owned(OsString::from(word)));
-    planned.chain(request.arguments.iter().map(|word| std::borrow::Cow::Borrowed(word.as_os_str())))
-}
-
-fn agent(request: &Request<'_>, mounts: &mounts::Mounts, terminal: bool) -> Result<Agent, Refusal> {
-    let plan = request.plan;
-    let argv = argv(request).map(|word| c_string(word.as_bytes())).collect::<Result<Vec<_>, _>>()?;
-    let Some(program) = argv.first() else {
-        return Err(Refusal::new(Step::PrepareMounts, "there is no command: the Agentfile has no `CMD`")
-            .help("add a line such as `CMD python3 ./agent.py`, or give a command after `--`"));
-    };
-    let mut environment: Vec<_> =
-        plan.environment.iter().map(|variable| format!("{}={}", variable.name, variable.value)).collect();
-    if terminal && let Some(term) = std::env::var("TERM").ok().filter(|term| harmless(term)) {
-        environment.push(format!("TERM={term}"));
-    }
-    let path = plan.environment.iter().find(|variable| variable.name == "PATH");
-    let candidates = if program.as_bytes().contains(&b'/') {
-        vec![program.clone()]
-    } else {
-        let folders = path
-            .map_or("", |variable| variable.value.as_str())
-            .split(':')
-            .filter(|folder| !folder.is_empty());
-        folders
-            .map(|folder| {
-                let mut path = folder.as_bytes().to_vec();
-                path.push(b'/');
-                path.extend(program.as_bytes());
-                c_string(&path)
-            })
-            .collect::<Result<_, _>>()?
-    };
-    // The compiler does not look outside the Agentfile's folder: what it took for a folder there may be a file, and then
-    // the command starts where that of a plan without folders does.
-    let directory = if mounts.is_file(&plan.workdir) { PROJECTION } else { &plan.workdir };
-    // The caller's umask, and never a looser one than 022.
-    let umask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    rustix::process::umask(umask);
-    Ok(Agent {
-        candidates,
-        argv: Strings::new(argv),
-        environment: Strings::new(
-            environment
-                .iter()
-                .map(|variable| c_string(variable.as_bytes()))
-                .collect::<Result<Vec<CString>, _>>()?,
-        ),
-        directory: c_string(directory.as_bytes())?,
-        umask: umask.as_raw_mode() | 0o022,
-    })
-}
-
-/// A terminal type as terminfo(5) names them; the one thing of the caller's environment that goes in.
-fn harmless(term: &str) -> bool {
-    !term.is_empty()
-        && term.len() < 64
-        && term.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-+._".contains(&byte))
 }

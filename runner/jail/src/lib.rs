@@ -19,10 +19,15 @@ use std::time::Duration;
 use agentfile::plan::Plan;
 use agentrc_audit::event::Event;
 
+mod arming;
 mod cgroup;
 mod channel;
 mod child;
+mod command;
+mod environment;
 mod fault;
+mod filter;
+mod gateway;
 mod init;
 mod launch;
 mod layer;
@@ -33,6 +38,7 @@ mod prove;
 mod pty;
 mod refusal;
 mod resolve;
+pub mod service;
 mod signals;
 mod sockets;
 mod step;
@@ -40,6 +46,8 @@ mod streams;
 mod supervise;
 mod sys;
 
+pub use filter::Filter;
+pub use gateway::Gateway;
 pub use launch::launch;
 pub use refusal::Refusal;
 pub use signals::{Signals, fail_beyond_file_size_limit};
@@ -69,6 +77,12 @@ pub struct Request<'a> {
     pub run: &'a Path,
     /// Arguments after those of the plan's command.
     pub arguments: &'a [OsString],
+    /// The place in the host's configuration that insists on a cgroup of the run's own.
+    pub cgroup_required: Option<&'a str>,
+    /// The certificate of the run's own authority, in PEM, for a plan with a trust bundle.
+    pub trust: Option<&'a [u8]>,
+    /// Variables beside the plan's; none that the plan sets.
+    pub environment: &'a [(OsString, OsString)],
     /// Version of agentrc, for the record.
     pub version: &'a str,
 }

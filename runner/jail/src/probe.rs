@@ -1,16 +1,24 @@
 //! What this machine can hold, found by trying it: for `agentrc doctor`. Nothing here is read from a version number, and
 //! nothing here decides a run: a launch tries for itself, and refuses.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
+use agentfile::plan::{Egress, Origin};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 
 use crate::cgroup::{Hierarchy, controllers};
+use crate::layer::Layer as _;
+use crate::layer::network::Network;
 use crate::refusal::describe;
 use crate::sys::process::{Cloned, clone_into, exit, wait};
 use crate::sys::{kernel, mount};
+
+/// Addresses that are nobody's (RFC 5737, RFC 3849).
+const DOCUMENTATION: (Ipv4Addr, Ipv6Addr) =
+    (Ipv4Addr::new(192, 0, 2, 1), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
 
 /// What a feature is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,7 +29,9 @@ pub enum Need {
     Copies,
     /// `LIMIT memory`, `pids`, `cpu` and `SLICE` need it.
     Limits,
-    /// Makes a second lock stronger.
+    /// `URL` lines need it, or those with such an address.
+    Destinations,
+    /// Makes a second lock stronger, or is one more.
     Stronger,
 }
 
@@ -44,6 +54,7 @@ pub fn probe(scratch: &Path) -> Vec<Feature> {
     let mut features =
         vec![user_namespaces(), namespaced_mounts(), mount_attributes(), landlock(), seccomp(), pidfd()];
     features.extend(landlock_parts());
+    features.extend(network());
     features.push(overlay(scratch));
     features.extend(cgroup());
     features
@@ -169,6 +180,34 @@ fn landlock_parts() -> Vec<Feature> {
     .collect()
 }
 
+/// Makes what a run with `URL` lines has in its network namespace: addresses that stand for names, and sockets on them.
+/// With a destination of IPv6 that must work, too (the layer does without it only where none is declared).
+fn network() -> [Feature; 2] {
+    let (uid, gid) = ids();
+    let made = |host: IpAddr| {
+        let destination = Egress {
+            scheme: "tcp".to_owned(),
+            host: host.to_string(),
+            port: 443,
+            path: None,
+            agent: true,
+            terminate_tls: false,
+            origin: Origin::builtin("doctor"),
+        };
+        let layer = Network::prepare(&[destination]);
+        inside(libc::CLONE_NEWUSER | libc::CLONE_NEWNET, || {
+            map_user(uid, gid)?;
+            layer.apply().map_err(|failure| failure.errno)
+        })
+    };
+    let (four, six) = (made(DOCUMENTATION.0.into()), made(DOCUMENTATION.1.into()));
+    let what = |of: &str| format!("{of} addresses for destinations in a network namespace");
+    [
+        feature("network", Need::Destinations, four.map(|()| what("IPv4"))),
+        feature("network-ipv6", Need::Destinations, six.map(|()| what("IPv6"))),
+    ]
+}
+
 fn seccomp() -> Feature {
     let result = kernel::seccomp_action_available(libc::SECCOMP_RET_KILL_PROCESS);
     feature("seccomp", Need::Required, result.map(|()| "filters".to_owned()))
@@ -231,4 +270,9 @@ fn cgroup() -> Vec<Feature> {
         });
     }
     features
+}
+/// Whether Landlock has rules on TCP here (ABI 4).
+#[must_use]
+pub fn landlock_holds_tcp() -> bool {
+    kernel::landlock_abi().is_ok_and(|abi| abi >= 4)
 }

@@ -66,7 +66,9 @@ acts! {
     RaiseLoopback "bring a network interface up" [PERM]
     SignalSupervisor "signal the supervisor" [SRCH]
     ConnectAbstract "connect to the host's abstract socket" [CONNREFUSED, PERM]
-    ConnectLoopback "connect to 127.0.0.1" [ACCESS, NETUNREACH]
+    ConnectUndeclared "connect to a port of 127.0.0.1 that no line declares" [ACCESS, NETUNREACH, PERM, CONNREFUSED]
+    ConnectElsewhere "connect to an address of the internet" [ACCESS, NETUNREACH, PERM]
+    SendElsewhere "send a datagram to an address of the internet" [NETUNREACH, PERM]
 }
 
 /// How many acts there are.
@@ -81,11 +83,17 @@ pub(crate) struct Targets {
     abstract_length: usize,
     /// A path that is held read-only.
     held: CString,
+    /// A port that the plan does not declare, and one that it does if there is any: with that port, only the address is
+    /// wrong.
+    ports: [u16; 2],
 }
+
+/// Somebody's address on the internet (RFC 5737, documentation): with an open network the probe would reach nobody.
+const ELSEWHERE: u32 = 0xcb00_7101; // 203.0.113.1
 
 impl Targets {
     /// Opens the socket that the sandbox must not reach.
-    pub(crate) fn prepare(held: &CStr) -> Result<Self, Refusal> {
+    pub(crate) fn prepare(held: &CStr, ports: [u16; 2]) -> Result<Self, Refusal> {
         use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
         let supervisor = rustix::process::getpid().as_raw_nonzero().get();
         let (listener, name) = run(Step::Channel, 1, || {
@@ -111,6 +119,7 @@ impl Targets {
             abstract_address: raw,
             abstract_length: 3 + name.len(),
             held: held.to_owned(),
+            ports,
         })
     }
 
@@ -157,17 +166,12 @@ impl Targets {
                 attempt(libc::SYS_kill, [i64::from(self.supervisor).cast_unsigned(), 0, 0, 0, 0, 0])
             }
             Act::ConnectAbstract => {
-                connect(libc::AF_UNIX, (&raw const self.abstract_address) as u64, self.abstract_length as u64)
+                let address = (&raw const self.abstract_address) as u64;
+                connect(libc::AF_UNIX, libc::SOCK_STREAM, address, self.abstract_length as u64)
             }
-            Act::ConnectLoopback => {
-                let address = libc::sockaddr_in {
-                    sin_family: libc::AF_INET as u16,
-                    sin_port: 9_u16.to_be(),
-                    sin_addr: libc::in_addr { s_addr: 0x7f00_0001_u32.to_be() },
-                    sin_zero: [0; 8],
-                };
-                connect(libc::AF_INET, (&raw const address) as u64, size_of::<libc::sockaddr_in>() as u64)
-            }
+            Act::ConnectUndeclared => internet(libc::SOCK_STREAM, 0x7f00_0001, self.ports[0]),
+            Act::ConnectElsewhere => internet(libc::SOCK_STREAM, ELSEWHERE, self.ports[1]),
+            Act::SendElsewhere => internet(libc::SOCK_DGRAM, ELSEWHERE, self.ports[1]),
         }
     }
 }
@@ -203,12 +207,24 @@ fn raise_loopback() -> Option<Errno> {
     }
 }
 
-/// connect(2) of a fresh stream socket. That a socket cannot even be made is no proof, and is reported as it is.
-fn connect(family: libc::c_int, address: u64, length: u64) -> Option<Errno> {
+/// connect(2) to an IPv4 address, in host byte order.
+fn internet(kind: libc::c_int, address: u32, port: u16) -> Option<Errno> {
+    let address = libc::sockaddr_in {
+        sin_family: libc::AF_INET as u16,
+        sin_port: port.to_be(),
+        sin_addr: libc::in_addr { s_addr: address.to_be() },
+        sin_zero: [0; 8],
+    };
+    connect(libc::AF_INET, kind, (&raw const address) as u64, size_of::<libc::sockaddr_in>() as u64)
+}
+
+/// connect(2) of a fresh socket. That a socket cannot even be made is no proof, and is reported as it is.
+fn connect(family: libc::c_int, kind: libc::c_int, address: u64, length: u64) -> Option<Errno> {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
     use std::os::fd::AsRawFd;
     let family = AddressFamily::from_raw(family.unsigned_abs() as u16);
-    match socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None) {
+    let kind = SocketType::from_raw(kind.unsigned_abs());
+    match socket_with(family, kind, SocketFlags::CLOEXEC, None) {
         Ok(socket) => attempt(
             libc::SYS_connect,
             [u64::from(socket.as_raw_fd().unsigned_abs()), address, length, 0, 0, 0],
@@ -254,6 +270,11 @@ impl Readings {
             namespaces,
             answers,
         })
+    }
+
+    /// Whether this was the answer to an act.
+    pub(crate) fn answered(&self, act: Act, errno: Errno) -> bool {
+        self.answers.get(act as usize).is_some_and(|answer| *answer == errno.raw_os_error())
     }
 
     /// A field of `/proc/self/status` (proc_pid_status(5)). One that is missing is a refusal: it proves nothing.

@@ -9,7 +9,6 @@ use agentrc_audit::event::Event;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use crate::Recorder;
 use crate::cgroup::{Cgroup, Counts};
 use crate::channel::{self, Message};
 use crate::layer::mounts::Mounts;
@@ -17,6 +16,7 @@ use crate::pty::Relay;
 use crate::step::Failure;
 use crate::sys::process::{Reaped, signal_pidfd, wait};
 use crate::sys::signal;
+use crate::{Filter, Gateway, Recorder};
 
 /// How often the audit log and the cgroup's counters are looked at.
 const TICK: Duration = Duration::from_millis(250);
@@ -32,6 +32,8 @@ pub(crate) struct Sandbox {
     pub(crate) signals: OwnedFd,
     /// The sandbox's mount table, once it has been judged: it becomes readable anew when it changes.
     pub(crate) mountinfo: Option<std::fs::File>,
+    /// The gateway's channel and the egress filter's ring, once they are to be heard.
+    pub(crate) outside: [Option<OwnedFd>; 2],
     /// When everything began.
     pub(crate) started: Instant,
 }
@@ -44,10 +46,19 @@ pub(crate) enum Woken {
     Signal(i32),
     /// Init is gone.
     Dead,
+    /// The gateway has something to say, or is gone; or the egress filter has refused something.
+    Outside(Outside),
     /// The sandbox's mount table changed.
     Mounts,
     /// Nothing but time.
     Tick,
+}
+
+/// Who serves the sandbox from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outside {
+    Gateway,
+    Filter,
 }
 
 impl Sandbox {
@@ -69,6 +80,8 @@ impl Sandbox {
             self.mountinfo.as_ref().map_or(interest(none), |table| {
                 PollFd::from_borrowed_fd(table.as_fd(), PollFlags::PRI | PollFlags::ERR)
             }),
+            self.outside[0].as_ref().map_or(interest(none), |fd| interest((fd.as_fd(), PollFlags::IN))),
+            self.outside[1].as_ref().map_or(interest(none), |fd| interest((fd.as_fd(), PollFlags::IN))),
         ];
         let wait = Timespec {
             tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
@@ -79,7 +92,7 @@ impl Sandbox {
             other => other.map(drop)?,
         }
         let ready = watched.each_ref().map(PollFd::revents);
-        let [message, signal, dead, stdin, master, stdout, table] = ready;
+        let [message, signal, dead, stdin, master, stdout, table, gateway, filter] = ready;
         if let Some(relay) = relay {
             relay.move_bytes([stdin, master, stdout]);
         }
@@ -91,6 +104,12 @@ impl Sandbox {
         }
         if !dead.is_empty() {
             return Ok(Woken::Dead);
+        }
+        if !gateway.is_empty() && self.outside[0].is_some() {
+            return Ok(Woken::Outside(Outside::Gateway));
+        }
+        if !filter.is_empty() && self.outside[1].is_some() {
+            return Ok(Woken::Outside(Outside::Filter));
         }
         Ok(if table.is_empty() { Woken::Tick } else { Woken::Mounts })
     }
@@ -179,6 +198,8 @@ pub(crate) fn supervise(
     sandbox: &Sandbox,
     mut relay: Option<Relay>,
     watched: &Watched<'_>,
+    mut gateway: Option<&mut (dyn Gateway + 'static)>,
+    filter: &mut dyn Filter,
     recorder: &mut dyn Recorder,
 ) -> End {
     let mut end = End::default();
@@ -206,6 +227,9 @@ pub(crate) fn supervise(
         if now >= next_tick {
             next_tick = now + TICK;
             check_mounts(sandbox, watched, &mut end);
+            if let Err(reason) = filter.heard(sandbox.pid, recorder) {
+                kill(sandbox, &mut end, reason);
+            }
             if let Err(reason) = recorder.check().and_then(|()| watched.record(&mut counts, recorder)) {
                 kill(sandbox, &mut end, format!("the audit log cannot be written: {reason}"));
             }
@@ -241,6 +265,17 @@ pub(crate) fn supervise(
                 asked += u32::from(matches!(signal, libc::SIGINT | libc::SIGTERM | libc::SIGQUIT));
                 if asked == PATIENCE {
                     kill(sandbox, &mut end, format!("it was asked to end {PATIENCE} times"));
+                }
+            }
+            Ok(Woken::Outside(who)) => {
+                let heard = match (who, gateway.as_deref_mut()) {
+                    (Outside::Gateway, Some(gateway)) => gateway.heard(sandbox.pid, recorder),
+                    (Outside::Gateway, None) => Ok(()),
+                    (Outside::Filter, _) => filter.heard(sandbox.pid, recorder),
+                };
+                if let Err(reason) = heard {
+                    kill(sandbox, &mut end, reason);
+                    break;
                 }
             }
             Ok(Woken::Mounts) => check_mounts(sandbox, watched, &mut end),

@@ -11,6 +11,7 @@ use crate::identity::Identity;
 use crate::leftovers::Before;
 use crate::outcome::{Child, Outcome};
 use crate::session::Session;
+use crate::world::Entry;
 use crate::{attack, audit};
 
 /// A test's world. Removed when dropped.
@@ -22,6 +23,8 @@ pub struct Lab {
     pub secret: String,
     before: RefCell<Option<Before>>,
     group: Cell<i32>,
+    killed: Cell<bool>,
+    world: RefCell<Option<Entry>>,
 }
 
 impl Lab {
@@ -32,7 +35,15 @@ impl Lab {
             tempfile::Builder::new().prefix("agentrc-test-").tempdir_in("/tmp").expect("a folder in /tmp");
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
         let secret = format!("secret-of-{}", folder.path().file_name().expect("a name").to_string_lossy());
-        let lab = Self { folder, who, secret, before: RefCell::new(None), group: Cell::new(0) };
+        let lab = Self {
+            folder,
+            who,
+            secret,
+            before: RefCell::new(None),
+            group: Cell::new(0),
+            killed: Cell::new(false),
+            world: RefCell::default(),
+        };
         fs::create_dir(lab.path("bin")).expect("bin");
         // A link where the file systems allow it: the binary is tens of megabytes, and there are hundreds of labs.
         if fs::hard_link(binary, lab.binary()).is_err() {
@@ -153,11 +164,22 @@ impl Lab {
         self.group.set(group as i32);
     }
 
+    /// What is started from now on is started in this world (or outside of any again).
+    pub(crate) fn enter(&self, world: Option<Entry>) {
+        self.world.replace(world);
+    }
+
     /// Some program, as the lab's identity, with nothing of the caller's environment, and the secret in its own.
     pub fn command(&self, program: impl AsRef<Path>) -> Command {
-        let mut command = Command::new(program.as_ref());
+        let world = self.world.borrow();
+        let mut command = match &*world {
+            Some(world) => world.command(self, program.as_ref()),
+            None => Command::new(program.as_ref()),
+        };
+        if world.is_none() {
+            command.env_clear();
+        }
         command
-            .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
             .env("HOME", self.path("home"))
             .env("XDG_CONFIG_HOME", self.path("home/.config"))
@@ -167,7 +189,8 @@ impl Lab {
             .env("CALLERS_SECRET", &self.secret)
             .current_dir(self.path("project"))
             .process_group(self.group.get());
-        if crate::identity::started_as_root() && !self.who.is_root() {
+        // Into a world root enters, and becomes the user there.
+        if world.is_none() && crate::identity::started_as_root() && !self.who.is_root() {
             command.uid(self.who.uid).gid(self.who.gid);
         }
         command
@@ -237,6 +260,21 @@ impl Lab {
     /// Where `agentrc` keeps its state.
     pub fn state(&self) -> PathBuf {
         self.path("state/agentrc")
+    }
+
+    /// Says that a supervisor was killed here: the empty cgroup that it leaves is the next run's to remove.
+    pub fn supervisor_was_killed(&self) {
+        self.killed.set(true);
+    }
+
+    /// After a supervisor was killed: the next run.
+    pub(crate) fn run_again_if_killed(&self) {
+        if self.killed.take() {
+            let agentfile = self.path("next/Agentfile");
+            self.directory(self.path("next"));
+            self.file(&agentfile, "AGENT next\nCMD /bin/true\n");
+            self.finish_command(self.agentrc(["run".as_ref(), agentfile.as_os_str()])).expect_code(0);
+        }
     }
 
     /// Says that nothing may be left of what ran here: no process, mount, cgroup or file.

@@ -31,6 +31,7 @@ impl Before {
             "processes are left: {:?}",
             processes(lab).iter().map(|pid| describe(*pid)).collect::<Vec<_>>()
         );
+        lab.run_again_if_killed();
         assert_eq!(mounts(lab), Vec::<String>::new(), "mounts are left");
         assert_eq!(cgroups(lab), Vec::<PathBuf>::new(), "cgroups are left");
         let fresh: Vec<_> = temporary().difference(&self.temporary).cloned().collect();

@@ -7,6 +7,7 @@
 pub mod attack;
 pub mod attempt;
 pub mod audit;
+pub mod client;
 pub mod faults;
 pub mod helper;
 pub mod identity;
@@ -19,6 +20,7 @@ pub mod race;
 pub mod repository;
 pub mod session;
 pub mod terminal;
+pub mod world;
 
 pub use attempt::{Attempt, Control, Sign, withstand};
 pub use helper::Helper;
@@ -27,3 +29,4 @@ pub use lab::Lab;
 pub use outcome::{Child, Outcome};
 pub use session::{Answer, Session};
 pub use terminal::Terminal;
+pub use world::World;

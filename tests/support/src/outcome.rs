@@ -58,6 +58,14 @@ impl Outcome {
         self
     }
 
+    /// The denial of this act, which must be on record.
+    #[track_caller]
+    pub fn denial_of(&self, act: &str) -> &Value {
+        let denials = self.events_named("denial");
+        let found = denials.iter().find(|event| event.get("act").and_then(Value::as_str) == Some(act));
+        found.unwrap_or_else(|| panic!("no denial of `{act}` in {denials:?}\n--- stdout\n{}", self.out()))
+    }
+
     /// The events with this name, such as `run.armed`.
     pub fn events_named(&self, name: &str) -> Vec<&Value> {
         self.events.iter().filter(|event| audit::name(event) == name).collect()

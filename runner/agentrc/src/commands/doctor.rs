@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use agentrc_ebpf::Support;
 use agentrc_host::StateDir;
 use agentrc_jail::probe::{Feature, Need, probe};
 use serde_json::json;
@@ -21,7 +22,8 @@ pub fn doctor(arguments: &Doctor) -> Outcome {
     let state = StateDir::of_this_user();
     // Where no state can be kept, nothing can be run, which is reported as such; overlayfs is then tried in /tmp.
     let scratch = state.as_ref().map_or(Path::new("/tmp"), |state| state.folder().path());
-    let features = probe(scratch);
+    let mut features = probe(scratch);
+    features.push(ebpf());
     let state =
         state.as_ref().map(|state| terminal::path(state.folder().path())).map_err(ToString::to_string);
     let os_release = ["/etc/os-release", "/usr/lib/os-release"]
@@ -39,6 +41,15 @@ pub fn doctor(arguments: &Doctor) -> Outcome {
     let report = Report { features: &features, state: &state, machine: &machine, ready };
     terminal::print(&if arguments.json { report.as_json() } else { report.as_text(Style::stdout()) })?;
     Ok(if ready { exit::SUCCESS } else { exit::FAILURE })
+}
+
+/// The third lock on the network, as a run would find it: maps made and a program loaded.
+fn ebpf() -> Feature {
+    let (present, detail) = match agentrc_ebpf::support() {
+        Support::Available => (true, "programs load; they are attached to the cgroup of each run".to_owned()),
+        Support::Unavailable { reason } => (false, reason),
+    };
+    Feature { name: "ebpf", present, detail, need: Need::Stronger }
 }
 
 struct Report<'a> {
@@ -153,6 +164,7 @@ fn needed_for(need: Need) -> &'static str {
         Need::Required => "every run",
         Need::Copies => "copies",
         Need::Limits => "limits",
+        Need::Destinations => "destinations",
         Need::Stronger => "a stronger second lock",
     }
 }
@@ -161,7 +173,9 @@ fn mark(feature: &Feature, style: Style) -> String {
     match (feature.present, feature.need) {
         (true, _) => style.paint(Tone::Good, "ok      "),
         (false, Need::Required) => style.paint(Tone::Bad, "MISSING "),
-        (false, Need::Copies | Need::Limits | Need::Stronger) => style.paint(Tone::Warn, "without "),
+        (false, Need::Copies | Need::Limits | Need::Destinations | Need::Stronger) => {
+            style.paint(Tone::Warn, "without ")
+        }
     }
 }
 

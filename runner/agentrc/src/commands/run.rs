@@ -8,14 +8,19 @@ use agentfile::plan::describe::unenforced;
 use agentfile::plan::{HostPath, MountSource, Plan};
 use agentrc_audit::Event;
 use agentrc_host::StateDir;
+use agentrc_host::config::{Config, Requirement};
 use agentrc_host::hostpath::HostPath as HostPathBytes;
 use agentrc_host::record::{Copied, FORMAT, Record};
 use agentrc_host::review::Review;
 use agentrc_host::runs::Run;
+use agentrc_jail::probe::landlock_holds_tcp;
 use agentrc_jail::{Ended, Request, Signals, Step};
 
 use super::Outcome;
 use crate::arguments;
+use crate::credentials::Resolving;
+use crate::filter::Filter;
+use crate::gateway::Gateway;
 use crate::recorder::Recorder;
 use crate::refusal::{Failure, Refusal};
 use crate::source::{Compiled, Source};
@@ -35,11 +40,29 @@ pub fn run(arguments: &arguments::Run) -> Outcome {
 fn execute(arguments: &arguments::Run, source: &Source) -> Outcome {
     let Compiled { plan, digest } = source.compile(Validate::WhenWritten)?;
     enforceable(&plan)?;
+    step(fault::CONFIGURATION)?;
+    let config = Config::of_this_host().map_err(|error| host::refusal(&error).step(fault::CONFIGURATION))?;
+    if let Some(place) = config.requires(Requirement::LandlockNet).filter(|_| !landlock_holds_tcp()) {
+        let reason =
+            format!("`{place}` requires Landlock's rules on TCP, and this kernel does not have them");
+        return Err(Refusal::new(reason)
+            .step(fault::CONFIGURATION)
+            .help("they came with Landlock's ABI 4, in Linux 6.7")
+            .into());
+    }
+    let cgroup_required = config.requires(Requirement::Cgroup).map(ToString::to_string);
     step(fault::STATE_DIRECTORY)?;
     let state =
         StateDir::of_this_user().map_err(|error| host::refusal(&error).step(fault::STATE_DIRECTORY))?;
     agree(arguments, source, &plan, &digest, &state)?;
-    let signals = Signals::take().map_err(|refusal| of_the_jail(&refusal))?;
+    let signals = Signals::take().map_err(|refusal| Refusal::from(&refusal))?;
+    // Before there is anything that its process must not have.
+    let keyring = state.folder().path().join("keyring");
+    let resolving = Resolving::start(&plan, source.folder().to_owned(), keyring)?;
+    let values = resolving.as_ref().map(Resolving::values);
+    let mut gateway = Gateway::start(&plan, &config, values)?;
+    let placeholders = resolving.map_or(Ok(Vec::new()), |resolving| resolving.placeholders(&plan))?;
+    let mut filter = Filter::new(&plan, config.requires(Requirement::Ebpf))?;
     step(fault::RUN_DIRECTORY)?;
     let run = state.create_run().map_err(|error| host::refusal(&error).step(fault::RUN_DIRECTORY))?;
     let home = home();
@@ -52,6 +75,7 @@ fn execute(arguments: &arguments::Run, source: &Source) -> Outcome {
         }
     };
     let mut recorder = Recorder::new(&state, &run, plan.audit.level, record);
+    let certificate = gateway.as_ref().and_then(|gateway| gateway.certificate().map(str::to_owned));
     let request = Request {
         plan: &plan,
         plan_sha256: &digest,
@@ -61,9 +85,12 @@ fn execute(arguments: &arguments::Run, source: &Source) -> Outcome {
         state: state.folder().path(),
         run: run.folder().path(),
         arguments: &arguments.arguments,
+        cgroup_required: cgroup_required.as_deref(),
+        trust: certificate.as_deref().map(str::as_bytes),
+        environment: &placeholders,
         version: env!("CARGO_PKG_VERSION"),
     };
-    match agentrc_jail::launch(&request, &mut recorder, &signals) {
+    match agentrc_jail::launch(&request, as_served(&mut gateway), &mut filter, &mut recorder, &signals) {
         Ok(ended) => {
             let extra = arguments.arguments.first().map(|word| word.to_string_lossy());
             let planned = plan.command.as_ref().and_then(|command| command.argv.first());
@@ -76,7 +103,7 @@ fn execute(arguments: &arguments::Run, source: &Source) -> Outcome {
             Ok(code)
         }
         Err(refusal) => {
-            let mut reasons = vec![of_the_jail(&refusal)];
+            let mut reasons = vec![Refusal::from(&refusal)];
             reasons.extend(clear(&run, &plan));
             let unopened = refusal.step == Step::OpenLog;
             let (more, has_log) = record_refusal(recorder, &reasons, unopened);
@@ -87,6 +114,10 @@ fn execute(arguments: &arguments::Run, source: &Source) -> Outcome {
             Err(Failure::Refused { reasons, code: exit::REFUSED })
         }
     }
+}
+
+fn as_served(gateway: &mut Option<Gateway>) -> Option<&mut (dyn agentrc_jail::Gateway + 'static)> {
+    gateway.as_mut().map(|gateway| gateway as &mut (dyn agentrc_jail::Gateway + 'static))
 }
 
 /// An unenforced boundary is a refusal: every one of them, each with its line.
@@ -187,13 +218,6 @@ fn clear(run: &Run, plan: &Plan) -> Option<Refusal> {
     let cleared =
         layers.map(|layer| agentrc_host::tree::remove(run.folder(), layer)).collect::<Result<Vec<_>, _>>();
     cleared.err().map(|error| host::refusal(&error).step("clear"))
-}
-
-fn of_the_jail(refusal: &agentrc_jail::Refusal) -> Refusal {
-    let mut reason = Refusal::new(&refusal.reason).step(refusal.step.name());
-    reason.origin = refusal.origin.as_ref().map(ToString::to_string);
-    reason.help.clone_from(&refusal.help);
-    reason
 }
 
 /// Puts the refusal into the log, which a launch that ended early has not opened yet. What fails at that, and whether there

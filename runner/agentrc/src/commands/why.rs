@@ -7,15 +7,18 @@ use std::fmt::Write as _;
 use std::io::BufReader;
 use std::path::PathBuf;
 
-use agentrc_audit::event::Event;
+use agentrc_audit::event::{Denial, Event};
 use agentrc_audit::line::Body;
 use agentrc_audit::log::LOG_FILE;
 use agentrc_audit::read::Lines;
+use agentrc_egress::reason::{UNDECLARED_ADDRESS, UNDECLARED_HOST};
 use agentrc_host::StateDir;
 
 use self::answers::ANSWERS;
 use super::Outcome;
 use crate::arguments::Why;
+use crate::filter::LAYER as EBPF;
+use crate::gateway::LAYER as GATEWAY;
 use crate::terminal::{Style, Tone, escape};
 use crate::{events, exit, host, terminal};
 
@@ -95,8 +98,13 @@ impl Story {
                 self.findings.push(with_way_out(events::words(event, style), origin.as_deref()));
             }
             Event::Denial(denial) => {
-                self.findings.push(with_way_out(events::words(event, style), Some(denial.rule.as_str())));
+                let words = events::words(event, style);
+                self.findings.push(match missing_line(denial) {
+                    Some(line) => format!("{words}\n      to allow it, add the line: {}", escape(&line)),
+                    None => with_way_out(words, Some(denial.rule.as_str()).filter(|rule| !rule.is_empty())),
+                });
             }
+            Event::Permitted { .. } => {}
             Event::Killed { .. } => self.findings.push(events::words(event, style)),
             Event::Ended { exit_code, signal, .. } => {
                 self.end = Some(events::words(event, style));
@@ -181,6 +189,22 @@ fn with_way_out(words: String, rule: Option<&str>) -> String {
     }
 }
 
+/// The line that would allow what nothing permits.
+fn missing_line(denial: &Denial) -> Option<String> {
+    if ![GATEWAY, EBPF].contains(&denial.layer.as_str()) || !denial.rule.is_empty() {
+        return None;
+    }
+    match denial.act.split_once(' ')? {
+        ("resolve", name) if denial.reason.as_deref() == Some(UNDECLARED_HOST) => {
+            Some(format!("URL https://{name}"))
+        }
+        ("connect", address) if denial.reason.as_deref() == Some(UNDECLARED_ADDRESS) => {
+            Some(format!("URL tcp://{address}"))
+        }
+        _ => None,
+    }
+}
+
 /// Whether it is `file:line:column` of something that a person wrote.
 fn is_place(rule: &str) -> bool {
     let mut parts = rule.rsplitn(3, ':');
@@ -206,7 +230,7 @@ fn meaning(exit_code: i32, signal: Option<i32>) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use agentrc_audit::event::{Denial, Evidence};
+    use agentrc_audit::event::Evidence;
 
     use super::*;
 
@@ -256,6 +280,7 @@ mod tests {
             program: None,
             verdict: "EPERM".to_owned(),
             rule: "debugging".to_owned(),
+            reason: None,
             count: 1,
         };
         let text = told(&[armed(), Event::Denial(denial), ended(1, None)]);

@@ -20,9 +20,21 @@ pub const COSTS: &[(&str, &str)] = &[
     ("pidfd", "nothing can be run: the sandbox could not be ended for certain"),
     ("landlock-rename", "moving a file between two declared folders fails (EXDEV)"),
     ("landlock-truncate", "truncating is held by read-only mounts alone"),
-    ("landlock-tcp", "TCP is held by the empty network namespace and seccomp alone"),
+    (
+        "landlock-tcp",
+        "TCP ports are held by the network namespace and the gateway alone, and by eBPF where it is loaded",
+    ),
     ("landlock-ioctl", "ioctl on devices is held by the minimal `/dev` and seccomp alone"),
     ("landlock-scopes", "signals and abstract sockets are held by the pid and network namespaces alone"),
+    ("network", "`URL` lines are refused; without them the network is empty"),
+    (
+        "network-ipv6",
+        "names have no IPv6 address inside, which programs do not miss; a `URL` with an IPv6 address is refused",
+    ),
+    (
+        "ebpf",
+        "the network is held by its namespace and the gateway, two locks instead of three, and what the namespace itself refuses leaves no event",
+    ),
     ("overlay", "`BIND … copy` is refused; `ro` and `rw` work"),
     (
         "cgroup-delegation",
@@ -33,7 +45,7 @@ pub const COSTS: &[(&str, &str)] = &[
     ("cgroup-cpu", "`LIMIT cpu` and `SLICE cpu=` are refused"),
 ];
 
-const NAMESPACES: &[&str] = &["user-namespaces", "namespaced-mounts"];
+const NAMESPACES: &[&str] = &["user-namespaces", "namespaced-mounts", "network"];
 
 const LANDLOCK_PARTS: &[&str] =
     &["landlock-rename", "landlock-truncate", "landlock-tcp", "landlock-ioctl", "landlock-scopes"];
@@ -201,6 +213,49 @@ pub const REMEDIES: &[Remedy] = &[
         when: When::Otherwise,
         cause: "the controller is not delegated to this process, or this machine has none",
         commands: &[(ALL, DELEGATE)],
+    },
+    Remedy {
+        features: &["network-ipv6"],
+        when: When::Is("/sys/module/ipv6/parameters/disable", "1"),
+        cause: "IPv6 is switched off by a boot parameter",
+        commands: &[
+            (
+                GRUB,
+                "take ipv6.disable=1 out of GRUB_CMDLINE_LINUX in /etc/default/grub, then: sudo update-grub && sudo reboot",
+            ),
+            (GRUBBY, "sudo grubby --update-kernel=ALL --remove-args=ipv6.disable && sudo reboot"),
+            (OTHER, "boot without the kernel parameter ipv6.disable=1"),
+        ],
+    },
+    Remedy {
+        features: &["network-ipv6"],
+        when: When::Is("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1"),
+        cause: "`net.ipv6.conf.default.disable_ipv6` is 1",
+        commands: &[(
+            ALL,
+            "sudo sysctl -w net.ipv6.conf.default.disable_ipv6=0 net.ipv6.conf.all.disable_ipv6=0",
+        )],
+    },
+    Remedy {
+        features: &["network-ipv6"],
+        when: When::Otherwise,
+        cause: "this kernel has no IPv6, or network namespaces cannot be made (see above)",
+        commands: &[(ALL, "use the distribution's own kernel (CONFIG_IPV6=y or m; sudo modprobe ipv6)")],
+    },
+    Remedy {
+        features: &["ebpf"],
+        when: When::Lacks("/proc/self/mountinfo", "cgroup2"),
+        cause: "no cgroup v2 is mounted, which it is attached to",
+        commands: &[(ALL, "sudo mkdir -p /sys/fs/cgroup && sudo mount -t cgroup2 none /sys/fs/cgroup")],
+    },
+    Remedy {
+        features: &["ebpf"],
+        when: When::Otherwise,
+        cause: "only root may load it; or a container's runtime, the kernel's lockdown or its configuration forbids it",
+        commands: &[(
+            ALL,
+            "sudo {exe} run ./Agentfile\n(as root already: a container needs --privileged; the distribution's own kernel has CONFIG_BPF_SYSCALL=y and\nCONFIG_CGROUP_BPF=y, and must be 5.14 or newer)",
+        )],
     },
     Remedy {
         features: &["mount-attributes", "pidfd"],

@@ -33,6 +33,7 @@ pub(crate) fn denial(count: u64) -> Event {
         program: Some("gdb".into()),
         verdict: "EPERM".into(),
         rule: "debug".into(),
+        reason: None,
         count,
     })
 }

@@ -1,4 +1,4 @@
-//! Layer 4: privilege. No capability in any set, the sets sealed (capabilities(7) securebits), no_new_privs, and init
+//! Layer 5: privilege. No capability in any set, the sets sealed (capabilities(7) securebits), no_new_privs, and init
 //! itself closed to inspection and tied to the life of its supervisor.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! Layer 5: Landlock (landlock(7)), the second lock on files, TCP, abstract sockets and signals: the same paths as the
+//! Layer 6: Landlock (landlock(7)), the second lock on files, TCP, abstract sockets and signals: the same paths as the
 //! mount table, held by another mechanism.
 
 use std::cell::Cell;
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 
-use agentfile::plan::{FileRights, Landlock as Planned, Origin};
+use agentfile::plan::{ConnectRule, FileRights, Landlock as Planned, Origin};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 
 use super::{Layer, entry};
@@ -37,8 +37,12 @@ const IOCTL_DEV: u64 = 1 << 15; // ABI 5
 /// Rights that mean something for what is not a directory.
 const OF_FILES: u64 = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV;
 
-// LANDLOCK_ACCESS_NET_BIND_TCP and _CONNECT_TCP (ABI 4): handled, and granted to nobody.
+// LANDLOCK_ACCESS_NET_BIND_TCP and _CONNECT_TCP (ABI 4): both handled; binding is granted to nobody, connecting to the
+// ports of the plan.
+const NET_SINCE: u32 = 4;
 const NET: u64 = 0b11;
+const BIND_TCP: u64 = 0b01;
+const CONNECT_TCP: u64 = 0b10;
 // LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET and _SIGNAL (ABI 6).
 const SCOPES: u64 = 0b11;
 // LANDLOCK_RESTRICT_SELF_LOG_SAME_EXEC_OFF and _LOG_NEW_EXEC_ON (ABI 7): the kernel's audit log shows what the agent
@@ -50,7 +54,7 @@ fn handled(abi: u32) -> RulesetAttributes {
     let newer = [(2, REFER), (3, TRUNCATE), (5, IOCTL_DEV)];
     RulesetAttributes {
         access_fs: newer.iter().filter(|(since, _)| *since <= abi).fold(ABI_1, |all, (_, right)| all | right),
-        access_net: if abi >= 4 { NET } else { 0 },
+        access_net: if abi >= NET_SINCE { NET } else { 0 },
         scoped: if abi >= 6 { SCOPES } else { 0 },
     }
 }
@@ -88,10 +92,26 @@ fn bits(rights: FileRights) -> u64 {
     }
 }
 
+/// Locks this process, for a service: reading is all that is left of the file system, and nothing can be listened on,
+/// signalled, or reached by an abstract name.
+pub(crate) fn read_only() -> Result<(), rustix::io::Errno> {
+    let abi = kernel::landlock_abi()?.min(NEWEST);
+    let mut attributes = handled(abi);
+    attributes.access_fs &= !(READ_FILE | READ_DIR);
+    attributes.access_net &= BIND_TCP;
+    let ruleset = kernel::landlock_create(&attributes, attribute_size(abi))?;
+    kernel::landlock_restrict(ruleset.as_fd(), 0)
+}
+
 struct Rule {
     path: CString,
     access: u64,
     origin: Origin,
+}
+
+/// The ports that the kernel can be asked about at `abi`: none below 4, where the other locks on the network stand alone.
+fn ports(abi: u32, planned: &Planned) -> Vec<ConnectRule> {
+    if abi >= NET_SINCE { planned.connect.clone() } else { Vec::new() }
 }
 
 /// The ruleset, made in the supervisor, and the rules that init adds once the paths exist.
@@ -99,6 +119,7 @@ pub(crate) struct Landlock {
     abi: u32,
     ruleset: Cell<Option<OwnedFd>>,
     rules: Vec<Rule>,
+    ports: Vec<ConnectRule>,
 }
 
 impl Landlock {
@@ -121,7 +142,7 @@ impl Landlock {
             let access = bits(rule.rights) & attributes.access_fs;
             rules.push(Rule { path, access, origin: rule.origin.clone() });
         }
-        Ok(Self { abi, ruleset: Cell::new(Some(ruleset)), rules })
+        Ok(Self { abi, ruleset: Cell::new(Some(ruleset)), rules, ports: ports(abi, planned) })
     }
 }
 
@@ -162,15 +183,28 @@ impl Layer for Landlock {
                 kernel::landlock_allow(ruleset.as_fd(), path.as_fd(), access)
             })?;
         }
+        for (item, rule) in self.ports.iter().enumerate() {
+            run(Step::LandlockPort, item, || {
+                kernel::landlock_allow_port(ruleset.as_fd(), rule.port, CONNECT_TCP)
+            })?;
+        }
         let flags = if self.abi >= 7 { LOG_FLAGS } else { 0 };
         run(Step::LandlockRestrict, 1, || kernel::landlock_restrict(ruleset.as_fd(), flags))
     }
 
     fn blame(&self, failure: &Failure) -> Option<(String, Origin)> {
-        matches!(failure.step, Step::LandlockPath | Step::LandlockRule)
-            .then(|| self.rules.get(usize::from(failure.item)))
-            .flatten()
-            .map(|rule| (rule.path.to_string_lossy().into_owned(), rule.origin.clone()))
+        let item = usize::from(failure.item);
+        match failure.step {
+            Step::LandlockPath | Step::LandlockRule => {
+                let rule = self.rules.get(item)?;
+                Some((rule.path.to_string_lossy().into_owned(), rule.origin.clone()))
+            }
+            Step::LandlockPort => {
+                let rule = self.ports.get(item)?;
+                Some((format!("port {}", rule.port), rule.origin.clone()))
+            }
+            _ => None,
+        }
     }
 
     fn probes(&self) -> &'static [Act] {
@@ -179,7 +213,11 @@ impl Layer for Landlock {
 
     fn read_back(&self, _: &Readings) -> Result<BTreeMap<String, String>, Refusal> {
         // The kernel has no way to ask a process for its Landlock domain: the probes are the proof.
-        Ok(BTreeMap::from([entry("abi", self.abi), entry("rules", self.rules.len())]))
+        Ok(BTreeMap::from([
+            entry("abi", self.abi),
+            entry("ports", self.ports.len()),
+            entry("rules", self.rules.len()),
+        ]))
     }
 }
 
@@ -206,6 +244,39 @@ mod tests {
         assert!(admit(0, 0).is_err(), "no Landlock at all is never enough");
         assert_eq!(admit(4, 4).ok(), Some(4));
         assert_eq!(admit(9, 1).ok(), Some(NEWEST));
+    }
+
+    fn planned(ports: &[u16]) -> Planned {
+        let origin = Origin { file: "Agentfile".to_owned(), line: 3, column: 1 };
+        let connect = ports.iter().map(|port| ConnectRule { port: *port, origin: origin.clone() }).collect();
+        Planned { minimum_abi: 1, rules: Vec::new(), connect }
+    }
+
+    #[test]
+    fn ports_are_asked_for_where_the_kernel_knows_them() {
+        assert!(ports(3, &planned(&[53, 443])).is_empty());
+        assert_eq!(ports(4, &planned(&[53, 443])).len(), 2);
+    }
+
+    #[test]
+    fn only_the_planned_ports_can_be_connected_to_and_none_bound() {
+        use std::net::{TcpListener, TcpStream};
+        assert!(kernel::landlock_abi().unwrap() >= NET_SINCE, "this test needs Landlock ABI 4");
+        let listeners = [(); 2].map(|()| TcpListener::bind(("127.0.0.1", 0)).unwrap());
+        let [declared, other] = listeners.each_ref().map(|listener| listener.local_addr().unwrap());
+        for address in [declared, other] {
+            TcpStream::connect(address).expect("control: both can be reached before");
+        }
+        // A domain holds for the thread that entered it.
+        let denied = Some(std::io::ErrorKind::PermissionDenied);
+        let inside = std::thread::spawn(move || {
+            kernel::set_no_new_privs().unwrap();
+            Landlock::prepare(&planned(&[declared.port()]), |_| true).unwrap().apply().unwrap();
+            TcpStream::connect(declared).expect("the declared port can be reached");
+            assert_eq!(TcpStream::connect(other).err().map(|error| error.kind()), denied);
+            assert_eq!(TcpListener::bind(("127.0.0.1", 0)).err().map(|error| error.kind()), denied);
+        });
+        inside.join().unwrap();
     }
 
     #[test]

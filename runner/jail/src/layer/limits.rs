@@ -1,4 +1,4 @@
-//! Layer 3: bounds on resources: rlimits (getrlimit(2)) here; the cgroup's files are `cgroup.rs`'s, the private disk's
+//! Layer 4: bounds on resources: rlimits (getrlimit(2)) here; the cgroup's files are `cgroup.rs`'s, the private disk's
 //! sizes are the mount table's, the wall clock is the supervisor's.
 
 use std::collections::BTreeMap;

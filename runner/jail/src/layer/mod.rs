@@ -12,6 +12,7 @@ pub(crate) mod landlock;
 pub(crate) mod limits;
 pub(crate) mod mounts;
 pub(crate) mod namespaces;
+pub(crate) mod network;
 pub(crate) mod seccomp;
 
 /// A layer, prepared.

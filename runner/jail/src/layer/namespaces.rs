@@ -101,7 +101,7 @@ impl Layer for Namespaces {
     }
 
     fn probes(&self) -> &'static [Act] {
-        &[Act::SignalSupervisor, Act::ConnectAbstract, Act::ConnectLoopback]
+        &[Act::SignalSupervisor, Act::ConnectAbstract]
     }
 
     fn read_back(&self, readings: &Readings) -> Result<BTreeMap<String, String>, Refusal> {

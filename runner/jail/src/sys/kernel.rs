@@ -83,6 +83,22 @@ pub(crate) fn landlock_allow(
         .map(drop)
 }
 
+/// `struct landlock_net_port_attr` (ABI 4).
+#[repr(C)]
+struct NetPort {
+    allowed_access: u64,
+    /// In the host's byte order.
+    port: u64,
+}
+
+/// landlock_add_rule(2) of LANDLOCK_RULE_NET_PORT.
+pub(crate) fn landlock_allow_port(ruleset: BorrowedFd<'_>, port: u16, access: u64) -> Result<(), Errno> {
+    let rule = NetPort { allowed_access: access, port: u64::from(port) };
+    // SAFETY: the kernel reads one `landlock_net_port_attr` (two u64) through a pointer to a live one.
+    check(unsafe { libc::syscall(libc::SYS_landlock_add_rule, ruleset.as_raw_fd(), 2, &raw const rule, 0) })
+        .map(drop)
+}
+
 /// landlock_restrict_self(2).
 pub(crate) fn landlock_restrict(ruleset: BorrowedFd<'_>, flags: u32) -> Result<(), Errno> {
     // SAFETY: a live descriptor and an integer.
@@ -160,6 +176,32 @@ pub(crate) fn close_others(keep: BorrowedFd<'_>) -> Result<(), Errno> {
         }
     }
     Ok(())
+}
+
+/// close_range(2): closes every descriptor from 3 but those of `keep`, which is sorted.
+pub(crate) fn close_all_but(keep: &[u32]) -> Result<(), Errno> {
+    let mut first = 3;
+    for last in keep.iter().map(|kept| kept.saturating_sub(1)).chain([u32::MAX]) {
+        if first <= last {
+            // SAFETY: called by a service that was just forked, which never returns to its caller but exits: no value that
+            // owns one of them is dropped, and it uses no other than those it keeps.
+            check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) })?;
+        }
+        first = first.max(last.saturating_add(2));
+    }
+    Ok(())
+}
+
+/// setenv(3), in a service that was just forked.
+pub(crate) fn set_environment(name: &std::ffi::CStr, value: &std::ffi::CStr) -> Result<(), Errno> {
+    // SAFETY: both strings are NUL-terminated and are copied; the process has one thread, so that nobody reads meanwhile.
+    check(libc::c_long::from(unsafe { libc::setenv(name.as_ptr(), value.as_ptr(), 1) })).map(drop)
+}
+
+/// mlock(2).
+pub(crate) fn lock(bytes: &[u8]) -> Result<(), Errno> {
+    // SAFETY: the range is that of a live slice; locking pages changes nothing of what is in them.
+    check(libc::c_long::from(unsafe { libc::mlock(bytes.as_ptr().cast(), bytes.len()) })).map(drop)
 }
 
 /// Marks every descriptor from `first` close-on-exec.

@@ -19,13 +19,23 @@ pub(super) const ANSWERS: &[(&str, &str, &str)] = &[
     ),
     (
         "Permission denied (EACCES) from connect or bind over TCP",
-        "Landlock, from its ABI 4 on; before that, TCP fails as UDP does",
-        "`URL` lines are not yet enforced here, so none can be granted",
+        "Landlock, from its ABI 4 on: no declared destination has that port. It comes before the other locks, which see nothing",
+        "add `URL tcp://host:port`, or `https://` or `http://`; there is no line for listening",
     ),
     (
         "Network is unreachable (ENETUNREACH) over UDP, name resolution fails",
-        "namespaces: the network is empty",
-        "`URL` lines are not yet enforced here, so none can be granted",
+        "namespaces: nothing is there but the addresses of declared destinations; a name that no line declares does not exist",
+        "add `URL https://name` (or `http://`, `tcp://`); there is no line for UDP",
+    ),
+    (
+        "Connection refused (ECONNREFUSED)",
+        "namespaces, where Landlock knows no ports: nothing listens there; or the destination's own server",
+        "add a `URL` with that port",
+    ),
+    (
+        "Connection reset, the TLS alert `unrecognized_name`, or an answer that begins with `agentrc:`",
+        "the gateway, and what it denied is recorded, with its reason; without a record, the destination could not be reached",
+        "the line that the record names",
     ),
     (
         "Address family not supported by protocol (EAFNOSUPPORT)",
@@ -34,8 +44,8 @@ pub(super) const ANSWERS: &[(&str, &str, &str)] = &[
     ),
     (
         "Operation not permitted (EPERM)",
-        "seccomp, or a capability that nothing has",
-        "there is no line for it: no Agentfile can ask for it",
+        "seccomp, or a capability that nothing has; from connect or send, the eBPF egress filter, whose denials are recorded",
+        "there is no line for the first two: no Agentfile can ask for it; for the last, a `URL` line",
     ),
     (
         "Function not implemented (ENOSYS)",

@@ -3,12 +3,14 @@
 
 mod host;
 mod own;
+mod trust;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use agentfile::plan::{Access, Mount, MountSource, Origin, Plan};
+use agentfile::plan::{Access, Generated, Mount, MountSource, Origin, Plan};
 
 use super::op::{Entry, Op, Slot, Slots};
 use super::table::{Expected, FileSystem};
@@ -32,6 +34,8 @@ pub(crate) struct Inputs<'a> {
     pub(crate) placeholders: &'a mut Placeholders,
     /// The host's unix sockets, once they have been looked up.
     pub(crate) sockets: Option<Vec<PathBuf>>,
+    /// The certificate of the run's own authority, in PEM: what a plan with a trust bundle needs.
+    pub(crate) trust: Option<&'a [u8]>,
 }
 
 /// What is at a place of the new root, as far as later mounts need to know it.
@@ -55,6 +59,10 @@ struct Layout<'a> {
     made: BTreeSet<String>,
     /// Targets of binds that are files.
     files: BTreeSet<String>,
+    /// Links of our own file systems, and their texts.
+    links: BTreeMap<String, PathBuf>,
+    /// What is hidden.
+    hidden: BTreeSet<String>,
     /// One of the paths that are held read-only, to be tried.
     held: Option<String>,
     next: Slot,
@@ -64,23 +72,14 @@ struct Layout<'a> {
 pub(crate) fn prepare(inputs: Inputs<'_>) -> Result<Mounts, Refusal> {
     run(Step::PrepareMounts, 0, || Ok(()))?;
     let origin = Origin::builtin("policies/base.toml");
-    let mut layout = Layout {
-        inputs,
-        sources: Vec::new(),
-        inside: Vec::new(),
-        seals: Vec::new(),
-        expected: Vec::new(),
-        places: BTreeMap::new(),
-        made: BTreeSet::from(["/".to_owned()]),
-        files: BTreeSet::new(),
-        held: None,
-        next: 0,
-    };
+    let mut layout = Layout::new(inputs);
     layout.root(&origin)?;
     let plan = layout.inputs.plan;
     for mount in &plan.mounts {
         layout.mount(mount)?;
     }
+    // What lies over others' files comes when all of them are there.
+    layout.trust(&plan.mounts)?;
     layout.push_inside(Op::Enter, "/", &origin);
     let mut operations = layout.sources;
     operations.append(&mut layout.inside);
@@ -127,6 +126,25 @@ fn names(attributes: u64) -> Vec<&'static str> {
         .filter(|(bit, _)| attributes & bit != 0)
         .map(|(_, name)| name)
         .collect()
+}
+
+impl<'a> Layout<'a> {
+    fn new(inputs: Inputs<'a>) -> Self {
+        Self {
+            inputs,
+            sources: Vec::new(),
+            inside: Vec::new(),
+            seals: Vec::new(),
+            expected: Vec::new(),
+            places: BTreeMap::new(),
+            made: BTreeSet::from(["/".to_owned()]),
+            files: BTreeSet::new(),
+            links: BTreeMap::new(),
+            hidden: BTreeSet::new(),
+            held: None,
+            next: 0,
+        }
+    }
 }
 
 impl Layout<'_> {
@@ -266,8 +284,13 @@ impl Layout<'_> {
                 self.make_file(target, *mode, content.clone().into_bytes(), origin)
             }
             MountSource::Generated { what } => {
+                let text = match what {
+                    Generated::Passwd => own::passwd(),
+                    Generated::Group => own::group(),
+                    Generated::TrustBundle => return Ok(()),
+                };
                 self.parent(target, origin)?;
-                self.make_file(target, 0o444, own::generate(*what).into_bytes(), origin)
+                self.make_file(target, 0o444, text.into_bytes(), origin)
             }
             MountSource::Mask => self.mask(target, origin),
             MountSource::Narrow => self.narrow(target, origin),
@@ -285,6 +308,7 @@ impl Layout<'_> {
         self.parent(target, origin)?;
         let (at, to) = (entry(target)?, c_string(to)?);
         self.made.insert(target.to_owned());
+        self.links.insert(target.to_owned(), PathBuf::from(OsStr::from_bytes(to.as_bytes())));
         self.push_inside(Op::Symlink { at, to }, target, origin);
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Layer 2: the new root, and the only thing of the host's files that is left: `layout.rs` lays it out as typed
+//! Layer 3: the new root, and the only thing of the host's files that is left: `layout.rs` lays it out as typed
 //! operations (`op.rs`), init interprets them, `table.rs` compares the kernel's mount table with the plan's.
 
 mod layout;

@@ -61,7 +61,7 @@ pub(crate) enum Op {
     Attach { slot: Slot, path: CString },
     /// Mounts a part of the new root on top of itself, and sets attributes on it.
     Hold { path: CString, attributes: u64 },
-    /// Mounts one part of the new root (an empty, unreadable file or folder) on top of another.
+    /// Mounts one part of the new root (an empty, unreadable file or folder; a file of our own) on top of another.
     Hide { path: CString, with: &'static CStr },
     /// Sets attributes on the mount in `slot` alone.
     Seal { slot: Slot, attributes: u64 },

@@ -1,4 +1,4 @@
-//! Layer 6: the system call filter: `policies/seccomp.toml` as a table (`table.rs`), as BPF (`bpf.rs`), on init and all
+//! Layer 7: the system call filter: `policies/seccomp.toml` as a table (`table.rs`), as BPF (`bpf.rs`), on init and all
 //! that comes from it.
 
 mod bpf;

@@ -177,6 +177,7 @@ impl Layout<'_> {
     fn hide(&mut self, target: &str, directory: bool, origin: &Origin) -> Result<(), Refusal> {
         let path = relative(target)?;
         let with = if directory { c".agentrc/directory" } else { c".agentrc/file" };
+        self.hidden.insert(target.to_owned());
         self.push_inside(Op::Hide { path, with }, target, origin);
         self.expect(target, READ_ONLY, FileSystem::Own("tmpfs"));
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use agentfile::plan::{Generated, Origin};
+use agentfile::plan::Origin;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
@@ -15,8 +15,8 @@ use crate::resolve::{Resolved, c_string};
 use crate::step::Step;
 use crate::sys::mount::{NO_DEV, NO_EXEC, NO_SUID, READ_ONLY};
 
-/// Folder of the new root with what mounts hide things under, and with the file that no Landlock rule names.
-const SEALED: &str = "/.agentrc";
+/// Folder of the new root with what mounts put over other things, and with the file that no Landlock rule names.
+pub(super) const SEALED: &str = "/.agentrc";
 
 impl Layout<'_> {
     /// The root itself, and what is sealed in it.
@@ -138,18 +138,19 @@ impl Layout<'_> {
     }
 }
 
-/// The text of a file that depends on the run: one user, one group.
-pub(super) fn generate(what: Generated) -> String {
+/// `/etc/passwd`: one user, and nobody.
+pub(super) fn passwd() -> String {
     let uid = rustix::process::geteuid().as_raw();
     let gid = rustix::process::getegid().as_raw();
     let name = if uid == 0 { "root" } else { "agent" };
-    match what {
-        Generated::Passwd => format!(
-            "{name}:x:{uid}:{gid}:agent:/home/agent:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
-        ),
-        Generated::Group => {
-            let name = if gid == 0 { "root" } else { "agent" };
-            format!("{name}:x:{gid}:\nnogroup:x:65534:\n")
-        }
-    }
+    format!(
+        "{name}:x:{uid}:{gid}:agent:/home/agent:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
+    )
+}
+
+/// `/etc/group`: one group, and nogroup.
+pub(super) fn group() -> String {
+    let gid = rustix::process::getegid().as_raw();
+    let name = if gid == 0 { "root" } else { "agent" };
+    format!("{name}:x:{gid}:\nnogroup:x:65534:\n")
 }

@@ -1,0 +1,316 @@
+//! The supervisor's side of the gateway: starts its process, hands it what the jail opened inside, and puts what it reports
+//! into the log. It decides nothing: the policies are asked in the gateway's process.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use agentfile::plan::{AuditLevel, Plan};
+use agentrc_audit::Event;
+use agentrc_audit::event::{Denial, LayerEvidence};
+use agentrc_decide::{Act, Ceiling, Chain, Request};
+use agentrc_egress::Config;
+use agentrc_egress::judge::{Asked, Judge, Verdict};
+use agentrc_egress::report::{self, Client, Order, Report, cut};
+use agentrc_egress::upstream::Proxy;
+use agentrc_jail::service::{Service, confine};
+use agentrc_jail::{Recorder, Unopened};
+use rustix::io::Errno;
+
+use crate::refusal::Refusal;
+use crate::socket::Process;
+use crate::{exit, socket};
+
+/// The layer's name in the log.
+pub const LAYER: &str = "gateway";
+/// How long the gateway may take for one step of its start. It asks nobody on the network for anything.
+const STARTING: Duration = Duration::from_secs(10);
+/// How long a run may spend on telling whose sockets were denied.
+const LOOKING: Duration = Duration::from_secs(5);
+/// Most reports that are heard in one go.
+const AT_ONCE: usize = 64;
+/// How long its last reports may take.
+const ENDING: Duration = Duration::from_secs(2);
+
+/// A gateway that runs.
+#[derive(Debug)]
+pub struct Gateway {
+    service: Service,
+    certificate: Option<String>,
+    /// What the host's operator excepts, for the evidence.
+    exceptions: Vec<(String, String)>,
+    /// Time that was spent on telling whose sockets were denied.
+    spent: Duration,
+}
+
+/// The plan's policies, asked in the gateway's process.
+struct Policies {
+    chain: Chain,
+    agent: String,
+}
+
+impl Policies {
+    fn decide(&self, act: Act) -> Verdict {
+        let decision = self.chain.decide(&Request { agent: self.agent.clone(), act });
+        let reason = match (&decision.denial, decision.approvals.first()) {
+            (Some(denial), _) => denial.to_string(),
+            // A plan that asks a person is refused before the start; this is the second lock on that.
+            (None, Some(approval)) => {
+                format!("a person must approve it first ({approval}), and cannot be asked yet")
+            }
+            (None, None) => String::new(),
+        };
+        Verdict {
+            permitted: decision.allow && reason.is_empty(),
+            rule: decision.determining.first().map(|policy| policy.origin.to_string()).unwrap_or_default(),
+            reason,
+        }
+    }
+}
+
+impl Judge for Policies {
+    fn judge(&self, asked: &Asked<'_>) -> Verdict {
+        let Asked { scheme, host, port, method, path, url, bytes } = *asked;
+        self.decide(Act::Egress {
+            via: "agent".to_owned(),
+            scheme: scheme.to_owned(),
+            host: host.to_owned(),
+            port,
+            method: method.to_owned(),
+            path: path.to_owned(),
+            url: url.to_owned(),
+            bytes,
+        })
+    }
+
+    fn resolve(&self, credential: &str, host: &str, port: u16, inject: &str) -> Verdict {
+        self.decide(Act::Resolve {
+            name: credential.to_owned(),
+            host: host.to_owned(),
+            port,
+            inject: inject.to_owned(),
+        })
+    }
+}
+
+/// mlock(2), as far as RLIMIT_MEMLOCK goes; beyond it, the value may be swapped out like everything else.
+fn keep_from_swap(value: &[u8]) {
+    drop(agentrc_jail::service::keep_from_swap(value));
+}
+
+impl Gateway {
+    /// Starts one for a plan in which the agent has a network; otherwise there is nothing to serve.
+    ///
+    /// # Errors
+    /// It does not come up.
+    pub fn start(
+        plan: &Plan,
+        host: &agentrc_host::config::Config,
+        values: Option<&UnixStream>,
+    ) -> Result<Option<Self>, Refusal> {
+        if !plan.egress.iter().any(|egress| egress.agent) {
+            return Ok(None);
+        }
+        let kept: Vec<_> = values.iter().map(|values| values.as_fd()).collect();
+        let service = Service::start(&kept, |channel| {
+            let Ok(values) = values.map(UnixStream::try_clone).transpose() else { return exit::REFUSED };
+            let ceiling = Ceiling::load_or_deny(&format!("the Agentfile of {}", plan.agent), &plan.cedar);
+            let config = Config {
+                plan,
+                judge: Box::new(Policies { chain: Chain::new(vec![ceiling]), agent: plan.agent.clone() }),
+                private: host.private.iter().map(|private| private.value.clone()).collect(),
+                proxy: host.proxy.as_ref().map(|proxy| {
+                    let agentrc_host::config::Proxy { host, port } = &proxy.value;
+                    Proxy { host: host.clone(), port: *port }
+                }),
+                values,
+                keep: keep_from_swap,
+                intents: matches!(plan.audit.level, AuditLevel::All | AuditLevel::Compliance),
+                confine: Box::new(|| {
+                    // The step goes with its reason: it is the gateway that tells of it.
+                    confine().map_err(|refusal| format!("{} ({})", refusal.reason, refusal.step.name()))
+                }),
+            };
+            agentrc_egress::run(config, channel)
+        })
+        .map_err(|refusal| Refusal::from(&refusal))?;
+        let mut gateway =
+            Self { service, certificate: None, exceptions: exceptions(host), spent: Duration::ZERO };
+        if plan.egress.iter().any(|egress| egress.agent && egress.terminate_tls) {
+            match gateway.next(STARTING).map_err(|reason| refused(&reason))? {
+                Report::Authority { certificate } => gateway.certificate = Some(certificate),
+                other => return Err(refused(&unexpected(&other))),
+            }
+        }
+        Ok(Some(gateway))
+    }
+
+    /// The certificate (PEM) that programs inside must trust, when TLS is terminated.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&str> {
+        self.certificate.as_deref()
+    }
+
+    /// The next report, waited for.
+    fn next(&self, patience: Duration) -> Result<Report, String> {
+        match report::receive_within::<Report>(self.service.channel(), patience) {
+            Ok(Some(Report::Failed { reason })) => Err(format!("the gateway failed: {reason}")),
+            Ok(Some(report)) => Ok(report),
+            Ok(None) => Err("the gateway ended".to_owned()),
+            Err(Errno::TIMEDOUT) => Err("the gateway did not answer in time".to_owned()),
+            Err(errno) => Err(format!("the gateway cannot be heard: {}", describe(errno))),
+        }
+    }
+
+    /// Whose socket it was, as long as a run has not spent all its time on that: the agent makes as many denials as it likes.
+    fn process_of(&mut self, client: &Client, init: i32) -> Option<Process> {
+        if self.spent > LOOKING {
+            return None;
+        }
+        let start = Instant::now();
+        let found = socket::process_of(client, init);
+        self.spent += start.elapsed();
+        found
+    }
+
+    fn order(&self, order: &Order) -> Result<(), String> {
+        report::send(self.service.channel(), order, &[])
+            .map_err(|errno| format!("the gateway cannot be told: {}", describe(errno)))
+    }
+
+    /// Puts one report on record. The number that somebody waits for.
+    fn take(
+        &mut self,
+        report: Report,
+        init: i32,
+        recorder: &mut dyn Recorder,
+    ) -> Result<Option<u64>, String> {
+        let unrecorded = |reason: String| format!("the audit log cannot be written: {reason}");
+        match report {
+            Report::Denied { number, denied, count, client } => {
+                let denied = denied.cut();
+                let event = match denied.limit {
+                    Some(limit) => Event::Limit {
+                        limit,
+                        outcome: format!("denied ({})", denied.act),
+                        count,
+                        origin: Some(denied.rule),
+                    },
+                    None => {
+                        let process = client.and_then(|client| self.process_of(&client, init));
+                        Event::Denial(Denial {
+                            layer: LAYER.to_owned(),
+                            act: denied.act,
+                            pid: process.as_ref().map(|process| process.pid),
+                            program: process.map(|process| process.name),
+                            verdict: denied.verdict,
+                            rule: denied.rule,
+                            reason: Some(denied.reason),
+                            count,
+                        })
+                    }
+                };
+                recorder.record(&event).map_err(unrecorded)?;
+                Ok(number)
+            }
+            Report::Intent { number, act, rule } => {
+                recorder
+                    .record(&Event::Permitted { act: cut(&act), rule: cut(&rule) })
+                    .map_err(unrecorded)?;
+                Ok(Some(number))
+            }
+            Report::Failed { reason } => Err(format!("the gateway failed: {reason}")),
+            other @ (Report::Authority { .. } | Report::Ready { .. }) => Err(unexpected(&other)),
+        }
+    }
+}
+
+impl agentrc_jail::Gateway for Gateway {
+    fn channel(&self) -> BorrowedFd<'_> {
+        self.service.channel()
+    }
+
+    fn hand_over(&mut self, sockets: Vec<OwnedFd>, filtered: bool) -> Result<(), Unopened> {
+        report::send_sockets(self.service.channel().as_fd(), &sockets, filtered).map_err(|errno| {
+            // One that is gone has said why.
+            let reason = self.next(Duration::ZERO).err();
+            unopened(reason.unwrap_or_else(|| format!("the gateway cannot be told: {}", describe(errno))))
+        })
+    }
+
+    fn ready(&mut self) -> Result<LayerEvidence, Unopened> {
+        match self.next(STARTING).map_err(unopened)? {
+            Report::Ready { mut read_back } => {
+                read_back.extend(self.exceptions.drain(..));
+                Ok(LayerEvidence { layer: LAYER.to_owned(), read_back, probes: Vec::new() })
+            }
+            other => Err(unopened(unexpected(&other))),
+        }
+    }
+
+    fn heard(&mut self, init: i32, recorder: &mut dyn Recorder) -> Result<(), String> {
+        // Not all that there may ever be: the supervisor has a clock to watch, and signals to hear.
+        for _ in 0..AT_ONCE {
+            match report::receive::<Report>(self.service.channel(), false) {
+                Ok(Some((report, _))) => {
+                    if let Some(number) = self.take(report, init, recorder)? {
+                        self.order(&Order::Recorded { number })?;
+                    }
+                }
+                Ok(None) => return Err("the gateway ended before the agent".to_owned()),
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(Errno::INTR | Errno::CONNRESET) => {}
+                Err(errno) => return Err(format!("the gateway cannot be heard: {}", describe(errno))),
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, recorder: &mut dyn Recorder) -> Result<(), String> {
+        // What is gone has reported all that it will.
+        if self.order(&Order::Stop).is_err() {
+            return Ok(());
+        }
+        let deadline = Instant::now() + ENDING;
+        while Instant::now() < deadline {
+            match self.next(deadline.saturating_duration_since(Instant::now())) {
+                // Nobody waits any more.
+                Ok(report) => drop(self.take(report, 0, recorder)?),
+                Err(_) => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The named exceptions of the host's operator, each with its place.
+fn exceptions(host: &agentrc_host::config::Config) -> Vec<(String, String)> {
+    let private =
+        host.private.iter().map(|one| (format!("may be private: {}", one.value), one.place.to_string()));
+    let proxy =
+        host.proxy.iter().map(|one| (format!("through the proxy {}", one.value), one.place.to_string()));
+    private.chain(proxy).collect()
+}
+
+fn unexpected(report: &Report) -> String {
+    let what = match report {
+        Report::Authority { .. } => "a certificate",
+        Report::Ready { .. } => "that it serves",
+        Report::Denied { .. } => "a denial",
+        Report::Intent { .. } => "an intent",
+        Report::Failed { .. } => "that it failed",
+    };
+    format!("the gateway said {what} when it must not")
+}
+
+fn unopened(reason: String) -> Unopened {
+    Unopened { reason, help: None }
+}
+
+fn refused(reason: &str) -> Refusal {
+    Refusal::new(reason).step(LAYER)
+}
+
+fn describe(errno: Errno) -> String {
+    std::io::Error::from(errno).to_string()
+}

@@ -1,0 +1,193 @@
+//! The requests' way to the destination: connections of one agent's connection, kept as long as that, so that nothing of one
+//! connection is ever seen by another.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use http::{Request, Response, Version};
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+use super::body::Boxed;
+use crate::destination::Destination;
+use crate::gateway::{Gateway, Local};
+use crate::tls;
+use crate::upstream::Unreachable;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// No connection.
+    #[error(transparent)]
+    Unreachable(#[from] Unreachable),
+    /// The server is not who it must be, or speaks no TLS.
+    #[error("no verified TLS with `{host}`: {error}")]
+    Tls {
+        /// The destination.
+        host: String,
+        /// What rustls says.
+        error: std::io::Error,
+    },
+    /// It broke off, or answered what is no HTTP.
+    #[error("`{host}` does not answer as an HTTP server: {error}")]
+    Http {
+        /// The destination.
+        host: String,
+        /// What hyper says.
+        error: hyper::Error,
+    },
+}
+
+enum Idle {
+    One(http1::SendRequest<Boxed>),
+    Two(http2::SendRequest<Boxed>),
+}
+
+/// The way of one connection of the agent's.
+pub(crate) struct Client {
+    gateway: Rc<Gateway>,
+    destination: Destination,
+    secure: bool,
+    idle: RefCell<Vec<Idle>>,
+}
+
+impl Client {
+    /// No connection is made before the first request.
+    pub(crate) fn new(gateway: Rc<Gateway>, destination: Destination, secure: bool) -> Self {
+        Self { gateway, destination, secure, idle: RefCell::default() }
+    }
+
+    /// Sends one request. `upgrade`: it wants to go on as something else, which only HTTP/1.1 can.
+    pub(crate) async fn send(
+        &self,
+        request: Request<Boxed>,
+        upgrade: bool,
+    ) -> Result<Response<Incoming>, Error> {
+        let failed = |error| Error::Http { host: self.destination.host.clone(), error };
+        let mut request = request;
+        if !upgrade {
+            // A kept connection that the server has closed meanwhile gives the request back unsent.
+            while let Some(sender) = self.take_idle().await {
+                match sender {
+                    Idle::One(mut sender) => match sender.try_send_request(one(request)).await {
+                        Ok(answer) => {
+                            self.keep(Idle::One(sender));
+                            return Ok(answer);
+                        }
+                        Err(mut error) => match error.take_message() {
+                            Some(unsent) => request = unsent,
+                            None => return Err(failed(error.into_error())),
+                        },
+                    },
+                    Idle::Two(mut sender) => {
+                        self.keep(Idle::Two(sender.clone()));
+                        match sender.try_send_request(two(request)).await {
+                            Ok(answer) => return Ok(answer),
+                            Err(mut error) => {
+                                self.idle.borrow_mut().clear();
+                                match error.take_message() {
+                                    Some(unsent) => request = unsent,
+                                    None => return Err(failed(error.into_error())),
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        match self.connect(upgrade).await? {
+            Idle::One(mut sender) => {
+                let answer = sender.send_request(one(request)).await.map_err(failed)?;
+                if !upgrade {
+                    self.keep(Idle::One(sender));
+                }
+                Ok(answer)
+            }
+            Idle::Two(mut sender) => {
+                self.keep(Idle::Two(sender.clone()));
+                sender.send_request(two(request)).await.map_err(failed)
+            }
+        }
+    }
+
+    fn keep(&self, sender: Idle) {
+        self.idle.borrow_mut().push(sender);
+    }
+
+    /// A kept connection that is ready, or becomes so at once; the others are busy, or gone.
+    async fn take_idle(&self) -> Option<Idle> {
+        let mut busy = Vec::new();
+        let found = loop {
+            let Some(one) = self.idle.borrow_mut().pop() else { break None };
+            match one {
+                Idle::One(sender) if sender.is_closed() => {}
+                Idle::One(sender) if !sender.is_ready() => {
+                    // Its last answer is read to the end before the agent asks again, and then it is ready one turn later.
+                    tokio::task::yield_now().await;
+                    if sender.is_ready() {
+                        break Some(Idle::One(sender));
+                    }
+                    busy.push(Idle::One(sender));
+                }
+                Idle::Two(sender) if sender.is_closed() => {}
+                ready => break Some(ready),
+            }
+        };
+        self.idle.borrow_mut().append(&mut busy);
+        found
+    }
+
+    async fn connect(&self, upgrade: bool) -> Result<Idle, Error> {
+        let stream = self.gateway.upstream.connect(&self.destination).await?;
+        let _ = stream.set_nodelay(true);
+        if !self.secure {
+            return self.first_version(stream).await;
+        }
+        let stream = tls::connect(&self.gateway, &self.destination, stream, upgrade)
+            .await
+            .map_err(|error| Error::Tls { host: self.destination.host.clone(), error })?;
+        self.chosen_version(stream).await
+    }
+
+    async fn first_version(&self, stream: TcpStream) -> Result<Idle, Error> {
+        let failed = |error| Error::Http { host: self.destination.host.clone(), error };
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
+        tokio::task::spawn_local(connection.with_upgrades());
+        Ok(Idle::One(sender))
+    }
+
+    async fn chosen_version(&self, stream: TlsStream<TcpStream>) -> Result<Idle, Error> {
+        let failed = |error| Error::Http { host: self.destination.host.clone(), error };
+        let second = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        if second {
+            let (sender, connection) = http2::handshake(Local, TokioIo::new(stream)).await.map_err(failed)?;
+            tokio::task::spawn_local(connection);
+            return Ok(Idle::Two(sender));
+        }
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
+        tokio::task::spawn_local(connection.with_upgrades());
+        Ok(Idle::One(sender))
+    }
+}
+
+/// As HTTP/1.1 wants it: a path as the target, the authority in Host.
+fn one(mut request: Request<Boxed>) -> Request<Boxed> {
+    let authority = request.uri().authority().and_then(|authority| authority.as_str().parse().ok());
+    if let Some(authority) = authority {
+        request.headers_mut().insert(http::header::HOST, authority);
+    }
+    let target = request.uri().path_and_query().cloned();
+    *request.uri_mut() = target.map_or_else(|| http::Uri::from_static("/"), http::Uri::from);
+    *request.version_mut() = Version::HTTP_11;
+    request
+}
+
+/// As HTTP/2 wants it: the authority in the target.
+fn two(mut request: Request<Boxed>) -> Request<Boxed> {
+    request.headers_mut().remove(http::header::HOST);
+    *request.version_mut() = Version::HTTP_2;
+    request
+}

@@ -1,0 +1,235 @@
+//! What the gateway tells the supervisor while it serves. What the agent can repeat as often as it likes is counted and told
+//! ever more rarely, so that it fills no disk; what must be on record before it happens waits for the answer.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use tokio::sync::oneshot;
+
+use crate::limits::Limit;
+use crate::report::{Client, Denied, Report, cut, send};
+use crate::tally::{DISTINCT, Tally};
+
+/// Most reports that are told in one go.
+const AT_ONCE: usize = 32;
+
+/// The gateway's voice.
+#[derive(Debug)]
+pub struct Reporter {
+    channel: OwnedFd,
+    /// Whether what is permitted is told, too, and waited for.
+    intents: bool,
+    denied: RefCell<Tally<Denied>>,
+    number: Cell<u64>,
+    waiting: RefCell<HashMap<u64, oneshot::Sender<()>>>,
+    /// The supervisor is gone, or cannot be told: nothing more is permitted.
+    broken: Cell<bool>,
+}
+
+impl Reporter {
+    /// Speaks through `channel`.
+    #[must_use]
+    pub fn new(channel: OwnedFd, intents: bool) -> Self {
+        Self {
+            channel,
+            intents,
+            denied: RefCell::new(Tally::new(Denied {
+                act: "other acts".to_owned(),
+                verdict: "denied".to_owned(),
+                reason: format!("more than {DISTINCT} different acts were denied"),
+                rule: String::new(),
+                limit: None,
+            })),
+            number: Cell::new(0),
+            waiting: RefCell::default(),
+            broken: Cell::new(false),
+        }
+    }
+
+    /// The channel, to hear orders.
+    #[must_use]
+    pub fn channel(&self) -> &OwnedFd {
+        &self.channel
+    }
+
+    /// Tells it now, and waits while the supervisor is busy: an agent that is denied faster than can be written down waits,
+    /// too.
+    pub fn tell(&self, report: &Report) {
+        loop {
+            match send(self.channel.as_fd(), report, &[]) {
+                Ok(()) => return,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    let mut watched = [PollFd::new(&self.channel, PollFlags::OUT)];
+                    // Interrupted or not: it is tried again.
+                    let _ = poll(&mut watched, None);
+                }
+                Err(_) => return self.broken.set(true),
+            }
+        }
+    }
+
+    /// Whether the supervisor can be told no more.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.broken.get()
+    }
+
+    /// Something is denied. Returns when it is on record, or counted: then the program may be told.
+    pub async fn denied(&self, act: &str, verdict: &str, reason: &str, rule: &str, client: Client) {
+        let denied = Denied {
+            act: cut(act),
+            verdict: verdict.to_owned(),
+            reason: cut(reason),
+            rule: cut(rule),
+            limit: None,
+        };
+        self.count(denied, client).await;
+    }
+
+    /// A limit is reached.
+    pub async fn limited(&self, limit: &Limit, act: &str, client: Client) {
+        let denied = Denied {
+            act: cut(act),
+            verdict: "limited".to_owned(),
+            reason: format!("the limit `{}` is reached", limit.name()),
+            rule: limit.origin().to_owned(),
+            limit: Some(limit.name().to_owned()),
+        };
+        self.count(denied, client).await;
+    }
+
+    async fn count(&self, key: Denied, client: Client) {
+        let Some((denied, count)) = self.denied.borrow_mut().count(key, Instant::now()) else { return };
+        let (number, recorded) = self.numbered();
+        self.tell(&Report::Denied { number: Some(number), denied, count, client: Some(client) });
+        // That nobody answers is noticed by whoever listens to the supervisor.
+        let _ = recorded.await;
+    }
+
+    /// Tells what has been counted and is due; all of it when the run ends.
+    pub fn catch_up(&self, all: bool) {
+        // While this tells, it hears nothing: only as much as a socket holds, unless it is the end.
+        let most = if all { DISTINCT + 1 } else { AT_ONCE };
+        let due = self.denied.borrow_mut().due(all, most, Instant::now());
+        for (denied, count) in due {
+            self.tell(&Report::Denied { number: None, denied, count, client: None });
+        }
+    }
+
+    fn numbered(&self) -> (u64, oneshot::Receiver<()>) {
+        let number = self.number.get();
+        self.number.set(number + 1);
+        let (recorded, waits) = oneshot::channel();
+        self.waiting.borrow_mut().insert(number, recorded);
+        (number, waits)
+    }
+
+    /// Something is about to be permitted. Returns whether it may be: always at once when permissions are not recorded.
+    pub async fn intent(&self, act: &str, rule: &str) -> bool {
+        if self.broken.get() {
+            return false;
+        }
+        if !self.intents {
+            return true;
+        }
+        let (number, waits) = self.numbered();
+        self.tell(&Report::Intent { number, act: cut(act), rule: cut(rule) });
+        waits.await.is_ok()
+    }
+
+    /// It is on record. An answer to nothing that was asked is none of the supervisor's.
+    #[must_use]
+    pub fn recorded(&self, number: u64) -> bool {
+        let waiting = self.waiting.borrow_mut().remove(&number);
+        // Whoever waited may be gone with its connection.
+        waiting.map(|waiting| waiting.send(())).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+    use super::*;
+    use crate::report::receive;
+
+    fn reporter(intents: bool) -> (Reporter, OwnedFd) {
+        let (ours, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+        (Reporter::new(ours, intents), theirs)
+    }
+
+    fn heard(channel: &OwnedFd) -> Vec<Report> {
+        std::iter::from_fn(|| receive::<Report>(channel.as_fd(), false).ok().flatten())
+            .map(|(one, _)| one)
+            .collect()
+    }
+
+    const CLIENT: Client =
+        Client { tcp: false, address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1) };
+
+    /// Denies, and records what is told.
+    async fn deny(reporter: &Reporter, supervisor: &OwnedFd, act: &str) -> Vec<u64> {
+        let mut counts = Vec::new();
+        let record = async {
+            tokio::task::yield_now().await;
+            for report in heard(supervisor) {
+                let Report::Denied { number, count, .. } = report else { panic!("{report:?}") };
+                assert!(number.is_some_and(|number| reporter.recorded(number)));
+                counts.push(count);
+            }
+        };
+        tokio::join!(reporter.denied(act, "NXDOMAIN", "no line declares it", "", CLIENT), record);
+        counts
+    }
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    }
+
+    #[test]
+    fn the_same_denial_is_told_at_once_and_then_counted() {
+        let (reporter, supervisor) = reporter(false);
+        block_on(async {
+            assert_eq!(deny(&reporter, &supervisor, "resolve evil.example").await, [1]);
+            for _ in 0..999 {
+                assert!(deny(&reporter, &supervisor, "resolve evil.example").await.is_empty());
+            }
+        });
+        reporter.catch_up(false);
+        assert!(heard(&supervisor).is_empty());
+        reporter.catch_up(true);
+        assert!(matches!(heard(&supervisor)[..], [Report::Denied { count: 999, number: None, .. }]));
+    }
+
+    #[test]
+    fn what_must_be_on_record_waits_for_it() {
+        let (reporter, supervisor) = reporter(true);
+        let permitted = block_on(async {
+            let answer = async {
+                tokio::task::yield_now().await;
+                let [Report::Intent { number, .. }] = heard(&supervisor)[..] else { panic!("an intent") };
+                assert!(!reporter.recorded(number + 1));
+                assert!(reporter.recorded(number));
+            };
+            tokio::join!(reporter.intent("connect a:1", "url@3"), answer).0
+        });
+        assert!(permitted);
+    }
+
+    #[test]
+    fn without_a_supervisor_nothing_is_permitted() {
+        let (reporter, supervisor) = reporter(false);
+        assert!(block_on(reporter.intent("connect a:1", "")));
+        drop(supervisor);
+        reporter.tell(&Report::Failed { reason: String::new() });
+        assert!(!block_on(reporter.intent("connect a:1", "")));
+    }
+}

@@ -1,0 +1,148 @@
+//! Network: the gateway itself under attack. Whatever the agent does to it, it serves the rest; when it is gone, so is the run.
+
+use std::time::{Duration, Instant};
+
+use agentrc_test_support::identity::started_as_root;
+use agentrc_test_support::outcome::within;
+use agentrc_test_support::outside::{self, Holding};
+use agentrc_test_support::{World, as_each};
+use rustix::process::{Pid, Signal, kill_process};
+
+const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
+
+/// The gateway among the supervisor's descendants: the one that is in no pid namespace below the supervisor's.
+fn gateway(supervisor: u32) -> Option<u32> {
+    let depth = |pid: u32| outside::pids_in_namespaces(pid).len();
+    outside::tree(supervisor).into_iter().find(|pid| *pid != supervisor && depth(*pid) == depth(supervisor))
+}
+
+#[test]
+fn a_flood_of_connections_is_outlived() {
+    as_each(AGENTRC, |lab| {
+        let world = World::new(lab);
+        let outcome = world.run(
+            "LIMIT open_files 4096\nURL tcp://api.example.com:7000\nURL http://api.example.com",
+            "/usr/bin/python3 - <<'END'\n\
+             import resource, socket, time\n\
+             resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))\n\
+             held = [socket.create_connection(('api.example.com', 7000)) for _ in range(2000)]\n\
+             print('held', len(held))\n\
+             time.sleep(2)\n\
+             for one in held: one.close()\n\
+             END\n\
+             for i in 1 2 3 4 5; do curl -sS -m 20 http://api.example.com/after && break; sleep 0.2; done",
+        );
+        assert!(outcome.out().contains("held 2000\n"), "as {}: {}", lab.who.name, outcome.out());
+        assert!(outcome.out().ends_with("hello from /after\n"), "as {}: {}", lab.who.name, outcome.out());
+        let reached = world.arrivals().len();
+        assert!((900..=1025).contains(&reached), "as {}: {reached} connections got out", lab.who.name);
+        let denied = outcome.events_named("denial");
+        let said = denied.iter().any(|event| event.to_string().contains("connections are open already"));
+        assert!(said, "as {}: {denied:?}", lab.who.name);
+        outcome.expect_code(0);
+    });
+}
+
+#[test]
+fn who_says_nothing_keeps_nobody_waiting() {
+    as_each(AGENTRC, |lab| {
+        let world = World::new(lab);
+        let outcome = world.run(
+            "URL https://api.example.com\nURL http://api.example.com",
+            "/usr/bin/python3 - <<'END'\n\
+             import socket, subprocess\n\
+             held = [socket.create_connection(('api.example.com', port)) for port in (80, 443, 53) for _ in range(100) if port != 53]\n\
+             for one in held[::2]: one.send(b'\\x16')\n\
+             held += [socket.create_connection(('198.18.0.1', 53)) for _ in range(100)]\n\
+             for one in held[-50:]: one.send(b'\\0')\n\
+             print(subprocess.run(['curl', '-sS', '-m', '5', 'https://api.example.com/after'], capture_output=True).stdout)\n\
+             END",
+        );
+        assert_eq!(outcome.out(), "b'hello from /after\\n'\n", "as {}", lab.who.name);
+        assert_eq!(world.asked(), ["GET https://api.example.com/after"]);
+        assert_eq!(world.arrivals().len(), 1, "what says nothing does not leave");
+    });
+}
+
+#[test]
+fn when_the_gateway_is_killed_the_run_ends_within_a_second_and_the_log_says_why() {
+    as_each(AGENTRC, |lab| {
+        let world = World::new(lab);
+        let mut child = world.start(
+            "URL http://api.example.com",
+            "curl -sS http://api.example.com/before\nsleep 60 & sleep 60",
+        );
+        child.wait_for("hello from /before");
+        let tree = outside::tree(child.pid());
+        let gateway = gateway(child.pid()).expect("the gateway");
+        let pid = Pid::from_raw(gateway as i32).expect("a pid");
+        let killed = Instant::now();
+        kill_process(pid, Signal::KILL).expect("kill");
+        assert!(within(Duration::from_secs(3), || child.has_ended()), "as {}: the run goes on", lab.who.name);
+        let took = killed.elapsed();
+        assert!(took < Duration::from_secs(1), "as {}: it took {took:?}", lab.who.name);
+        let left = || tree.iter().filter(|pid| **pid != child.pid() && outside::all().contains(pid)).count();
+        assert!(within(Duration::from_secs(1), || left() == 0), "as {}: processes are left", lab.who.name);
+        let outcome = child.finish();
+        let killed = outcome.events_named("run.killed");
+        let said = killed.first().map(ToString::to_string).unwrap_or_default();
+        assert!(
+            said.contains("the gateway ended before the agent"),
+            "as {}: {:?}",
+            lab.who.name,
+            outcome.events
+        );
+        assert_ne!(outcome.code(), 0);
+        assert!(outcome.stderr.contains("gateway"), "as {}: {}", lab.who.name, outcome.stderr);
+    });
+}
+
+#[test]
+fn the_gateway_is_out_of_the_agents_sight_and_holds_little() {
+    as_each(AGENTRC, |lab| {
+        let world = World::new(lab);
+        let mut child = world.start(
+            "URL http://api.example.com",
+            "echo started; ls /proc | grep -c '^[0-9]'; cat /proc/net/unix; read end",
+        );
+        child.wait_for("started");
+        let gateway = gateway(child.pid()).expect("the gateway");
+        let agent =
+            outside::tree(child.pid()).into_iter().rev().find(|pid| *pid != gateway).expect("the agent");
+        let (its, theirs) = (Holding::of(gateway), Holding::of(agent));
+        if started_as_root() {
+            for kind in ["pid", "net", "ipc", "mnt", "user"] {
+                assert_ne!(
+                    its.namespaces.get(kind),
+                    theirs.namespaces.get(kind),
+                    "as {}: {kind}",
+                    lab.who.name
+                );
+            }
+        } else {
+            // It is closed to inspection, for its own user as well.
+            assert!(its.namespaces.is_empty() && its.descriptors.is_empty(), "as {}: {its:?}", lab.who.name);
+        }
+        for (field, value) in [
+            ("CapEff", "0000000000000000"),
+            ("CapPrm", "0000000000000000"),
+            ("CapAmb", "0000000000000000"),
+            ("NoNewPrivs", "1"),
+        ] {
+            assert_eq!(
+                its.status.get(field).map(String::as_str),
+                Some(value),
+                "as {}: {field}",
+                lab.who.name
+            );
+        }
+        let uid = its.status.get("Uid").and_then(|uid| uid.split_whitespace().next().map(str::to_owned));
+        let expected = if lab.who.is_root() { 65534 } else { lab.who.uid };
+        assert_eq!(uid, Some(expected.to_string()));
+        // No name in any file system, and no abstract one: nothing to connect to but the listeners.
+        let unix = child.out().lines().filter(|line| line.contains('@') || line.contains('/')).count();
+        assert_eq!(unix, 0, "as {}: {}", lab.who.name, child.out());
+        child.send("\n");
+        child.finish().expect_code(0);
+    });
+}
