@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::server::NoServerSessionStorage;
 
 /// The authority's certificate in PEM, and a server that has one for `host`.
 ///
@@ -22,7 +23,7 @@ pub(super) fn make(host: &str) -> Result<(String, Arc<ServerConfig>), String> {
     let key = KeyPair::generate().map_err(words)?;
     let certificate = params.signed_by(&key, &issuer).map_err(words)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
+    let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map(|builder| builder.with_no_client_auth())
         .and_then(|builder| {
@@ -30,5 +31,9 @@ pub(super) fn make(host: &str) -> Result<(String, Arc<ServerConfig>), String> {
             builder.with_single_cert(vec![certificate.der().clone()], key.into())
         })
         .map_err(|error| format!("a server's certificate: {error}"))?;
+    // Nothing to resume: the gateway keeps sessions of its destinations, the direct client none, and would then be compared with
+    // half a handshake.
+    config.send_tls13_tickets = 0;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok((authority, Arc::new(config)))
 }
