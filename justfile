@@ -20,9 +20,10 @@ check:
 ebpf *options:
     ebpf/build {{options}}
 
-# Start-up and steady state beside every peer that this machine has: a Markdown table.
+# Start-up and steady state beside every peer that this machine has, and as root the network beside none: Markdown tables.
 bench *options:
     benches/run {{options}}
+    benches/run --network {{options}}
 
 # Boot Debian's 6.1 and 6.12, and run the cases there.
 vm-test *options:

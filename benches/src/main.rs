@@ -5,10 +5,13 @@
 //!                                                 └▶ inside (loops that run in each sandbox) ─┘
 //! ```
 //!
+//! `--network` measures the way through the gateway beside the direct one instead ([`network`]).
+//!
 //! Runs are interleaved: one of each peer, then the next round, so that a slow moment of the machine hits all of them.
 
 mod inside;
 mod measure;
+mod network;
 mod options;
 mod peers;
 mod report;
@@ -21,7 +24,11 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.split_first() {
         Some((first, rest)) if first == "inside" => inside::run(rest),
-        _ => options::Options::parse(&arguments).and_then(|options| bench(&options)),
+        Some((first, rest)) if first == "client" => network::client::run(rest),
+        _ => options::Options::parse(&arguments).and_then(|options| match &options.network {
+            Some(cost) => network::bench(&options, cost),
+            None => bench(&options),
+        }),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -20,11 +21,11 @@ pub(crate) struct Sample {
     pub(crate) output: String,
 }
 
-/// Runs `argv` as `caller`, in `folder`.
+/// `argv` as `caller`, in `folder`, with an environment that says nothing of ours.
 ///
 /// # Errors
-/// It could not be started, or did not exit with 0: its words.
-pub(crate) fn run(argv: &[String], caller: &Caller, folder: &std::path::Path) -> Result<Sample, String> {
+/// It names no program.
+pub(crate) fn command(argv: &[String], caller: &Caller, folder: &Path) -> Result<Command, String> {
     let (program, rest) = argv.split_first().ok_or("an empty command")?;
     let mut command = Command::new(program);
     command
@@ -41,6 +42,23 @@ pub(crate) fn run(argv: &[String], caller: &Caller, folder: &std::path::Path) ->
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
+    Ok(command)
+}
+
+/// Runs `argv` as `caller`, in `folder`.
+///
+/// # Errors
+/// It could not be started, or did not exit with 0: its words.
+pub(crate) fn run(argv: &[String], caller: &Caller, folder: &Path) -> Result<Sample, String> {
+    finish(command(argv, caller, folder)?)
+}
+
+/// Runs a [`command`] to its end.
+///
+/// # Errors
+/// It could not be started, or did not exit with 0: its words.
+pub(crate) fn finish(mut command: Command) -> Result<Sample, String> {
+    let program = command.get_program().to_string_lossy().into_owned();
     let start = Instant::now();
     let mut child = command.spawn().map_err(|error| format!("`{program}` could not be started: {error}"))?;
     let ended = wait4(child.id());

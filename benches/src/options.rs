@@ -26,12 +26,14 @@ pub(crate) struct Options {
     pub(crate) rounds: usize,
     /// Counted runs of each peer for the steady-state table.
     pub(crate) steady_rounds: usize,
+    /// The network's tables instead of the others: the program that measures what the egress filter costs.
+    pub(crate) network: Option<PathBuf>,
     /// JSON instead of Markdown.
     pub(crate) json: bool,
 }
 
 impl Options {
-    /// Reads `--agentrc FILE --scratch DIR --caller NAME:ID:HOME… [--rounds N] [--steady-rounds N] [--json]`.
+    /// Reads `--agentrc FILE --scratch DIR --caller NAME:ID:HOME… [--rounds N] [--steady-rounds N] [--network COST] [--json]`.
     pub(crate) fn parse(arguments: &[String]) -> Result<Self, String> {
         let mut options = Self {
             agentrc: PathBuf::new(),
@@ -39,6 +41,7 @@ impl Options {
             callers: Vec::new(),
             rounds: 60,
             steady_rounds: 7,
+            network: None,
             json: false,
         };
         let mut words = arguments.iter();
@@ -50,6 +53,7 @@ impl Options {
                 "--caller" => options.callers.push(caller(value()?)?),
                 "--rounds" => options.rounds = count(value()?)?,
                 "--steady-rounds" => options.steady_rounds = count(value()?)?,
+                "--network" => options.network = Some(PathBuf::from(value()?)),
                 "--json" => options.json = true,
                 _ => return Err(format!("unknown option `{word}`")),
             }

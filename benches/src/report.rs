@@ -35,7 +35,7 @@ fn count<T>(rows: &[Row<T>]) -> usize {
 }
 
 /// The machine in general terms: nothing that names it.
-fn machine() -> String {
+pub(crate) fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let version: Vec<&str> = release.trim().split(['.', '-']).take(2).collect();
@@ -183,7 +183,7 @@ fn outcome<T>(outcome: &Outcome<T>, columns: fn(&T) -> Vec<(&'static str, Summar
 }
 
 /// A JSON string (RFC 8259, section 7).
-fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     let mut quoted = String::from("\"");
     for character in text.chars() {
         match character {

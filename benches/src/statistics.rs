@@ -25,9 +25,16 @@ impl Summary {
     }
 }
 
+/// Smallest of `values` that `percent` of a hundred of them do not exceed (nearest rank); none when there are none.
+pub(crate) fn percentile(values: &[f64], percent: usize) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get((sorted.len() * percent).div_ceil(100).checked_sub(1)?).copied()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Summary;
+    use super::{Summary, percentile};
 
     #[test]
     fn of_nothing_there_is_no_summary() {
@@ -37,6 +44,13 @@ mod tests {
     #[test]
     fn of_one_value_it_is_that_value() {
         assert_eq!(Summary::of([3.0]), Some(Summary { min: 3.0, median: 3.0, p95: 3.0 }));
+    }
+
+    #[test]
+    fn a_percentile_is_one_of_the_values() {
+        let values: Vec<f64> = (1..=200).rev().map(f64::from).collect();
+        assert_eq!((percentile(&values, 50), percentile(&values, 99)), (Some(100.0), Some(198.0)));
+        assert_eq!((percentile(&[3.0], 99), percentile(&[], 50)), (Some(3.0), None));
     }
 
     #[test]

@@ -1,0 +1,125 @@
+//! `just bench` of the network: the same client against the same server, directly and from inside a sandbox, in turns.
+//!
+//! ```text
+//! route (a destination of each kind) ─▶ client, outside ─────────────────────▶ server (threads of this process)
+//!                                    └▶ agentrc run: client inside ─▶ gateway ─┘
+//! launch (/bin/true with a network and without) · memory (of the gateway's process) ─▶ report
+//! ```
+//!
+//! benches/run has made a machine of its own for all that: namespaces with an address that looks like the internet's.
+
+mod certificates;
+pub(crate) mod client;
+mod launch;
+mod memory;
+mod report;
+mod route;
+mod server;
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::measure;
+use crate::options::{Caller, Options};
+
+/// The server's name and address: benches/run gives the address to `lo`, and the name to `/etc/hosts`. The gateway reaches
+/// neither private addresses nor those for documentation.
+const HOST: &str = "api.example.com";
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(93, 184, 216, 34);
+/// Names in the Agentfile's folder.
+const PROGRAM: &str = "agentrc-bench";
+const ROOTS: &str = "roots.pem";
+
+/// What all of it needs.
+struct Stage {
+    agentrc: PathBuf,
+    caller: Caller,
+    /// The Agentfile's, and the one in which everything is started.
+    folder: PathBuf,
+}
+
+/// Everything about the network, as root.
+///
+/// # Errors
+/// What could not be measured: here every row counts.
+pub(crate) fn bench(options: &Options, cost: &Path) -> Result<(), String> {
+    let caller = options.callers.iter().find(|caller| caller.id == 0);
+    let caller = caller.ok_or("the network is measured as root")?.clone();
+    let stage = Stage::prepare(options, caller)?;
+    let before = load();
+    let routes = route::measure(&stage, options.rounds)?;
+    let memory = memory::measure(&stage, options.rounds.min(5))?;
+    let launches = launch::measure(&stage, options.rounds.saturating_mul(3))?;
+    let connect = measure::run(&[cost.display().to_string()], &stage.caller, &stage.folder)?.output;
+    let figures = report::Figures { routes, memory, launches, connect, load: (before, load()) };
+    if options.json {
+        report::json(&figures)
+    } else {
+        report::markdown(&figures)
+    };
+    Ok(())
+}
+
+impl Stage {
+    /// Fills the folder, and starts the server.
+    fn prepare(options: &Options, caller: Caller) -> Result<Self, String> {
+        let folder = options.scratch.join("network");
+        let stage = Self { agentrc: options.agentrc.clone(), caller, folder };
+        let (roots, config) = certificates::make(HOST)?;
+        let fill = || {
+            fs::create_dir(&stage.folder)?;
+            let program = stage.folder.join(PROGRAM);
+            fs::copy(std::env::current_exe()?, &program)?;
+            fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+            fs::write(stage.folder.join(ROOTS), &roots)
+        };
+        fill().map_err(|error| format!("`{}`: {error}", stage.folder.display()))?;
+        for route in route::ROUTES {
+            server::start(ADDRESS, route.port, route.tls.then(|| config.clone()))?;
+        }
+        Ok(stage)
+    }
+
+    /// Starts `argv` in a sandbox whose Agentfile has these `lines` besides.
+    fn inside(&self, lines: &str, argv: &str) -> Result<Command, String> {
+        let path = self.folder.join("Agentfile");
+        fs::write(&path, format!("AGENT bench\nCMD {argv}\nBIND . /work ro\n{lines}"))
+            .map_err(|error| format!("`{}`: {error}", path.display()))?;
+        self.command(&[self.agentrc.display().to_string(), "run".to_owned(), path.display().to_string()])
+    }
+
+    /// Starts `argv` as it is.
+    fn outside(&self, argv: &str) -> Result<Command, String> {
+        self.command(&argv.split(' ').map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    fn command(&self, argv: &[String]) -> Result<Command, String> {
+        let mut command = measure::command(argv, &self.caller, &self.folder)?;
+        // Whom the gateway trusts, which is whom its host trusts.
+        command.env("SSL_CERT_FILE", self.folder.join(ROOTS));
+        Ok(command)
+    }
+
+    /// The client's command line, with the program and the authority's certificate in `folder`.
+    fn client(folder: &Path, route: &route::Route, act: &str) -> String {
+        let (program, roots) = (folder.join(PROGRAM), folder.join(ROOTS));
+        format!("{} client {} {} {act}", program.display(), route.url(), roots.display())
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.folder) {
+            eprintln!("bench: `{}` could not be removed: {error}", self.folder.display());
+        }
+    }
+}
+
+/// Of the last minute: how busy the machine is otherwise (proc_loadavg(5)).
+fn load() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().unwrap_or_default().to_owned()
+}
