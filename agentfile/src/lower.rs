@@ -3,7 +3,7 @@
 
 mod broker;
 pub(crate) mod cedar;
-mod egress;
+pub(crate) mod egress;
 mod environment;
 mod grants;
 mod landlock;
