@@ -11,6 +11,7 @@ mod limits;
 pub(crate) mod mounts;
 pub(crate) mod protected;
 mod seccomp;
+pub(crate) mod sources;
 
 use crate::base::BASE_FILE;
 use crate::boundary::Boundaries;

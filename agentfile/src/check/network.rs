@@ -59,6 +59,7 @@ impl Check<'_> {
 
     pub(super) fn finish_network(&mut self) {
         self.credentials_and_hosts();
+        self.sources_and_binds();
         self.schemes();
     }
 

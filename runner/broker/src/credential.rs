@@ -12,6 +12,7 @@ mod vault;
 
 use std::path::PathBuf;
 
+use agentfile::plan::dotenv_parts;
 use agentrc_secret::Secret;
 use zeroize::Zeroizing;
 
@@ -131,10 +132,7 @@ impl<'a> Resolver<'a> {
 
     /// `PATH#KEY`, or `KEY` of the file `.env` beside the Agentfile.
     fn dotenv(&self, source: &str, rest: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
-        let (path, key) = match rest.rsplit_once('#') {
-            Some((path, key)) if !path.is_empty() => (path, key),
-            _ => (".env", rest),
-        };
+        let (path, key) = dotenv_parts(rest);
         if !dotenv::is_key(key) {
             let help =
                 "say which key of the file is meant: `dotenv:PATH#KEY`, or `dotenv:KEY` for one of `.env`";
