@@ -241,6 +241,8 @@ impl agentrc_jail::Gateway for Gateway {
     fn ready(&mut self) -> Result<LayerEvidence, Unopened> {
         match self.next(STARTING).map_err(unopened)? {
             Report::Ready { mut read_back } => {
+                let filter = self.service.filter().map_err(|refusal| unopened(refusal.reason))?;
+                read_back.insert("system calls".to_owned(), format!("those of the table `{filter}`"));
                 read_back.extend(self.exceptions.drain(..));
                 Ok(LayerEvidence { layer: LAYER.to_owned(), read_back, probes: Vec::new() })
             }
