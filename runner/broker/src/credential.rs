@@ -8,6 +8,7 @@ mod environment;
 mod family;
 mod file;
 mod keyring;
+mod support;
 mod vault;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use zeroize::Zeroizing;
 
 pub use environment::{Environment, Variables};
 pub use family::{Family, family};
+pub use support::{Source, sources};
 
 /// Why a credential, or the vault, cannot be used. Each is a refusal of the run.
 #[derive(Debug, thiserror::Error)]

@@ -22,8 +22,8 @@ struct File {
     path: PathBuf,
     /// Device and inode number of the file and of each folder above it.
     above: Vec<(PathBuf, (u64, u64))>,
-    /// Its other hard links, through which it may be shown as well.
-    links: u64,
+    /// Whether it has another hard link, by which it may be shown as well.
+    linked: bool,
     origin: Origin,
 }
 
@@ -92,12 +92,12 @@ impl Layout<'_> {
                 Err(error) if vault && error.kind() == std::io::ErrorKind::NotFound => continue,
                 path => path.map_err(|error| refuse(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?,
             };
-            let links = rustix::fs::stat(&path).map_err(refuse)?.st_nlink;
+            let linked = rustix::fs::stat(&path).map_err(refuse)?.st_nlink > 1;
             let above = path
                 .ancestors()
                 .map(|folder| Ok((folder.to_owned(), identity(&rustix::fs::stat(folder).map_err(refuse)?))))
                 .collect::<Result<_, Refusal>>()?;
-            files.push(File { path, above, links: links.into(), origin: origin.clone() });
+            files.push(File { path, above, linked, origin: origin.clone() });
         }
         Ok(files)
     }
@@ -110,7 +110,7 @@ impl Layout<'_> {
                 && !self.files.contains(&mount.target)
         };
         match self.inputs.plan.mounts.iter().find(folder) {
-            Some(mount) if file.links > 1 => {
+            Some(mount) if file.linked => {
                 let reason = format!(
                     "`{}`, which a credential is read from, has another hard link, by which the bind at {} may show it",
                     file.path.display(),
