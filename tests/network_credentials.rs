@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 
+use agentrc_test_support::outcome::Outcome;
 use agentrc_test_support::{Lab, World, as_each};
 
 const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
@@ -195,4 +196,86 @@ fn base64(text: &str) -> String {
         }
     }
     encoded
+}
+
+/// What the file and the dotenv file of the tests below hold.
+const VALUES: [&str; 2] = ["value-of-the-file-1", "value-of-dotenv-22"];
+
+/// Runs it, with consent to what it asks for.
+fn granted(lab: &Lab, agentfile: &str) -> Outcome {
+    let path = lab.agentfile(agentfile);
+    lab.finish_command(lab.agentrc(["run".as_ref(), "--grant".as_ref(), path.as_os_str()]))
+}
+
+fn files(lab: &Lab) {
+    lab.file(lab.project("data/deep/token"), format!("{}\n", VALUES[0]));
+    lab.file(lab.project("data/.envrc"), format!("KEY={}\n", VALUES[1]));
+    lab.file(lab.project("data/public"), "public\n");
+    lab.symlink("data/deep/token", lab.project("link"));
+    lab.symlink("deep/token", lab.project("data/inner"));
+}
+
+#[test]
+fn the_file_of_a_credential_is_hidden_however_it_is_shown() {
+    const READ: &str = "CMD /bin/sh -c \"grep -rah . /data /deep; cat /data/deep/token /data/inner /deep/token /data/.envrc; mv /data/deep /data/moved && cat /data/moved/token; true\"";
+    as_each(AGENTRC, |lab| {
+        files(lab);
+        for mode in ["ro", "rw", "copy"] {
+            for (source, hidden) in [
+                ("file:data/deep/token", 0),
+                ("file:link", 0),
+                ("file:data/../data/deep/token", 0),
+                ("dotenv:data/.envrc#KEY", 1),
+            ] {
+                let outcome = granted(
+                    lab,
+                    &format!(
+                        "AGENT hide\nBIND ./data /data {mode}\nBIND ./data/deep /deep ro\nCRED TOKEN {source}\n{READ}\n"
+                    ),
+                );
+                let (said, name) = (outcome.out(), lab.who.name);
+                assert!(said.contains("public"), "as {name}: {mode} {source}: {}", outcome.stderr);
+                assert!(!said.contains(VALUES[hidden]), "as {name}: {mode} {source}: {said}");
+                assert!(said.contains(VALUES[1 - hidden]), "as {name}: the other is no credential: {said}");
+                outcome.expect_code(0);
+                let moved = lab.project("data/moved");
+                if moved.exists() {
+                    fs::rename(moved, lab.project("data/deep")).expect("moved back");
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_credential_whose_file_cannot_be_hidden_is_refused_and_both_lines_are_named() {
+    as_each(AGENTRC, |lab| {
+        files(lab);
+        let outcome = granted(
+            lab,
+            "AGENT x\nBIND ./data/deep/token /key ro\nCRED TOKEN file:link\nCMD /bin/cat /key\n",
+        );
+        let said = &outcome.stderr;
+        outcome.expect_code(125);
+        assert!(
+            said.contains("Agentfile:2:1") && said.contains("Agentfile:3:1"),
+            "as {}: {said}",
+            lab.who.name
+        );
+        let linked = lab.project("data/second");
+        fs::hard_link(lab.project("data/deep/token"), &linked).expect("a hard link");
+        let outcome = granted(
+            lab,
+            "AGENT x\nBIND ./data /data ro\nCRED TOKEN file:data/deep/token\nCMD /bin/cat /data/second\n",
+        );
+        let said = &outcome.stderr;
+        outcome.expect_code(125);
+        assert!(
+            said.contains("Agentfile:2:1") && said.contains("Agentfile:3:1"),
+            "as {}: {said}",
+            lab.who.name
+        );
+        assert!(said.contains("hard link"), "as {}: {said}", lab.who.name);
+        assert!(!outcome.out().contains(VALUES[0]));
+    });
 }

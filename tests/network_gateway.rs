@@ -128,6 +128,7 @@ fn the_gateway_is_out_of_the_agents_sight_and_holds_little() {
             ("CapPrm", "0000000000000000"),
             ("CapAmb", "0000000000000000"),
             ("NoNewPrivs", "1"),
+            ("Seccomp", "2"),
         ] {
             assert_eq!(
                 its.status.get(field).map(String::as_str),

@@ -226,6 +226,9 @@ fn a_path_that_is_not_declared_is_not_reached_in_any_spelling() {
                 outcome.out()
             );
         }
+        let why = lab.finish_command(lab.agentrc(["why", "latest"])).out();
+        assert!(why.contains("to allow it, change one of these lines"), "as {}: {why}", lab.who.name);
+        assert!(why.contains(": URL http://api.example.com:8080/v1\n"), "as {}: {why}", lab.who.name);
     });
 }
 

@@ -72,6 +72,8 @@ codes! {
     "E076" "not a memory schema" "A memory's values are checked against a type of a JSON Schema, which must be there."
     "E077" "too little disk" "The limit is divided among the private folders of the sandbox; each needs at least a page."
     "E078" "not a target of ALLOW or DENY" "Paths are absolute and normalised, hosts are names without scheme, port and path."
+    "E079" "two schemes on one host and port" "A connection is known by the host and port that it is made to. With two schemes there it would be the agent's choice what is spoken: `tcp://` would carry, unseen, the requests that `https://` has judged, or a credential's placeholder. A wildcard counts for every name that it takes in."
+    "E080" "shows what a credential is read from" "The file of a `file:` or `dotenv:` source is hidden inside wherever a wider BIND would show it, since the agent gets a placeholder and never the value. A BIND of just that file asks for the opposite."
     "E099" "a fault of the compiler" "Please report it with the Agentfile."
     "W001" "misplaced syntax line" "`# syntax=` counts on the first line only; elsewhere it is a comment."
     "W002" "older form of CRED" "The older forms still parse; the current one names every host that the credential may go to."

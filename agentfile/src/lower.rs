@@ -3,7 +3,7 @@
 
 mod broker;
 pub(crate) mod cedar;
-mod egress;
+pub(crate) mod egress;
 mod environment;
 mod grants;
 mod landlock;
@@ -11,6 +11,7 @@ mod limits;
 pub(crate) mod mounts;
 pub(crate) mod protected;
 mod seccomp;
+pub(crate) mod sources;
 
 use crate::base::BASE_FILE;
 use crate::boundary::Boundaries;

@@ -206,7 +206,7 @@ pub struct UrlPattern {
 }
 
 /// Scheme of a [`UrlPattern`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scheme {
     /// TLS, port 443 unless written.
     Https,

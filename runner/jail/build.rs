@@ -1,4 +1,4 @@
-//! Turns `policies/seccomp.toml` into a static table. System call and errno names become paths into libc, so that a name
+//! Turns `policies/seccomp.toml` and `policies/seccomp-gateway.toml` into static tables. System call and errno names become paths into libc, so that a name
 //! that does not exist on the target is a build error and never a skipped line.
 
 use std::fmt::Write as _;
@@ -68,22 +68,28 @@ struct Comparison {
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Failure> {
-    let path = Path::new("../../policies/seccomp.toml");
-    println!("cargo::rerun-if-changed={}", path.display());
     println!("cargo::rerun-if-changed=build.rs");
-    let table: Table = toml::from_str(&std::fs::read_to_string(path)?)?;
     let architecture = std::env::var("CARGO_CFG_TARGET_ARCH")?;
-    let out = Path::new(&std::env::var("OUT_DIR")?).join("seccomp.rs");
-    std::fs::write(out, generate(&table, &architecture)?)?;
+    for name in ["seccomp", "seccomp-gateway"] {
+        let path = format!("../../policies/{name}.toml");
+        println!("cargo::rerun-if-changed={path}");
+        let table: Table = toml::from_str(&std::fs::read_to_string(&path)?)?;
+        let code = generate(&table, &architecture).map_err(|why| format!("{path}: {why}"))?;
+        std::fs::write(Path::new(&std::env::var("OUT_DIR")?).join(format!("{name}.rs")), code)?;
+    }
     Ok(())
 }
 
 fn generate(table: &Table, architecture: &str) -> Result<String, Failure> {
     let mut code = String::new();
-    writeln!(code, "pub(super) const PROFILE: &str = {:?};", table.profile)?;
-    writeln!(code, "pub(super) const DEFAULT: Action = {};", action(&table.default)?)?;
-    writeln!(code, "pub(super) const FOREIGN_ABI: Action = {};", action(&table.foreign_abi)?)?;
-    writeln!(code, "pub(super) static CALLS: &[Call] = &[")?;
+    writeln!(code, "pub(in crate::layer::seccomp) const PROFILE: &str = {:?};", table.profile)?;
+    writeln!(code, "pub(in crate::layer::seccomp) const DEFAULT: Action = {};", action(&table.default)?)?;
+    writeln!(
+        code,
+        "pub(in crate::layer::seccomp) const FOREIGN_ABI: Action = {};",
+        action(&table.foreign_abi)?
+    )?;
+    writeln!(code, "pub(in crate::layer::seccomp) static CALLS: &[Call] = &[")?;
     let mut seen = std::collections::BTreeSet::new();
     let mut named =
         |everywhere: &[String], x86_64: &[String], aarch64: &[String]| -> Result<Vec<String>, Failure> {
@@ -94,7 +100,7 @@ fn generate(table: &Table, architecture: &str) -> Result<String, Failure> {
             };
             let names: Vec<_> = everywhere.iter().chain(own).cloned().collect();
             match names.iter().find(|name| !seen.insert((*name).clone())) {
-                Some(twice) => Err(format!("`{twice}` is named twice in policies/seccomp.toml").into()),
+                Some(twice) => Err(format!("`{twice}` is named twice").into()),
                 None => Ok(names),
             }
         };

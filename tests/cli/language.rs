@@ -187,6 +187,34 @@ fn support_names_every_directive_and_what_becomes_of_it() {
 }
 
 #[test]
+fn support_says_what_of_the_network_and_of_credentials_this_host_has() {
+    let world = World::new();
+    let support = world.ends(["support", "--json"], 0).json();
+    // Its exit code says whether this machine can run agents, which is not asked here.
+    let doctor = world.agentrc(["doctor", "--json"]).output().unwrap();
+    let doctor: serde_json::Value = serde_json::from_slice(&doctor.stdout).unwrap();
+    let layers = support["layers"].as_array().unwrap();
+    let here = |name: &str| layers.iter().find(|layer| layer["layer"] == name).unwrap()["this_host"].clone();
+    for (layer, feature) in
+        [("ebpf", "ebpf"), ("gateway", "network"), ("dns", "network"), ("landlock", "landlock")]
+    {
+        let features = doctor["features"].as_array().unwrap();
+        let probed = features.iter().find(|one| one["name"] == feature).unwrap();
+        assert_eq!(here(layer)["present"], probed["present"], "{layer}");
+    }
+    assert!(here("tls")["detail"].is_string() && here("credentials")["present"] == true);
+    let sources = support["credential_sources"].as_array().unwrap();
+    let of = |form: &str| sources.iter().find(|source| source["source"] == form).unwrap()["present"].clone();
+    assert_eq!((of("env:"), of("vault://"), of("keyring:")), (true.into(), false.into(), false.into()));
+    world.ends(["support"], 0).out_has(&[
+        "gateway",
+        "this host: ",
+        "`VAULT_ADDR` is not set",
+        "no session bus",
+    ]);
+}
+
+#[test]
 fn what_an_audit_level_records_is_said_alike_wherever_it_is_said() {
     let world = World::new();
     world.ends(["init"], 0);

@@ -7,6 +7,7 @@ use super::Check;
 use crate::boundary::{Credential, Reference};
 use crate::diag::Diagnostic;
 use crate::hosts::patterns_of;
+use crate::lower::sources;
 use crate::place::Place;
 use crate::syntax::{Cred, Scheme, Word};
 
@@ -86,6 +87,21 @@ impl Check<'_> {
                     ),
                 }
             }
+        }
+        self.diagnostics.append(&mut found);
+    }
+
+    /// What a credential is read from is hidden inside, and so no line can show just that.
+    pub(super) fn sources_and_binds(&mut self) {
+        let mut found = Vec::new();
+        for hidden in sources::hidden(&self.out).filter(|hidden| hidden.target == hidden.share.target) {
+            let line = self.places.line(hidden.place.span.start);
+            let message = format!("this shows the agent the file that the CRED on line {line} is read from");
+            found.push(
+                Diagnostic::error("E080", hidden.share.place.span, message)
+                    .help("remove one of the lines: with a credential the agent has a placeholder, and not the value")
+                    .related(hidden.place.span, "the credential is here"),
+            );
         }
         self.diagnostics.append(&mut found);
     }

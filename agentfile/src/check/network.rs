@@ -1,9 +1,12 @@
 //! `URL`, `SERVER`, `TRACE`: where packets may go, and on whose behalf.
 
+use std::collections::HashMap;
+
 use super::{Check, destination};
 use crate::boundary::{Host, Reference, Server, Via};
 use crate::diag::Diagnostic;
 use crate::hosts::Hosts;
+use crate::lower::egress::scheme_word;
 use crate::place::Place;
 use crate::policy::Policy;
 use crate::policy::requests::{self, Scope};
@@ -56,6 +59,57 @@ impl Check<'_> {
 
     pub(super) fn finish_network(&mut self) {
         self.credentials_and_hosts();
+        self.sources_and_binds();
+        self.schemes();
+    }
+
+    /// A connection is known by its host and port alone, so these say what may be spoken on it: two schemes would leave it to
+    /// the agent, and `tcp://` would take from `https://` the requests that are judged.
+    fn schemes(&mut self) {
+        // Names; wildcards by their suffix; and the first name below each suffix, which a wildcard would take in.
+        let mut declared: HashMap<(u16, Scheme, &str), &Host> = HashMap::new();
+        let mut wildcards = declared.clone();
+        let mut below = declared.clone();
+        let mut found = Vec::new();
+        for host in self.out.agent_hosts() {
+            let (port, name) = (host.port, host.host.as_str());
+            let suffix =
+                if name.starts_with("*.") { None } else { name.split_once('.').map(|(_, suffix)| suffix) };
+            let first = [Scheme::Https, Scheme::Http, Scheme::Tcp]
+                .into_iter()
+                .filter(|scheme| *scheme != host.scheme)
+                .flat_map(|scheme| match name.strip_prefix("*.") {
+                    Some(suffix) => {
+                        [wildcards.get(&(port, scheme, suffix)), below.get(&(port, scheme, suffix))]
+                    }
+                    None => [
+                        declared.get(&(port, scheme, name)),
+                        suffix.and_then(|suffix| wildcards.get(&(port, scheme, suffix))),
+                    ],
+                })
+                .flatten()
+                .min_by_key(|host| host.place.span.start);
+            if let Some(first) = first {
+                let line = self.places.line(first.place.span.start);
+                found.push(
+                    Diagnostic::error(
+                        "E079",
+                        host.place.span,
+                        format!("`{}` contradicts `{}` on line {line}", shown(host), shown(first)),
+                    )
+                    .help("one host and port is spoken to in one scheme: keep one of the lines, or give one its own port")
+                    .related(first.place.span, "the first is here"),
+                );
+            }
+            match name.strip_prefix("*.") {
+                Some(suffix) => wildcards.entry((port, host.scheme, suffix)).or_insert(host),
+                None => declared.entry((port, host.scheme, name)).or_insert(host),
+            };
+            if let Some(suffix) = suffix {
+                below.entry((port, host.scheme, suffix)).or_insert(host);
+            }
+        }
+        self.diagnostics.append(&mut found);
     }
 
     /// A policy on requests, where one of the destinations that it is about shows none.
@@ -70,8 +124,7 @@ impl Check<'_> {
                 Some(Scope::Of(name)) => hosts.meets(&name).and_then(|number| tcp.get(number)),
             };
             let Some(host) = met else { continue };
-            let shown = if host.host.contains(':') { format!("[{}]", host.host) } else { host.host.clone() };
-            let to = format!("tcp://{shown}:{}", host.port);
+            let to = shown(host);
             let scoped = "say which hosts it is about: `resource in AgentRC::Host::\"api.example.com\"`";
             let finding = if policy.permits() {
                 let message = format!("this permit judges requests, and those to `{to}` are never seen");
@@ -87,4 +140,11 @@ impl Check<'_> {
         }
         self.diagnostics.append(&mut found);
     }
+}
+
+/// The destination as it is written, with its port and without a path.
+fn shown(host: &Host) -> String {
+    let scheme = scheme_word(host.scheme);
+    let name = if host.host.contains(':') { format!("[{}]", host.host) } else { host.host.clone() };
+    format!("{scheme}://{name}:{}", host.port)
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::protected;
+use super::{protected, sources};
 use crate::base::{
     BASE_FILE, BaseSource, DEV_NODES, MOUNT_MODE, MOUNT_SIZE, MOUNTS, PROC_MASKED, PROC_READ_ONLY,
     SYSTEM_BUNDLES, TRUST_BUNDLE,
@@ -31,6 +31,7 @@ pub(super) fn lower(boundaries: &Boundaries, file: &str, trust: Option<&Origin>)
         bundles(boundaries, origin, &mut table);
     }
     denials(boundaries, &mut table);
+    sources(boundaries, &mut table);
     directories(&mut table);
     table.into_values().collect()
 }
@@ -218,6 +219,22 @@ fn denials(boundaries: &Boundaries, table: &mut Table) {
             (Denied::Read, _) => {
                 table.insert(denial.path.clone(), mask(MountSource::Mask));
             }
+        }
+    }
+}
+
+/// The files that credentials are read from: as a `DENY read` of them. One that a nearer mount covers is not shown.
+fn sources(boundaries: &Boundaries, table: &mut Table) {
+    for hidden in sources::hidden(boundaries) {
+        let shown = holder(table, &hidden.target).is_some_and(|outer| outer.target == hidden.share.target);
+        if shown {
+            table.entry(hidden.target.clone()).or_insert_with(|| Mount {
+                target: hidden.target,
+                source: MountSource::Mask,
+                access: Access::ReadOnly,
+                optional: false,
+                origin: hidden.place.origin.clone(),
+            });
         }
     }
 }

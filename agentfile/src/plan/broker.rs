@@ -74,3 +74,22 @@ pub enum BrokerEntry {
         origin: Origin,
     },
 }
+
+/// The file that a credential's source is read from, as it is written: `file:PATH`, `dotenv:PATH#KEY`, and `.env` for
+/// `dotenv:KEY`. Relative to the Agentfile's folder, or `~/…`. `None`: the value is in no file that the source names.
+#[must_use]
+pub fn source_file(source: &str) -> Option<&str> {
+    if let Some(path) = source.strip_prefix("file:") {
+        return Some(path);
+    }
+    source.strip_prefix("dotenv:").map(|rest| dotenv_parts(rest).0)
+}
+
+/// Path and key of what follows `dotenv:`.
+#[must_use]
+pub fn dotenv_parts(rest: &str) -> (&str, &str) {
+    match rest.rsplit_once('#') {
+        Some((path, key)) if !path.is_empty() => (path, key),
+        _ => (".env", rest),
+    }
+}

@@ -3,7 +3,7 @@
 
 use agentfile::plan::{FileRights, Generated, MountSource, Plan, SYSTEM_BUNDLES};
 
-use crate::support::{errors, findings, plan, with_policy};
+use crate::support::{compiled, errors, findings, plan, with_policy};
 
 fn of(lines: &str) -> Plan {
     plan(&format!("AGENT x\nCMD /bin/true\n{lines}\n"))
@@ -153,6 +153,43 @@ fn a_policy_on_requests_cannot_be_held_where_there_are_none() {
     assert_eq!(code("resource in AgentRC::Host::\"*.example\"", "forbid", method), ["E073"]);
     assert_eq!(code("resource == AgentRC::Host::\"a.example\"", "forbid", method), [""; 0]);
     assert_eq!(code("resource", "forbid", "context.port == 1"), [""; 0]);
+}
+
+#[test]
+fn two_schemes_on_one_host_and_port_are_refused_and_both_lines_are_named() {
+    let found = |lines: &str| {
+        let source = format!("AGENT x\nCMD true\n{lines}\n");
+        let found = compiled(&source).diagnostics.into_iter().filter(|found| found.code == "E079");
+        let words = found.map(|found| {
+            let at = |span: agentfile::span::Span| source[..span.start].matches('\n').count() + 1;
+            (at(found.span), at(found.related[0].0), found.message)
+        });
+        words.collect::<Vec<_>>()
+    };
+    for (first, second) in [
+        ("https://a.example/v1", "tcp://a.example:443"),
+        ("tcp://a.example:443", "https://a.example"),
+        ("https://a.example:80", "http://a.example"),
+        ("http://127.0.0.1:5000", "tcp://127.0.0.1:5000"),
+        ("https://[2001:db8::1]", "tcp://[2001:db8::1]:443"),
+        ("https://*.example.com", "http://a.example.com:443"),
+        ("tcp://b.a.example:443", "https://*.a.example"),
+    ] {
+        let found = found(&format!("URL {first}\n# between\nURL {second}"));
+        assert_eq!(found.len(), 1, "{first} {second}");
+        assert_eq!((found[0].0, found[0].1), (5, 3), "{first} {second}");
+        assert!(found[0].2.ends_with("on line 3"), "{}", found[0].2);
+    }
+    for lines in [
+        "URL https://a.example\nURL http://a.example\nURL tcp://a.example:22",
+        "URL https://a.example/v1\nURL https://a.example/v2",
+        "URL https://*.example.com\nURL tcp://b.a.example.com:443\nURL tcp://example.com:443",
+        "URL https://a.b.example\nURL tcp://c.b.example:443",
+        // The broker's connections are not the agent's.
+        "URL tcp://a.example:443\nSERVER s https://a.example/mcp",
+    ] {
+        assert_eq!(found(lines), [], "{lines}");
+    }
 }
 
 #[test]

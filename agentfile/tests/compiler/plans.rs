@@ -204,3 +204,29 @@ fn the_working_directory_is_the_first_writable_folder_or_the_first_bind() {
     assert_eq!(of("BIND ../../outside/f /home/agent/.gitconfig rw"), "/agentrc/src");
     assert_eq!(of("BIND /srv/f.toml /f.toml rw\nBIND ./src /b ro"), "/b");
 }
+
+#[test]
+fn what_a_credential_is_read_from_is_hidden_where_a_bind_shows_it() {
+    let masks = |lines: &str| -> Vec<(String, String)> {
+        let plan = plan(&format!("AGENT x\nCMD /bin/true\nURL https://a.example\n{lines}\n"));
+        let masks = plan.mounts.iter().filter(|mount| mount.source == MountSource::Mask);
+        masks.map(|mount| (mount.target.clone(), mount.origin.to_string())).collect()
+    };
+    let at = |target: &str, line: u32| (target.to_owned(), format!("Agentfile:{line}:1"));
+    for mode in ["ro", "rw", "copy"] {
+        let cred = "CRED T file:src/nested/token host:a.example";
+        assert_eq!(masks(&format!("BIND ./src /src {mode}\n{cred}")), [at("/src/nested/token", 5)], "{mode}");
+    }
+    assert_eq!(masks("BIND ./ /work ro\nCRED T dotenv:KEY host:a.example"), [at("/work/.env", 5)]);
+    assert_eq!(masks("BIND ./ /work ro\nCRED T dotenv:src/e#KEY host:a.example"), [at("/work/src/e", 5)]);
+    assert_eq!(masks("BIND ~/.config /conf ro\nCRED T file:~/.config/t host:a.example"), [at("/conf/t", 5)]);
+    assert_eq!(masks("BIND /srv /srv ro\nCRED T file:/srv/t host:a.example"), [at("/srv/t", 5)]);
+    // Twice where two binds show it; once where a nearer one does.
+    let both = "BIND ./ /work ro\nBIND ./src /src ro\nCRED T file:./src/t host:a.example";
+    assert_eq!(masks(both), [at("/src/t", 6), at("/work/src/t", 6)]);
+    let nearer = "BIND ./ /work ro\nBIND ./src /work/out ro\nCRED T file:out/t host:a.example";
+    assert_eq!(masks(nearer), []);
+    for other in ["env:T", "keyring:t", "vault://kv/src#t", "file:elsewhere/t"] {
+        assert_eq!(masks(&format!("BIND ./src /src ro\nCRED T {other} host:a.example")), [], "{other}");
+    }
+}

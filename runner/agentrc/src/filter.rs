@@ -12,7 +12,7 @@ use agentrc_audit::Event;
 use agentrc_audit::event::{Denial, LayerEvidence, Probe};
 use agentrc_ebpf::{Allowed, Hook, Protocol, Support, Verdict};
 use agentrc_egress::reason::UNDECLARED_ADDRESS;
-use agentrc_egress::tally::{DISTINCT, Tally};
+use agentrc_egress::tally::{Counted, DISTINCT, Tally};
 use agentrc_host::config::Place;
 use agentrc_jail::{Recorder, Unopened};
 
@@ -43,10 +43,39 @@ pub struct Filter {
 /// What was refused, as far as it is told apart.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Refused {
+    kind: &'static str,
     act: String,
     reason: String,
     pid: Option<i32>,
     program: Option<String>,
+}
+
+impl Counted for Refused {
+    type Kind = &'static str;
+
+    fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    fn others(&self) -> Self {
+        Self {
+            kind: self.kind,
+            act: self.kind.to_owned(),
+            reason: format!("more than {DISTINCT} different ones were denied"),
+            pid: None,
+            program: None,
+        }
+    }
+}
+
+/// What stands for acts that are no longer told apart, by what was tried.
+fn kind(hook: Hook) -> &'static str {
+    match hook {
+        Hook::SockCreate => "other kinds of socket",
+        Hook::Connect4 | Hook::Connect6 => "connect elsewhere",
+        Hook::Sendmsg4 | Hook::Sendmsg6 => "send a datagram elsewhere",
+        Hook::Egress => "send a packet elsewhere",
+    }
 }
 
 impl Filter {
@@ -70,12 +99,7 @@ impl Filter {
             strict: matches!(plan.audit.level, AuditLevel::All | AuditLevel::Compliance),
             attached: None,
             missing: String::new(),
-            tally: Tally::new(Refused {
-                act: "other acts".to_owned(),
-                reason: format!("more than {DISTINCT} different acts were denied"),
-                pid: None,
-                program: None,
-            }),
+            tally: Tally::default(),
         })
     }
 
@@ -246,14 +270,20 @@ impl agentrc_jail::Filter for Filter {
                     }
                     let undeclared = verdict == Verdict::NotListed && event.destination.is_some();
                     let reason = if undeclared { UNDECLARED_ADDRESS.to_owned() } else { verdict.to_string() };
-                    let refused = Refused { act, reason, pid, program: Some(event.comm.clone()) };
+                    let refused = Refused {
+                        kind: kind(event.hook),
+                        act,
+                        reason,
+                        pid,
+                        program: Some(event.comm.clone()),
+                    };
                     if let Some((refused, count)) = self.tally.count(refused, Instant::now()) {
                         recorder.record(&Self::denial(refused, count)).map_err(unrecorded)?;
                     }
                 }
             }
         }
-        for (refused, count) in self.tally.due(false, DISTINCT + 1, Instant::now()) {
+        for (refused, count) in self.tally.due(false, usize::MAX, Instant::now()) {
             recorder.record(&Self::denial(refused, count)).map_err(unrecorded)?;
         }
         Ok(())
@@ -261,7 +291,7 @@ impl agentrc_jail::Filter for Filter {
 
     fn finish(&mut self, recorder: &mut dyn Recorder) -> Result<(), String> {
         self.heard(0, recorder)?;
-        for (refused, count) in self.tally.due(true, DISTINCT + 1, Instant::now()) {
+        for (refused, count) in self.tally.due(true, usize::MAX, Instant::now()) {
             let recorded = recorder.record(&Self::denial(refused, count));
             recorded.map_err(|reason| format!("the audit log cannot be written: {reason}"))?;
         }

@@ -5,12 +5,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use agentfile::plan::{AuditLevel, Plan};
+use agentfile::plan::inside::takes_in;
+use agentfile::plan::{AuditLevel, Egress, Plan};
 use agentrc_audit::Event;
 use agentrc_audit::event::{Denial, LayerEvidence};
 use agentrc_decide::{Act, Ceiling, Chain, Request};
 use agentrc_egress::Config;
 use agentrc_egress::judge::{Asked, Judge, Verdict};
+use agentrc_egress::reason::PERMITTED;
 use agentrc_egress::report::{self, Client, Order, Report, cut};
 use agentrc_egress::upstream::Proxy;
 use agentrc_jail::service::{Service, confine};
@@ -47,9 +49,31 @@ pub struct Gateway {
 struct Policies {
     chain: Chain,
     agent: String,
+    /// The agent's destinations.
+    lines: Vec<Egress>,
 }
 
 impl Policies {
+    fn of(plan: &Plan) -> Self {
+        let ceiling = Ceiling::load_or_deny(&format!("the Agentfile of {}", plan.agent), &plan.cedar);
+        let lines = plan.egress.iter().filter(|egress| egress.agent).cloned().collect();
+        Self { chain: Chain::new(vec![ceiling]), agent: plan.agent.clone(), lines }
+    }
+
+    /// The lines of a destination, when none of them permits a request: one of these is to be changed.
+    fn lines_of(&self, asked: &Asked<'_>) -> String {
+        let to = |line: &&Egress| {
+            line.scheme == asked.scheme && line.port == asked.port && takes_in(&line.host, asked.host)
+        };
+        let lines = self.lines.iter().filter(to).map(|line| {
+            let host = if line.host.contains(':') { format!("[{}]", line.host) } else { line.host.clone() };
+            let path = line.path.as_deref().unwrap_or_default();
+            format!("{}://{host}:{}{path} [{}]", line.scheme, line.port, line.origin)
+        });
+        let lines: Vec<_> = lines.collect();
+        if lines.is_empty() { String::new() } else { format!("{PERMITTED}{}", lines.join(", ")) }
+    }
+
     fn decide(&self, act: Act) -> Verdict {
         let decision = self.chain.decide(&Request { agent: self.agent.clone(), act });
         let reason = match (&decision.denial, decision.approvals.first()) {
@@ -71,7 +95,7 @@ impl Policies {
 impl Judge for Policies {
     fn judge(&self, asked: &Asked<'_>) -> Verdict {
         let Asked { scheme, host, port, method, path, url, bytes } = *asked;
-        self.decide(Act::Egress {
+        let mut verdict = self.decide(Act::Egress {
             via: "agent".to_owned(),
             scheme: scheme.to_owned(),
             host: host.to_owned(),
@@ -80,7 +104,11 @@ impl Judge for Policies {
             path: path.to_owned(),
             url: url.to_owned(),
             bytes,
-        })
+        });
+        if !verdict.permitted && verdict.rule.is_empty() {
+            verdict.reason.push_str(&self.lines_of(asked));
+        }
+        verdict
     }
 
     fn resolve(&self, credential: &str, host: &str, port: u16, inject: &str) -> Verdict {
@@ -114,10 +142,9 @@ impl Gateway {
         let kept: Vec<_> = values.iter().map(|values| values.as_fd()).collect();
         let service = Service::start(&kept, |channel| {
             let Ok(values) = values.map(UnixStream::try_clone).transpose() else { return exit::REFUSED };
-            let ceiling = Ceiling::load_or_deny(&format!("the Agentfile of {}", plan.agent), &plan.cedar);
             let config = Config {
                 plan,
-                judge: Box::new(Policies { chain: Chain::new(vec![ceiling]), agent: plan.agent.clone() }),
+                judge: Box::new(Policies::of(plan)),
                 private: host.private.iter().map(|private| private.value.clone()).collect(),
                 proxy: host.proxy.as_ref().map(|proxy| {
                     let agentrc_host::config::Proxy { host, port } = &proxy.value;
@@ -241,6 +268,8 @@ impl agentrc_jail::Gateway for Gateway {
     fn ready(&mut self) -> Result<LayerEvidence, Unopened> {
         match self.next(STARTING).map_err(unopened)? {
             Report::Ready { mut read_back } => {
+                let filter = self.service.filter().map_err(|refusal| unopened(refusal.reason))?;
+                read_back.insert("system calls".to_owned(), format!("those of the table `{filter}`"));
                 read_back.extend(self.exceptions.drain(..));
                 Ok(LayerEvidence { layer: LAYER.to_owned(), read_back, probes: Vec::new() })
             }

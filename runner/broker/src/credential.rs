@@ -8,15 +8,18 @@ mod environment;
 mod family;
 mod file;
 mod keyring;
+mod support;
 mod vault;
 
 use std::path::PathBuf;
 
+use agentfile::plan::dotenv_parts;
 use agentrc_secret::Secret;
 use zeroize::Zeroizing;
 
 pub use environment::{Environment, Variables};
 pub use family::{Family, family};
+pub use support::{Source, sources};
 
 /// Why a credential, or the vault, cannot be used. Each is a refusal of the run.
 #[derive(Debug, thiserror::Error)]
@@ -131,10 +134,7 @@ impl<'a> Resolver<'a> {
 
     /// `PATH#KEY`, or `KEY` of the file `.env` beside the Agentfile.
     fn dotenv(&self, source: &str, rest: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
-        let (path, key) = match rest.rsplit_once('#') {
-            Some((path, key)) if !path.is_empty() => (path, key),
-            _ => (".env", rest),
-        };
+        let (path, key) = dotenv_parts(rest);
         if !dotenv::is_key(key) {
             let help =
                 "say which key of the file is meant: `dotenv:PATH#KEY`, or `dotenv:KEY` for one of `.env`";

@@ -32,3 +32,4 @@ mod unmask;
 pub mod upstream;
 
 pub use gateway::{Config, run};
+pub use tls::host_roots;

@@ -17,6 +17,8 @@ use rustix::net::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::tally::{Counted, DISTINCT};
+
 /// Longest message in bytes. A certificate and a list of ports fit.
 pub const LONGEST: usize = 16 * 1024;
 /// Longest text in a report, in characters: what the agent chose is cut.
@@ -92,6 +94,52 @@ impl Denied {
             reason: cut(&self.reason),
             rule: cut(&self.rule),
             limit: self.limit.as_deref().map(cut),
+        }
+    }
+}
+
+/// What a denial is about, each with its own places in the tally.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Names that are asked for.
+    Names,
+    /// Connections.
+    Connections,
+    /// HTTP requests.
+    Requests,
+    /// Limits.
+    Limits,
+}
+
+impl Counted for Denied {
+    type Kind = Kind;
+
+    /// By the answer: it is the gateway's, where the act is the agent's own words.
+    fn kind(&self) -> Kind {
+        match self.verdict.as_str() {
+            _ if self.limit.is_some() => Kind::Limits,
+            "NXDOMAIN" | "dropped" => Kind::Names,
+            "reset" | "alert" | "closed" => Kind::Connections,
+            _ => Kind::Requests,
+        }
+    }
+
+    fn others(&self) -> Self {
+        let (act, verdict) = match self.kind() {
+            Kind::Names => ("resolve other names", "NXDOMAIN"),
+            Kind::Connections => ("connect elsewhere", "reset"),
+            Kind::Requests => ("other requests", "403"),
+            // Which limit it is stays told: there are as many as the plan has.
+            Kind::Limits => {
+                return Self { act: "other acts".to_owned(), ..self.clone() };
+            }
+        };
+        Self {
+            act: act.to_owned(),
+            verdict: verdict.to_owned(),
+            reason: format!("more than {DISTINCT} different ones were denied"),
+            rule: String::new(),
+            limit: None,
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::limits::Limit;
 use crate::report::{Client, Denied, Report, cut, send};
-use crate::tally::{DISTINCT, Tally};
+use crate::tally::Tally;
 
 /// Most reports that are told in one go.
 const AT_ONCE: usize = 32;
@@ -37,13 +37,7 @@ impl Reporter {
         Self {
             channel,
             intents,
-            denied: RefCell::new(Tally::new(Denied {
-                act: "other acts".to_owned(),
-                verdict: "denied".to_owned(),
-                reason: format!("more than {DISTINCT} different acts were denied"),
-                rule: String::new(),
-                limit: None,
-            })),
+            denied: RefCell::default(),
             number: Cell::new(0),
             waiting: RefCell::default(),
             broken: Cell::new(false),
@@ -114,7 +108,7 @@ impl Reporter {
     /// Tells what has been counted and is due; all of it when the run ends.
     pub fn catch_up(&self, all: bool) {
         // While this tells, it hears nothing: only as much as a socket holds, unless it is the end.
-        let most = if all { DISTINCT + 1 } else { AT_ONCE };
+        let most = if all { usize::MAX } else { AT_ONCE };
         let due = self.denied.borrow_mut().due(all, most, Instant::now());
         for (denied, count) in due {
             self.tell(&Report::Denied { number: None, denied, count, client: None });
@@ -159,6 +153,7 @@ mod tests {
 
     use super::*;
     use crate::report::receive;
+    use crate::tally::DISTINCT;
 
     fn reporter(intents: bool) -> (Reporter, OwnedFd) {
         let (ours, theirs) =
@@ -207,6 +202,32 @@ mod tests {
         assert!(heard(&supervisor).is_empty());
         reporter.catch_up(true);
         assert!(matches!(heard(&supervisor)[..], [Report::Denied { count: 999, number: None, .. }]));
+    }
+
+    #[test]
+    fn names_without_end_do_not_hide_a_connection_or_a_request() {
+        let (reporter, supervisor) = reporter(false);
+        let denied = |act: &str, verdict: &str| Denied {
+            act: act.to_owned(),
+            verdict: verdict.to_owned(),
+            reason: "no line declares it".to_owned(),
+            rule: String::new(),
+            limit: None,
+        };
+        let now = Instant::now();
+        for n in 0..2 * DISTINCT {
+            let _ =
+                reporter.denied.borrow_mut().count(denied(&format!("resolve n{n}.example"), "NXDOMAIN"), now);
+        }
+        for (act, verdict) in [("connect 10.0.0.5:22", "reset"), ("resolve https://a.example/", "403")] {
+            let told = reporter.denied.borrow_mut().count(denied(act, verdict), now).unwrap();
+            assert_eq!((told.0.act.as_str(), told.1), (act, 1));
+        }
+        reporter.catch_up(true);
+        let [Report::Denied { denied, count, .. }] = &heard(&supervisor)[..] else {
+            panic!("the other names")
+        };
+        assert_eq!((denied.act.as_str(), *count), ("resolve other names", DISTINCT as u64 - 1));
     }
 
     #[test]

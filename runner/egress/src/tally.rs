@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::{Duration, Instant};
 
-/// Different keys that are told apart in a run; all others count as one.
-pub const DISTINCT: usize = 2048;
+/// Different keys of one kind that are told apart in a run; all others of that kind count as one.
+pub const DISTINCT: usize = 1024;
 /// How long the same key waits before it is told again; doubles each time.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The longest it waits.
@@ -31,23 +31,44 @@ impl Told {
     }
 }
 
-/// How often what happened.
-#[derive(Debug)]
-pub struct Tally<K> {
-    counts: HashMap<K, Told>,
-    others: K,
+/// Something that is counted. What the agent can make many different ones of, such as names to resolve, must not use up the
+/// places of what it does elsewhere: each kind has its own.
+pub trait Counted: Hash + Eq + Clone {
+    /// Few, and never chosen by the agent.
+    type Kind: Hash + Eq + Copy;
+    /// Its kind.
+    fn kind(&self) -> Self::Kind;
+    /// What stands for it when there are too many different ones of its kind: one of few, too.
+    fn others(&self) -> Self;
 }
 
-impl<K: Hash + Eq + Clone> Tally<K> {
-    /// Empty. `others` stands for all that come when there are too many different ones.
-    pub fn new(others: K) -> Self {
-        Self { counts: HashMap::new(), others }
-    }
+/// How often what happened.
+#[derive(Debug)]
+pub struct Tally<K: Counted> {
+    counts: HashMap<K, Told>,
+    distinct: HashMap<K::Kind, usize>,
+}
 
+impl<K: Counted> Default for Tally<K> {
+    fn default() -> Self {
+        Self { counts: HashMap::new(), distinct: HashMap::new() }
+    }
+}
+
+impl<K: Counted> Tally<K> {
     /// Counts one. What is to be told now, and how often it happened since it was told last.
     pub fn count(&mut self, key: K, now: Instant) -> Option<(K, u64)> {
-        let known = self.counts.len() < DISTINCT || self.counts.contains_key(&key);
-        let key = if known { key } else { self.others.clone() };
+        let key = if self.counts.contains_key(&key) {
+            key
+        } else {
+            let distinct = self.distinct.entry(key.kind()).or_default();
+            if *distinct < DISTINCT {
+                *distinct += 1;
+                key
+            } else {
+                key.others()
+            }
+        };
         let fresh = Told { untold: 0, next: now, wait: FIRST_WAIT };
         let told = self.counts.entry(key.clone()).or_insert(fresh);
         told.untold += 1;
@@ -70,15 +91,30 @@ impl<K: Hash + Eq + Clone> Tally<K> {
 mod tests {
     use super::*;
 
+    /// A kind, and which of it.
+    type Key = (&'static str, u64);
+
+    impl Counted for Key {
+        type Kind = &'static str;
+
+        fn kind(&self) -> &'static str {
+            self.0
+        }
+
+        fn others(&self) -> Self {
+            (self.0, u64::MAX)
+        }
+    }
+
     #[test]
     fn the_first_is_told_at_once_and_the_same_ever_more_rarely() {
         let start = Instant::now();
-        let mut tally = Tally::new("others");
+        let mut tally = Tally::<Key>::default();
         let mut told = Vec::new();
         for second in 0..100 {
             for _ in 0..10 {
                 let now = start + Duration::from_secs(second);
-                told.extend(tally.count("a", now).map(|(_, count)| (second, count)));
+                told.extend(tally.count(("a", 1), now).map(|(_, count)| (second, count)));
             }
         }
         let seconds: Vec<_> = told.iter().map(|(second, _)| *second).collect();
@@ -91,9 +127,23 @@ mod tests {
     #[test]
     fn different_ones_without_end_are_one_in_the_end() {
         let now = Instant::now();
-        let mut tally = Tally::new(u64::MAX);
-        let told = (0..3 * DISTINCT as u64).filter_map(|n| tally.count(n, now)).count();
+        let mut tally = Tally::<Key>::default();
+        let told = (0..3 * DISTINCT as u64).filter_map(|n| tally.count(("names", n), now)).count();
         assert_eq!(told, DISTINCT + 1);
-        assert_eq!(tally.due(true, DISTINCT, now), [(u64::MAX, 2 * DISTINCT as u64 - 1)]);
+        assert_eq!(tally.due(true, DISTINCT, now), [(("names", u64::MAX), 2 * DISTINCT as u64 - 1)]);
+    }
+
+    #[test]
+    fn many_of_one_kind_leave_the_places_of_the_others() {
+        let now = Instant::now();
+        let mut tally = Tally::<Key>::default();
+        for n in 0..3 * DISTINCT as u64 {
+            let _ = tally.count(("names", n), now);
+        }
+        assert_eq!(tally.count(("requests", 7), now), Some((("requests", 7), 1)));
+        let told = (0..=DISTINCT as u64).filter_map(|n| tally.count(("requests", n), now));
+        assert!(told.collect::<Vec<_>>().contains(&(("requests", u64::MAX), 1)));
+        let rest = tally.due(true, usize::MAX, now);
+        assert!(rest.contains(&(("names", u64::MAX), 2 * DISTINCT as u64 - 1)), "told by kind: {rest:?}");
     }
 }

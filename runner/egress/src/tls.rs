@@ -85,6 +85,16 @@ impl Roots {
     }
 }
 
+/// How many root certificates of the host the gateway would verify servers with.
+///
+/// # Errors
+/// There are none, or they cannot be read, as a clause.
+pub fn host_roots() -> Result<usize, String> {
+    let bundle = host_bundle().map_err(|error| error.to_string())?;
+    Roots::new(&bundle).map_err(|error| error.to_string())?;
+    Ok(CertificateDer::pem_slice_iter(&bundle).filter(Result::is_ok).count())
+}
+
 /// A verified connection to the destination over `stream`.
 pub(crate) async fn connect(
     gateway: &Gateway,

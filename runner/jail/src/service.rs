@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::process::{Gid, Pid, Uid};
 
 use crate::channel;
-use crate::layer::landlock;
+use crate::layer::{landlock, seccomp};
 use crate::refusal::Refusal;
 use crate::step::{Failure, Step, run};
 use crate::sys::process::{Cloned, clone_into, exit, signal_pidfd, wait};
@@ -45,6 +45,24 @@ impl Service {
                     Err(_) => 125,
                 };
                 exit(code.into())
+            }
+        }
+    }
+
+    /// Reads back that the filter of [`confine`] is on the service: the name of its table.
+    ///
+    /// # Errors
+    /// It is not, or `/proc` does not say.
+    pub fn filter(&self) -> Result<&'static str, Refusal> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid))
+            .map_err(|error| Refusal::kernel(Step::ReadBack, "the gateway's status", errno_of(&error)))?;
+        // 2 is SECCOMP_MODE_FILTER (proc_pid_status(5)).
+        match status.lines().find_map(|line| line.strip_prefix("Seccomp:")).map(str::trim) {
+            Some("2") => Ok(seccomp::GATEWAY),
+            other => {
+                let reason =
+                    format!("no system call filter is on the gateway: Seccomp {}", other.unwrap_or("?"));
+                Err(Refusal::new(Step::ReadBack, reason))
             }
         }
     }
@@ -90,7 +108,8 @@ fn isolate(kept: &[BorrowedFd<'_>], channel: BorrowedFd<'_>, supervisor: Pid) ->
 }
 
 /// Gives up, for good, all that a service does not need to move bytes between sockets: root's identity, every capability,
-/// the right to gain any, and to write, make, remove or execute any file.
+/// the right to gain any, to write, make, remove or execute any file, and every system call but those of
+/// `policies/seccomp-gateway.toml`. The process has one thread.
 ///
 /// # Errors
 /// What the kernel does not take away. The service must not go on.
@@ -109,7 +128,12 @@ pub fn confine() -> Result<(), Refusal> {
         kernel::set_undumpable()?;
         kernel::die_with_parent()
     })?;
-    Ok(run(Step::GatewayConfine, 1, landlock::read_only)?)
+    run(Step::GatewayConfine, 1, landlock::read_only)?;
+    Ok(run(Step::GatewayConfine, 2, seccomp::gateway)?)
+}
+
+fn errno_of(error: &std::io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
 }
 
 /// Keeps the memory that holds `secret` out of the swap space, as far as RLIMIT_MEMLOCK goes.

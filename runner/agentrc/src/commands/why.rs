@@ -11,7 +11,7 @@ use agentrc_audit::event::{Denial, Event};
 use agentrc_audit::line::Body;
 use agentrc_audit::log::LOG_FILE;
 use agentrc_audit::read::Lines;
-use agentrc_egress::reason::{UNDECLARED_ADDRESS, UNDECLARED_HOST};
+use agentrc_egress::reason::{PERMITTED, UNDECLARED_ADDRESS, UNDECLARED_HOST};
 use agentrc_host::StateDir;
 
 use self::answers::ANSWERS;
@@ -99,9 +99,12 @@ impl Story {
             }
             Event::Denial(denial) => {
                 let words = events::words(event, style);
-                self.findings.push(match missing_line(denial) {
-                    Some(line) => format!("{words}\n      to allow it, add the line: {}", escape(&line)),
-                    None => with_way_out(words, Some(denial.rule.as_str()).filter(|rule| !rule.is_empty())),
+                self.findings.push(match (missing_line(denial), lines_of_host(denial)) {
+                    (Some(line), _) => format!("{words}\n      to allow it, add the line: {}", escape(&line)),
+                    (None, Some(lines)) => format!("{words}{lines}"),
+                    (None, None) => {
+                        with_way_out(words, Some(denial.rule.as_str()).filter(|rule| !rule.is_empty()))
+                    }
                 });
             }
             Event::Permitted { .. } => {}
@@ -205,6 +208,22 @@ fn missing_line(denial: &Denial) -> Option<String> {
     }
 }
 
+/// The lines of a host none of which permits a request, as the gateway has told them (`reason::PERMITTED`).
+fn lines_of_host(denial: &Denial) -> Option<String> {
+    if denial.layer != GATEWAY || !denial.rule.is_empty() {
+        return None;
+    }
+    let (_, lines) = denial.reason.as_deref()?.split_once(PERMITTED)?;
+    let mut out = String::from("\n      to allow it, change one of these lines, or add one:");
+    for line in lines.split(", ") {
+        // The last may be cut.
+        let (url, place) =
+            line.strip_suffix(']').and_then(|line| line.rsplit_once(" [")).unwrap_or((line, "…"));
+        out.push_str(&format!("\n        {}: URL {}", escape(place), escape(url)));
+    }
+    Some(out)
+}
+
 /// Whether it is `file:line:column` of something that a person wrote.
 fn is_place(rule: &str) -> bool {
     let mut parts = rule.rsplitn(3, ':');
@@ -285,6 +304,26 @@ mod tests {
         };
         let text = told(&[armed(), Event::Denial(denial), ended(1, None)]);
         assert!(text.contains("decided by debugging, which no line of an Agentfile changes"), "{text}");
+    }
+
+    #[test]
+    fn a_request_that_no_path_permits_names_the_lines_of_its_host() {
+        let denial = Denial {
+            layer: GATEWAY.to_owned(),
+            act: "GET https://api.example.com/v3".to_owned(),
+            pid: None,
+            program: None,
+            verdict: "403".to_owned(),
+            rule: String::new(),
+            reason: Some(format!(
+                "nothing permits it{PERMITTED}https://api.example.com:443/v1 [Agentfile:3:1], https://api.example.com:443/v2 [Agentfile:4:1]"
+            )),
+            count: 1,
+        };
+        let text = told(&[armed(), Event::Denial(denial), ended(1, None)]);
+        let lines = "change one of these lines, or add one:\n        Agentfile:3:1: URL https://api.example.com:443/v1\n        \
+                     Agentfile:4:1: URL https://api.example.com:443/v2\n";
+        assert!(text.contains(lines), "{text}");
     }
 
     #[test]

@@ -39,6 +39,16 @@ pub(super) fn value(key: &str, environment: &Environment) -> Result<Zeroizing<Ve
     Ok(super::without_line_end(text))
 }
 
+/// Whether a Secret Service answers.
+///
+/// # Errors
+/// Why not.
+pub(super) fn is_served(environment: &Environment) -> Result<(), String> {
+    service::open(environment).map(drop).map_err(|absent| match absent {
+        service::Absent::Elsewhere(why) | service::Absent::No(why) => why,
+    })
+}
+
 fn is_file_name(key: &str) -> bool {
     !key.starts_with('.') && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }

@@ -23,6 +23,22 @@ pub(super) struct Session {
     made: bool,
 }
 
+/// The vault of the environment, as `HOST[:PORT]`. It is not spoken to.
+///
+/// # Errors
+/// What is missing.
+pub(super) fn configured(environment: &Environment) -> Result<String, String> {
+    let address = environment.text_of("VAULT_ADDR").ok_or("`VAULT_ADDR` is not set")?;
+    let address = Address::parse(&address)?;
+    let has = |name: &str| environment.value_of(name).is_ok();
+    let kept = environment.home.as_ref().is_some_and(|home| home.join(".vault-token").exists());
+    if has("VAULT_TOKEN") || has("VAULT_ROLE_ID") && has("VAULT_SECRET_ID") || kept {
+        Ok(address.authority)
+    } else {
+        Err("`VAULT_ADDR` is set, and there is no token and no AppRole to log in with".to_owned())
+    }
+}
+
 impl Session {
     /// Takes the token, or logs in.
     pub(super) fn new(environment: &Environment) -> Result<Self, String> {

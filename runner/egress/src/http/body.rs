@@ -25,6 +25,9 @@ pub(crate) enum Error {
     /// A limit on bytes is used up.
     #[error("the limit on bytes is used up")]
     Limit,
+    /// Nothing moves any more.
+    #[error("nothing has moved for an hour")]
+    Idle,
     /// It holds what must not pass.
     #[error("it holds what must not pass")]
     Placeholder,
@@ -35,9 +38,12 @@ pub(super) fn text(text: String) -> Boxed {
     Box::pin(http_body_util::Full::new(Bytes::from(text)).map_err(|never| match never {}))
 }
 
-/// What comes back.
-pub(super) fn incoming(body: Incoming) -> Boxed {
-    Box::pin(body.map_err(Error::from))
+/// What comes over a connection, as it is.
+pub(super) fn incoming<B>(body: B) -> Boxed
+where
+    B: Body<Data = Bytes, Error: Into<Error>> + 'static,
+{
+    Box::pin(body.map_err(Into::into))
 }
 
 /// A counted body.

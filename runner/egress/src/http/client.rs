@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use super::body::Boxed;
+use super::idle::{self, Activity};
 use crate::destination::Destination;
 use crate::gateway::{Gateway, Local};
 use crate::tls;
@@ -30,6 +31,12 @@ pub(crate) enum Error {
         host: String,
         /// What rustls says.
         error: std::io::Error,
+    },
+    /// It does not answer.
+    #[error("`{host}` has not answered, and nothing has moved for an hour")]
+    Silent {
+        /// The destination.
+        host: String,
     },
     /// It broke off, or answered what is no HTTP.
     #[error("`{host}` does not answer as an HTTP server: {error}")]
@@ -61,11 +68,19 @@ impl Client {
     }
 
     /// Sends one request. `upgrade`: it wants to go on as something else, which only HTTP/1.1 can.
-    pub(crate) async fn send(
+    pub(super) async fn send(
         &self,
         request: Request<Boxed>,
         upgrade: bool,
-    ) -> Result<Response<Incoming>, Error> {
+    ) -> Result<Response<idle::Idle<Incoming>>, Error> {
+        let activity = Activity::new();
+        let request = request.map(|body| Box::pin(idle::Idle::new(body, activity.clone())) as Boxed);
+        let answer = activity.within(self.exchange(request, upgrade)).await;
+        let answer = answer.ok_or_else(|| Error::Silent { host: self.destination.host.clone() })??;
+        Ok(answer.map(|body| idle::Idle::new(body, activity)))
+    }
+
+    async fn exchange(&self, request: Request<Boxed>, upgrade: bool) -> Result<Response<Incoming>, Error> {
         let failed = |error| Error::Http { host: self.destination.host.clone(), error };
         let mut request = request;
         if !upgrade {

@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::body::{Boxed, Metered, incoming, text};
 use super::client::{Client, Error};
 use super::guarded::{Reason, Redacted, Scanned};
+use super::idle::Idle;
 use super::{headers, target};
 use crate::credential::{self, Guard, Head, Injection, Place};
 use crate::destination::Destination;
@@ -233,7 +234,7 @@ impl Front {
     /// The answer, as it is, but for what is about the connection that it came over.
     fn back(
         &self,
-        mut answer: Response<Incoming>,
+        mut answer: Response<Idle<Incoming>>,
         agent: Option<hyper::upgrade::OnUpgrade>,
         head_only: bool,
     ) -> Result<Response<Boxed>, Refused> {

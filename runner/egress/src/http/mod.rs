@@ -6,6 +6,7 @@ mod client;
 mod front;
 mod guarded;
 mod headers;
+mod idle;
 pub mod target;
 
 pub(crate) use front::serve;

@@ -21,24 +21,26 @@ const OBJECT: &str = "/org/freedesktop/secrets";
 const OF_SERVICE: &str = "org.freedesktop.Secret.Service";
 const OF_ITEM: &str = "org.freedesktop.Secret.Item";
 
-/// The value of a key.
-pub(super) fn value(key: &str, environment: &Environment) -> Result<Zeroizing<Vec<u8>>, Absent> {
-    let mut bus = Bus::connect(environment).map_err(Absent::Elsewhere)?;
-    let failed = |what: &'static str| {
-        move |why: dbus::Error| Absent::No(format!("the Secret Service does not {what}: {why}"))
-    };
-    let call = |path, interface, member, signature, arguments| Call {
-        destination: SERVICE,
-        path,
-        interface,
-        member,
-        signature,
-        arguments,
-    };
+/// A call of the service.
+fn call<'a>(
+    path: &'a str,
+    interface: &'a str,
+    member: &'a str,
+    signature: &'a str,
+    arguments: &'a [Argument<'a>],
+) -> Call<'a> {
+    Call { destination: SERVICE, path, interface, member, signature, arguments }
+}
 
-    let open =
-        call(OBJECT, OF_SERVICE, "OpenSession", "sv", &[Argument::Text("plain"), Argument::Variant("")]);
-    let reply = match bus.call(&open, "vo") {
+fn failed(what: &'static str) -> impl Fn(dbus::Error) -> Absent {
+    move |why| Absent::No(format!("the Secret Service does not {what}: {why}"))
+}
+
+/// A connection with a session of the service, and the session's path.
+pub(super) fn open(environment: &Environment) -> Result<(Bus, String), Absent> {
+    let mut bus = Bus::connect(environment).map_err(Absent::Elsewhere)?;
+    let arguments = [Argument::Text("plain"), Argument::Variant("")];
+    let reply = match bus.call(&call(OBJECT, OF_SERVICE, "OpenSession", "sv", &arguments), "vo") {
         Ok(reply) => reply,
         Err(dbus::Error::Named(name)) if dbus::is_no_service(&name) => {
             return Err(Absent::Elsewhere("no Secret Service is on the session's bus".to_owned()));
@@ -50,8 +52,12 @@ pub(super) fn value(key: &str, environment: &Environment) -> Result<Zeroizing<Ve
         body.variant_of_text()?;
         body.text().map(str::to_owned)
     })();
-    let session = session.ok_or_else(|| failed("open a session")(dbus::Error::Malformed))?;
+    session.map(|session| (bus, session)).ok_or_else(|| failed("open a session")(dbus::Error::Malformed))
+}
 
+/// The value of a key.
+pub(super) fn value(key: &str, environment: &Environment) -> Result<Zeroizing<Vec<u8>>, Absent> {
+    let (mut bus, session) = open(environment)?;
     let attributes = [Argument::Attributes(&[("service", "agentrc"), ("key", key)])];
     let search = call(OBJECT, OF_SERVICE, "SearchItems", "a{ss}", &attributes);
     let reply = bus.call(&search, "aoao").map_err(failed("search"))?;

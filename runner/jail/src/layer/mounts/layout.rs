@@ -1,6 +1,7 @@
 //! From the plan's mount table to operations. Everything that can be known before the clone is decided here: which optional
 //! mounts the host has, which folders must be made, what is held, what is hidden.
 
+mod credential;
 mod host;
 mod own;
 mod trust;
@@ -78,6 +79,7 @@ pub(crate) fn prepare(inputs: Inputs<'_>) -> Result<Mounts, Refusal> {
     for mount in &plan.mounts {
         layout.mount(mount)?;
     }
+    layout.credentials()?;
     // What lies over others' files comes when all of them are there.
     layout.trust(&plan.mounts)?;
     layout.push_inside(Op::Enter, "/", &origin);
@@ -292,6 +294,7 @@ impl Layout<'_> {
                 self.parent(target, origin)?;
                 self.make_file(target, 0o444, text.into_bytes(), origin)
             }
+            MountSource::Mask if self.is_of_credential(mount) => Ok(()),
             MountSource::Mask => self.mask(target, origin),
             MountSource::Narrow => self.narrow(target, origin),
         }

@@ -171,7 +171,7 @@ fn check(mount: &Expected, point: &str, found: &Seen<'_>) -> Result<(), Refusal>
 }
 
 /// Undoes the kernel's `\040` for space, tab, newline and backslash.
-fn unescape(point: &str) -> String {
+pub(crate) fn unescape(point: &str) -> String {
     let mut bytes = Vec::with_capacity(point.len());
     let mut rest = point.as_bytes();
     while let [first, tail @ ..] = rest {

@@ -9,6 +9,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use agentfile::plan::Seccomp as Planned;
+use rustix::io::Errno;
 
 use super::{Layer, entry};
 use crate::prove::{Act, Readings};
@@ -39,8 +40,29 @@ impl Seccomp {
 }
 
 fn program() -> Option<Vec<Instruction>> {
-    let calls: BTreeMap<_, _> = table::CALLS.iter().map(|call| (call.number, call.decision)).collect();
-    bpf::assemble(&calls, table::DEFAULT, table::FOREIGN_ABI)
+    assembled(table::CALLS, table::DEFAULT, table::FOREIGN_ABI)
+}
+
+fn assembled(
+    calls: &[table::Call],
+    default: table::Action,
+    foreign: table::Action,
+) -> Option<Vec<Instruction>> {
+    let calls: BTreeMap<_, _> = calls.iter().map(|call| (call.number, call.decision)).collect();
+    bpf::assemble(&calls, default, foreign)
+}
+
+/// Name of the gateway's table, for the evidence.
+pub(crate) const GATEWAY: &str = table::gateway::PROFILE;
+
+/// Puts the gateway's filter on this process, which has one thread and `no_new_privs`.
+///
+/// # Errors
+/// seccomp(2).
+pub(crate) fn gateway() -> Result<(), Errno> {
+    let table = (table::gateway::CALLS, table::gateway::DEFAULT, table::gateway::FOREIGN_ABI);
+    let program = assembled(table.0, table.1, table.2).ok_or(Errno::TOOBIG)?;
+    kernel::seccomp(&program)
 }
 
 impl Layer for Seccomp {

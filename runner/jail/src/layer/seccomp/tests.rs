@@ -193,3 +193,46 @@ fn the_calls_that_undo_a_boundary_are_never_allowed() {
         );
     }
 }
+
+/// What the gateway's filter says to a call of this name.
+fn gateway(name: &str, arguments: [u64; 6]) -> u32 {
+    let table = table::gateway::CALLS;
+    let program = super::assembled(table, table::gateway::DEFAULT, table::gateway::FOREIGN_ABI).unwrap();
+    let call = table.iter().find(|call| call.name == name).unwrap_or_else(|| panic!("{name}"));
+    interpret(&program, NATIVE, call.number, arguments)
+}
+
+#[test]
+fn the_gateway_has_no_unix_sockets_no_programs_and_no_other_process() {
+    const ALLOW: u32 = 0x7fff_0000;
+    const KILL: u32 = 0x8000_0000;
+    for kind in [1, 2, 5] {
+        assert_ne!(gateway("socket", [1, kind, 0, 0, 0, 0]), ALLOW, "AF_UNIX");
+        assert_ne!(gateway("socket", [1 << 32 | 1, kind, 0, 0, 0, 0]), ALLOW, "AF_UNIX, high bits set");
+        assert_ne!(gateway("socketpair", [1, kind, 0, 0, 0, 0]), ALLOW);
+    }
+    for (family, kind) in [(2, 3), (10, 3), (17, 3), (40, 1), (38, 5)] {
+        assert_ne!(gateway("socket", [family, kind, 0, 0, 0, 0]), ALLOW, "{family}");
+    }
+    for family in [2, 10] {
+        assert_eq!(gateway("socket", [family, 0o2_004_001, 0, 0, 0, 0]), ALLOW, "{family}");
+    }
+    for name in [
+        "execve",
+        "execveat",
+        "ptrace",
+        "kill",
+        "process_vm_readv",
+        "bpf",
+        "mount",
+        "setns",
+        "io_uring_setup",
+    ] {
+        assert_eq!(gateway(name, [0; 6]), KILL, "{name}");
+    }
+    assert_eq!(gateway("clone", [17, 0, 0, 0, 0, 0]), KILL, "SIGCHLD: a process");
+    assert_eq!(gateway("clone", [0x3d_0f00, 0, 0, 0, 0, 0]), ALLOW, "a thread of the C library");
+    assert_eq!(gateway("clone", [0x1001_0f00, 0, 0, 0, 0, 0]), KILL, "with a user namespace");
+    assert_ne!(gateway("openat", [0, 0, 0o1, 0, 0, 0]), ALLOW, "O_WRONLY");
+    assert_ne!(gateway("prctl", [4, 1, 0, 0, 0, 0]), ALLOW, "PR_SET_DUMPABLE");
+}

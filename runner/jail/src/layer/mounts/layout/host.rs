@@ -174,7 +174,7 @@ impl Layout<'_> {
         self.hide(target, directory, origin)
     }
 
-    fn hide(&mut self, target: &str, directory: bool, origin: &Origin) -> Result<(), Refusal> {
+    pub(super) fn hide(&mut self, target: &str, directory: bool, origin: &Origin) -> Result<(), Refusal> {
         let path = relative(target)?;
         let with = if directory { c".agentrc/directory" } else { c".agentrc/file" };
         self.hidden.insert(target.to_owned());
