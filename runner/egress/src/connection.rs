@@ -152,6 +152,8 @@ impl Connection {
         if !self.send(&mut world, &first).await {
             return reset(agent);
         }
+        // An open connection keeps none of it.
+        drop(first);
         match self.answered(&mut agent, &mut world, held).await {
             Ok(true) => self.pump(agent, world).await,
             Ok(false) | Err(_) => reset(agent),
@@ -246,9 +248,9 @@ impl Connection {
         true
     }
 
-    async fn pump(&self, agent: TcpStream, world: TcpStream) {
-        let means = Means { pipes: &self.gateway.pipes, limits: &self.gateway.limits };
-        if let Ended::Limit(limit) = pump(&agent, &world, &means).await {
+    async fn pump(&self, mut agent: TcpStream, mut world: TcpStream) {
+        let means = Means { shared: &self.gateway.shared, limits: &self.gateway.limits };
+        if let Ended::Limit(limit) = pump(&mut agent, &mut world, &means).await {
             self.gateway.reporter.limited(limit, &self.act(), self.client).await;
             reset(agent);
         }

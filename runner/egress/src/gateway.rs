@@ -22,7 +22,7 @@ use crate::credential::{Bound, Guard, Way};
 use crate::judge::{Asked, Judge, Verdict};
 use crate::limits::Limits;
 use crate::names::Names;
-use crate::pump::Pipes;
+use crate::pump::Shared;
 use crate::report::{Client, Order, Report, receive};
 use crate::reporter::Reporter;
 use crate::tls::{Roots, host_bundle};
@@ -66,7 +66,7 @@ pub(crate) struct Gateway {
     pub(crate) limits: Limits,
     pub(crate) upstream: Upstream,
     pub(crate) reporter: Rc<Reporter>,
-    pub(crate) pipes: Pipes,
+    pub(crate) shared: Shared,
     /// The run's credentials, if it has any.
     pub(crate) guard: Option<Rc<Guard>>,
     authority: Option<Authority>,
@@ -192,7 +192,7 @@ fn prepare(config: Config<'_>, reporter: Rc<Reporter>) -> Result<(Gateway, tokio
         limits,
         upstream: Upstream::new(config.private, config.proxy),
         reporter,
-        pipes: Pipes::default(),
+        shared: Shared::default(),
         guard,
         authority,
         bundle: Cell::new(bundle),

@@ -1,22 +1,30 @@
-//! Bytes between two connections, moved by the kernel: splice(2) from one socket into a pipe and from there into the other,
-//! so that they are never copied into this process. Each direction ends by itself (half-close), and takes no more than the
-//! other side is ready for.
+//! Bytes between two connections. A few are copied through one buffer that all connections share: two system calls, and an
+//! idle connection holds nothing. Many are moved by the kernel: splice(2) from one socket into a pipe and from there into the
+//! other. Each direction ends by itself (half-close), and takes no more than the other side is ready for.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use rustix::pipe::{PipeFlags, SpliceFlags};
-use tokio::io::Interest;
+use tokio::io::{AsyncRead, AsyncWriteExt, Interest, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 use crate::limits::{Limit, Limits};
 
-/// Bytes that are moved at a time: the default size of a pipe (pipe(7)).
-const CHUNK: usize = 64 * 1024;
+/// The shared buffer. What fills it is the beginning of more, and the kernel goes on with it.
+const SMALL: usize = 64 * 1024;
+/// Fewer than these at a time are copied again.
+const FEW: usize = 16 * 1024;
+/// Most bytes that are moved at a time, and the size of the pipes: what an ordinary user may have (pipe(7)).
+const LARGE: usize = 1024 * 1024;
 /// Pipes that are kept for the next connection.
-const SPARE: usize = 64;
+const SPARE: usize = 16;
 /// How long a connection may be silent in both directions.
 pub(crate) const IDLE: Duration = Duration::from_secs(3600);
 
@@ -36,21 +44,31 @@ struct Pipe {
     write: OwnedFd,
 }
 
-/// Pipes that were left empty.
-#[derive(Default)]
-pub(crate) struct Pipes(RefCell<Vec<Pipe>>);
+/// What all connections share: a buffer, and pipes that were left empty.
+pub(crate) struct Shared {
+    buffer: RefCell<Box<[u8]>>,
+    pipes: RefCell<Vec<Pipe>>,
+}
 
-impl Pipes {
-    fn get(&self) -> io::Result<Pipe> {
-        if let Some(pipe) = self.0.borrow_mut().pop() {
+impl Default for Shared {
+    fn default() -> Self {
+        Self { buffer: RefCell::new(vec![0; SMALL].into_boxed_slice()), pipes: RefCell::default() }
+    }
+}
+
+impl Shared {
+    fn pipe(&self) -> io::Result<Pipe> {
+        if let Some(pipe) = self.pipes.borrow_mut().pop() {
             return Ok(pipe);
         }
         let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        // A user has so many pages for large pipes; one of the usual size is slower, and as good.
+        let _ = rustix::pipe::fcntl_setpipe_size(&write, LARGE);
         Ok(Pipe { read, write })
     }
 
     fn put_back(&self, pipe: Pipe) {
-        let mut spare = self.0.borrow_mut();
+        let mut spare = self.pipes.borrow_mut();
         if spare.len() < SPARE {
             spare.push(pipe);
         }
@@ -59,19 +77,19 @@ impl Pipes {
 
 /// What `pump` needs besides the two connections.
 pub(crate) struct Means<'a> {
-    pub(crate) pipes: &'a Pipes,
+    pub(crate) shared: &'a Shared,
     pub(crate) limits: &'a Limits,
 }
 
 /// Moves bytes both ways until both are done. What goes out is counted.
-pub(crate) async fn pump<'a>(agent: &TcpStream, world: &TcpStream, means: &Means<'a>) -> Ended<'a> {
+pub(crate) async fn pump<'a>(agent: &mut TcpStream, world: &mut TcpStream, means: &Means<'a>) -> Ended<'a> {
     let last = Cell::new(Instant::now());
     let limits = means.limits.counts_bytes().then_some(means.limits);
+    let ((from_agent, to_agent), (from_world, to_world)) = (agent.split(), world.split());
+    let out = Way { from: from_agent, to: to_world, shared: means.shared, limits, last: &last };
+    let back = Way { from: from_world, to: to_agent, shared: means.shared, limits: None, last: &last };
     let both = async {
-        let (out, back) = tokio::join!(
-            one_way(agent, world, means.pipes, limits, &last),
-            one_way(world, agent, means.pipes, None, &last)
-        );
+        let (out, back) = tokio::join!(out.run(), back.run());
         out.and(back)
     };
     let mut both = std::pin::pin!(both);
@@ -97,56 +115,109 @@ impl From<io::Error> for Broken<'_> {
     }
 }
 
-async fn one_way<'a>(
-    from: &TcpStream,
-    to: &TcpStream,
-    pipes: &Pipes,
+/// One direction.
+struct Way<'a, 'b> {
+    from: ReadHalf<'b>,
+    to: WriteHalf<'b>,
+    shared: &'a Shared,
     limits: Option<&'a Limits>,
-    last: &Cell<Instant>,
-) -> Result<(), Broken<'a>> {
-    let pipe = pipes.get()?;
-    let result = moved(from, to, &pipe, limits, last).await;
-    match result {
-        Ok(()) => pipes.put_back(pipe),
-        // What may still be in it belongs to nobody: it goes. And the other direction has no end to wait for.
-        Err(_) => {
+    last: &'b Cell<Instant>,
+}
+
+/// What one read of the shared buffer gave.
+struct Copied {
+    arrived: usize,
+    /// What could not be sent on at once, or has to be counted first.
+    rest: Vec<u8>,
+}
+
+impl<'a> Way<'a, '_> {
+    async fn run(mut self) -> Result<(), Broken<'a>> {
+        let result = self.all().await;
+        if result.is_err() {
+            // The other direction has no end to wait for.
+            let (from, to): (&TcpStream, &TcpStream) = (self.from.as_ref(), self.to.as_ref());
             let _ = rustix::net::shutdown(from.as_fd(), rustix::net::Shutdown::Both);
             let _ = rustix::net::shutdown(to.as_fd(), rustix::net::Shutdown::Both);
         }
+        result
     }
-    result
-}
 
-async fn moved<'a>(
-    from: &TcpStream,
-    to: &TcpStream,
-    pipe: &Pipe,
-    limits: Option<&'a Limits>,
-    last: &Cell<Instant>,
-) -> Result<(), Broken<'a>> {
-    let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
-    loop {
-        let arrived = from
-            .async_io(Interest::READABLE, || {
-                Ok(rustix::pipe::splice(from, None, &pipe.write, None, CHUNK, flags)?)
-            })
-            .await?;
-        if arrived == 0 {
-            // The peer may be gone already, which is an end as well.
-            let _ = rustix::net::shutdown(to.as_fd(), rustix::net::Shutdown::Write);
-            return Ok(());
+    async fn all(&mut self) -> Result<(), Broken<'a>> {
+        loop {
+            let Copied { arrived, rest } = poll_fn(|context| self.copy(context)).await?;
+            if arrived == 0 {
+                break;
+            }
+            self.last.set(Instant::now());
+            let mut rest = rest.as_slice();
+            while !rest.is_empty() {
+                let granted = granted(self.limits, rest.len()).await.map_err(Broken::Limit)?;
+                let (now, later) = rest.split_at_checked(granted).unwrap_or((rest, &[]));
+                self.to.write_all(now).await?;
+                rest = later;
+            }
+            if arrived == SMALL && self.many().await? {
+                break;
+            }
         }
-        last.set(Instant::now());
-        let mut left = arrived;
-        while left > 0 {
-            let mut granted = granted(limits, left).await.map_err(Broken::Limit)?;
-            left -= granted;
-            while granted > 0 {
-                granted -= to
-                    .async_io(Interest::WRITABLE, || {
-                        Ok(rustix::pipe::splice(&pipe.read, None, to, None, granted, flags)?)
-                    })
-                    .await?;
+        // The peer may be gone already, which is an end as well.
+        let to: &TcpStream = self.to.as_ref();
+        let _ = rustix::net::shutdown(to.as_fd(), rustix::net::Shutdown::Write);
+        Ok(())
+    }
+
+    /// Reads what there is, and sends it on at once if the other side is ready. The buffer is borrowed for that long only.
+    fn copy(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Copied>> {
+        let mut buffer = self.shared.buffer.borrow_mut();
+        let mut buffer = ReadBuf::new(&mut buffer);
+        ready!(Pin::new(&mut self.from).poll_read(context, &mut buffer))?;
+        let read = buffer.filled();
+        let sent = match self.limits {
+            Some(_) => 0,
+            None => match self.to.try_write(read) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                sent => sent?,
+            },
+        };
+        let rest = read.get(sent..).unwrap_or_default().to_vec();
+        Poll::Ready(Ok(Copied { arrived: read.len(), rest }))
+    }
+
+    /// Lets the kernel move the bytes, as long as there are many. Whether that was the end.
+    async fn many(&mut self) -> Result<bool, Broken<'a>> {
+        // Without a pipe (too many descriptors are open) they are copied.
+        let Ok(pipe) = self.shared.pipe() else { return Ok(false) };
+        // On an error, what may still be in the pipe belongs to nobody: it goes.
+        let ended = self.spliced(&pipe).await?;
+        self.shared.put_back(pipe);
+        Ok(ended)
+    }
+
+    async fn spliced(&mut self, pipe: &Pipe) -> Result<bool, Broken<'a>> {
+        let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
+        let (from, to): (&TcpStream, &TcpStream) = (self.from.as_ref(), self.to.as_ref());
+        loop {
+            let arrived = from
+                .async_io(Interest::READABLE, || {
+                    Ok(rustix::pipe::splice(from, None, &pipe.write, None, LARGE, flags)?)
+                })
+                .await?;
+            self.last.set(Instant::now());
+            let mut left = arrived;
+            while left > 0 {
+                let mut granted = granted(self.limits, left).await.map_err(Broken::Limit)?;
+                left -= granted;
+                while granted > 0 {
+                    granted -= to
+                        .async_io(Interest::WRITABLE, || {
+                            Ok(rustix::pipe::splice(&pipe.read, None, to, None, granted, flags)?)
+                        })
+                        .await?;
+                }
+            }
+            if arrived < FEW {
+                return Ok(arrived == 0);
             }
         }
     }
@@ -190,11 +261,11 @@ mod tests {
                     one.set_nonblocking(true).unwrap();
                     TcpStream::from_std(one).unwrap()
                 };
-                let pipes = Pipes::default();
-                let means = Means { pipes: &pipes, limits: &limits };
-                match pump(&stream(agent_end), &stream(world_end), &means).await {
+                let shared = Shared::default();
+                let means = Means { shared: &shared, limits: &limits };
+                match pump(&mut stream(agent_end), &mut stream(world_end), &means).await {
                     Ended::Limit(limit) => limit.name().to_owned(),
-                    Ended::Closed => format!("closed, {} spare", pipes.0.borrow().len()),
+                    Ended::Closed => format!("closed, {} spare", shared.pipes.borrow().len()),
                     Ended::Idle => "idle".to_owned(),
                 }
             })
@@ -223,7 +294,7 @@ mod tests {
             drop(world);
             assert!(uploaded.join().unwrap() == sent);
         });
-        assert_eq!(ended, "closed, 2 spare");
+        assert_eq!(ended, "closed, 1 spare");
     }
 
     #[test]
