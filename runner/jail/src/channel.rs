@@ -98,8 +98,13 @@ pub(crate) fn receive(socket: BorrowedFd<'_>) -> Result<Option<Message>, Errno> 
     let mut bytes = [0_u8; SIZE];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let received =
-        recvmsg(socket, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+    let mut hear =
+        || recvmsg(socket, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, RecvFlags::CMSG_CLOEXEC);
+    let received = match hear() {
+        // The other side went with an answer unread. The kernel says that first, and once: its last words are still here.
+        Err(Errno::CONNRESET) => hear()?,
+        received => received?,
+    };
     if received.bytes == 0 {
         return Ok(None);
     }
@@ -171,5 +176,22 @@ pub(crate) fn await_answer(socket: BorrowedFd<'_>, answer: Answer) -> Result<(),
     match rustix::net::recv(socket, &mut bytes, RecvFlags::empty())? {
         (_, 1) if bytes == [answer as u8, 0] => Ok(()),
         _ => Err(Errno::PIPE),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn last_words_are_heard_although_an_answer_was_left_unread() {
+        let (ours, theirs) = pair().unwrap();
+        answer(ours.as_fd(), Answer::Inside).unwrap();
+        let failure = Failure { step: Step::Evidence, item: 7, errno: Errno::NOENT };
+        send(theirs.as_fd(), &Message::Failed(failure)).unwrap();
+        drop(theirs);
+        let heard = receive(ours.as_fd()).unwrap();
+        assert!(matches!(&heard, Some(Message::Failed(Failure { item: 7, .. }))), "{heard:?}");
+        assert!(receive(ours.as_fd()).unwrap().is_none());
     }
 }
