@@ -337,7 +337,8 @@ impl Drop for Cgroup {
     fn drop(&mut self) {
         // Everything in it has died with its pid namespace; cgroup.kill (5.14) is for what has not been reaped yet.
         drop(std::fs::write(self.path.join("cgroup.kill"), "1"));
-        let deadline = Instant::now() + Duration::from_secs(1);
+        // As long as the sandbox is waited for: on a busy machine its processes take a while to be gone.
+        let deadline = Instant::now() + Duration::from_secs(5);
         while std::fs::remove_dir(&self.path).is_err_and(|error| error.raw_os_error() == Some(libc::EBUSY))
             && Instant::now() < deadline
         {
