@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::str::FromStr as _;
+use std::sync::LazyLock;
 
 use cedar_policy::{
     Authorizer, Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression,
@@ -221,10 +222,18 @@ fn unusable(name: &str) -> NotCanonical {
     NotCanonical { name: name.to_owned(), kind: "request" }
 }
 
+/// The kinds of entities that requests are about. Parsed once: Cedar's parser takes longer than its decision.
+static KINDS: LazyLock<HashMap<&str, EntityTypeName>> = LazyLock::new(|| {
+    let kinds =
+        ["Action", "Agent", "Credential", "Function", "Host", "MCPServer", "Memory", "Path", "Skill", "Tool"];
+    let parsed = |kind| Some((kind, EntityTypeName::from_str(&format!("AgentRC::{kind}")).ok()?));
+    kinds.into_iter().filter_map(parsed).collect()
+});
+
 fn uid(kind: &str, id: &str) -> Result<EntityUid, NotCanonical> {
     // Kinds are words of this file; ids are data, and stay so.
-    let kind = EntityTypeName::from_str(&format!("AgentRC::{kind}")).map_err(|_| unusable(id))?;
-    Ok(EntityUid::from_type_name_and_id(kind, EntityId::new(id)))
+    let kind = KINDS.get(kind).ok_or_else(|| unusable(id))?;
+    Ok(EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id)))
 }
 
 /// A DNS name in lower case without a trailing dot, or an address as Rust writes it. A name that ends in a number is one
