@@ -27,7 +27,9 @@ agentfile 'AGENT cpu' 'CMD ./spin.sh' 'SLICE cpu=0.2 mem=64'
 as_caller agentrc run ./Agentfile &
 supervisor=$!
 the_cgroup() { find /sys/fs/cgroup -type d -name 'agentrc-*' ! -name agentrc-supervisor | grep .; }
-check "the run has a cgroup" within 10 the_cgroup
+# The cgroup is there before its limits are: they must hold when the program runs, and not before.
+check "the program runs" within 10 pgrep -x spin.sh
+check "the run has a cgroup" the_cgroup
 group=$(the_cgroup)
 check "its CPU is a fifth of one" grep -qx '20000 100000' "$group/cpu.max"
 check "its memory is 64 MiB" grep -qx $((64 << 20)) "$group/memory.max"
