@@ -5,6 +5,7 @@
 
 mod certificates;
 
+mod git;
 mod http;
 mod log;
 mod noise;
@@ -121,7 +122,9 @@ impl<'lab> World<'lab> {
         drop(unshare);
         let sockets: Vec<OwnedFd> = PORTS.iter().map(|_| socket_from(&ours)).collect();
         let log = log::Log::new(lab.state());
-        let place = servers::Place { log: log.clone(), files: lab.path("world/served"), authority };
+        let repositories =
+            git::Repositories { folder: lab.path("world/served"), uid: lab.who.uid, gid: lab.who.gid };
+        let place = servers::Place { log: log.clone(), repositories, authority };
         let servers = servers::Servers::start(sockets, place);
         lab.enter(Some(Entry { pid: process.id(), users: !started_as_root(), roots }));
         Self { lab, process, channel: Some(ours), servers: Some(servers), log }
