@@ -80,7 +80,11 @@ impl Entry {
             command.arg(format!("--setuid={}", lab.who.uid)).arg(format!("--setgid={}", lab.who.gid));
         }
         // Another mount namespace is another working directory.
-        command.args(["--", "env", "-C"]).arg(lab.project("")).arg(program);
+        command.args(["--", "env", "-C"]).arg(lab.project(""));
+        if lab.bpf_is_refused() {
+            command.arg(lab.attacker(lab.path("without-bpf"))).arg("without-bpf");
+        }
+        command.arg(program);
         command.env("SSL_CERT_FILE", &self.roots);
         command
     }
