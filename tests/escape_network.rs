@@ -3,7 +3,7 @@
 use std::fs;
 
 use agentrc_test_support::listener::Listener;
-use agentrc_test_support::{Attempt, Control, Lab, Sign, as_each, withstand};
+use agentrc_test_support::{Attempt, Control, Lab, Sign, as_each_and_without_filter, withstand};
 
 const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
 
@@ -24,7 +24,7 @@ fn addresses() -> Vec<String> {
 
 #[test]
 fn services_of_the_host_cannot_be_reached() {
-    as_each(AGENTRC, |lab| {
+    as_each_and_without_filter(AGENTRC, |lab| {
         let tcp = Listener::tcp("0.0.0.0");
         let udp = Listener::udp("0.0.0.0");
         let has_v6 = fs::metadata("/proc/net/if_inet6").is_ok();
@@ -73,7 +73,7 @@ fn services_of_the_host_cannot_be_reached() {
 
 #[test]
 fn nothing_can_be_sent_anywhere_and_it_fails_at_once() {
-    as_each(AGENTRC, |lab| {
+    as_each_and_without_filter(AGENTRC, |lab| {
         // Nobody on this machine can be a control for addresses elsewhere: they are not to be reached from here at all.
         let elsewhere = || Control::None("no packet is to leave the machine of the tests");
         let attempts: Vec<_> = [
@@ -103,7 +103,7 @@ fn nothing_can_be_sent_anywhere_and_it_fails_at_once() {
 
 #[test]
 fn the_network_namespace_is_empty_and_cannot_be_configured() {
-    as_each(AGENTRC, |lab| {
+    as_each_and_without_filter(AGENTRC, |lab| {
         let mut sandbox = lab.attack("AGENT network");
         let devices = sandbox.act("read /proc/net/dev").text();
         let names: Vec<_> = devices
@@ -127,7 +127,7 @@ fn the_network_namespace_is_empty_and_cannot_be_configured() {
 
 #[test]
 fn a_socket_of_the_caller_is_not_passed_on() {
-    as_each(AGENTRC, |lab| {
+    as_each_and_without_filter(AGENTRC, |lab| {
         let service = Listener::tcp("127.0.0.1");
         lab.attacker(lab.project("attack"));
         // A shell that has a connection open as descriptor 7, as a caller started by a service has.

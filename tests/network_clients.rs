@@ -83,34 +83,6 @@ fn where_a_path_is_declared_curl_trusts_the_gateway_and_the_server_is_verified()
 }
 
 #[test]
-fn git_clones_over_https() {
-    as_each(AGENTRC, |lab| {
-        let world = World::new(lab);
-        make(
-            lab,
-            &world,
-            "git init -q -b main work && cd work && echo cloned > file && git add file &&\n\
-             git -c user.name=t -c user.email=t@example.com commit -qm one && cd .. &&\n\
-             git clone -q --bare work repository.git && git -C repository.git update-server-info",
-        );
-        for line in ["URL https://api.example.com", "URL https://api.example.com/files"] {
-            world.forget();
-            let out = works(
-                lab,
-                &world,
-                line,
-                "export GIT_COMMITTER_NAME=t GIT_COMMITTER_EMAIL=t@example.com\ncd /scratch && /usr/bin/git clone -q https://api.example.com/files/repository.git && cat repository/file",
-            );
-            assert!(out.ends_with("cloned\n"), "{line}: {out}");
-            assert!(
-                world.asked().iter().any(|one| one.contains("/info/refs?service=git-upload-pack")),
-                "{line}"
-            );
-        }
-    });
-}
-
-#[test]
 fn pip_downloads_a_wheel_from_an_index() {
     as_each(AGENTRC, |lab| {
         let world = World::new(lab);
@@ -248,6 +220,31 @@ fn a_program_in_rust_resolves_and_connects() {
         );
         assert_eq!(out, "http/1.1 200 ok\nback\n", "as {}", lab.who.name);
         assert_eq!(world.asked(), ["GET http://api.example.com/rust"]);
+    });
+}
+
+/// Passed through, it finds the system's certificates where they are; terminated, `SSL_CERT_FILE` is the run's.
+#[test]
+fn a_program_in_rust_speaks_https_of_both_versions() {
+    as_each(AGENTRC, |lab| {
+        let world = World::new(lab);
+        copy_program(client::https(AGENTRC), &lab.project("client"));
+        for line in ["URL https://api.example.com", "URL https://api.example.com/v1"] {
+            world.forget();
+            let out = works(
+                lab,
+                &world,
+                &format!("BIND ./client /client ro\n{line}"),
+                "/client api.example.com /v1",
+            );
+            let version = |name: &str| format!("{name} 200 hello from /v1\n").repeat(2) + "echoed: true\n";
+            assert_eq!(out, version("HTTP/1.1") + &version("HTTP/2.0"), "as {}: {line}", lab.who.name);
+            let versions: Vec<_> = world.requests().into_iter().map(|one| one.version).collect();
+            assert_eq!(versions.len(), 6, "as {}: {line}", lab.who.name);
+            if line.ends_with(".com") {
+                assert!(versions.iter().take(3).all(|version| version == "HTTP/1.1"), "{versions:?}");
+            }
+        }
     });
 }
 

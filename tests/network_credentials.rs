@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use agentrc_test_support::outcome::Outcome;
-use agentrc_test_support::{Lab, World, as_each};
+use agentrc_test_support::{Lab, World, as_each, as_each_and_without_filter};
 
 const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
 
@@ -48,7 +48,7 @@ fn not_seen(lab: &Lab, said: &str) {
 
 #[test]
 fn the_value_goes_to_the_bound_host_and_the_agent_has_a_placeholder() {
-    as_each(AGENTRC, |lab| {
+    as_each_and_without_filter(AGENTRC, |lab| {
         let world = World::new(lab);
         let outcome = world.run(
             LINES,
@@ -77,7 +77,7 @@ fn the_value_goes_to_the_bound_host_and_the_agent_has_a_placeholder() {
 
 #[test]
 fn a_placeholder_anywhere_else_is_refused_and_reaches_nobody() {
-    as_each(AGENTRC, |lab| {
+    as_each_and_without_filter(AGENTRC, |lab| {
         let world = World::new(lab);
         let outcome = world.run(
             LINES,
@@ -114,7 +114,7 @@ fn a_placeholder_anywhere_else_is_refused_and_reaches_nobody() {
 
 #[test]
 fn what_a_server_gives_back_is_redacted() {
-    as_each(AGENTRC, |lab| {
+    as_each_and_without_filter(AGENTRC, |lab| {
         let world = World::new(lab);
         let outcome = world.run(
             &format!("{LINES}\nURL https://api.example.com:8443"),
@@ -134,7 +134,7 @@ fn what_a_server_gives_back_is_redacted() {
 
 #[test]
 fn a_policy_on_a_credential_holds() {
-    as_each(AGENTRC, |lab| {
+    as_each_and_without_filter(AGENTRC, |lab| {
         let world = World::new(lab);
         let outcome = world.run(
             &format!(
@@ -151,7 +151,7 @@ fn a_policy_on_a_credential_holds() {
 
 #[test]
 fn a_server_without_a_valid_certificate_gets_nothing() {
-    as_each(AGENTRC, |lab| {
+    as_each_and_without_filter(AGENTRC, |lab| {
         let world = World::new(lab);
         let outcome = world.run(
             "URL https://api.example.com:4443\nURL https://api.example.com:4444\nCRED TOKEN env:CALLERS_SECRET host:api.example.com",

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use agentrc_test_support::outcome::within;
-use agentrc_test_support::{Attempt, Control, Sign, World, as_each, withstand};
+use agentrc_test_support::{Attempt, Control, Sign, World, as_each_and_without_filter, withstand};
 use serde_json::Value;
 
 const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
@@ -25,7 +25,7 @@ const DECLARED: &str = "AGENT network\nURL https://api.example.com\nURL http://a
 
 #[test]
 fn addresses_that_no_line_names_are_not_reached_not_even_those_of_declared_hosts() {
-    as_each(AGENTRC, |lab| {
+    as_each_and_without_filter(AGENTRC, |lab| {
         let world = World::new(lab);
         let mut attempts = Vec::new();
         for address in [
@@ -70,7 +70,7 @@ fn addresses_that_no_line_names_are_not_reached_not_even_those_of_declared_hosts
 
 #[test]
 fn no_datagram_gets_out_whatever_it_is_for() {
-    as_each(AGENTRC, |lab| {
+    as_each_and_without_filter(AGENTRC, |lab| {
         let world = World::new(lab);
         let mut attempts = Vec::new();
         for address in
@@ -90,7 +90,7 @@ fn no_datagram_gets_out_whatever_it_is_for() {
 
 #[test]
 fn a_denied_connection_is_on_record_with_its_program() {
-    as_each(AGENTRC, |lab| {
+    as_each_and_without_filter(AGENTRC, |lab| {
         let world = World::new(lab);
         let outcome = world.run(
             "URL https://api.example.com\nURL http://other.example.com",
@@ -99,8 +99,8 @@ fn a_denied_connection_is_on_record_with_its_program() {
         let connect = outcome.denial_of("connect 198.18.99.1:443");
         assert_eq!(
             (field(connect, "program"), field(connect, "verdict")),
-            // Root's runs have the eBPF filter, which is asked first.
-            ("curl", if lab.who.is_root() { "EPERM" } else { "reset" }),
+            // Where there is the eBPF filter, it is asked first.
+            ("curl", if lab.who.filter { "EPERM" } else { "reset" }),
             "as {}",
             lab.who.name
         );
@@ -143,7 +143,7 @@ END"#;
 
 #[test]
 fn no_question_is_passed_on_and_the_resolver_outlives_all_of_them() {
-    as_each(AGENTRC, |lab| {
+    as_each_and_without_filter(AGENTRC, |lab| {
         let world = World::new(lab);
         let outcome = world.run("URL https://api.example.com\nURL https://*.wild.example.com", QUESTIONS);
         let out = outcome.out();
@@ -192,7 +192,7 @@ const PRIVATE: &[&str] = &[
 
 #[test]
 fn a_name_must_not_lead_to_a_private_address() {
-    as_each(AGENTRC, |lab| {
+    as_each_and_without_filter(AGENTRC, |lab| {
         let world = World::new(lab);
         let fetch = |name: &str| {
             format!(
@@ -234,7 +234,7 @@ fn a_name_must_not_lead_to_a_private_address() {
 
 #[test]
 fn of_a_name_with_addresses_of_both_kinds_only_the_public_one_is_used() {
-    as_each(AGENTRC, |lab| {
+    as_each_and_without_filter(AGENTRC, |lab| {
         let world = World::new(lab);
         let outcome = world.run(
             "URL http://mixed.example.com",
@@ -248,7 +248,7 @@ fn of_a_name_with_addresses_of_both_kinds_only_the_public_one_is_used() {
 
 #[test]
 fn a_name_that_turns_private_is_not_followed() {
-    as_each(AGENTRC, |lab| {
+    as_each_and_without_filter(AGENTRC, |lab| {
         let world = World::new(lab);
         let script = "curl -sS http://turning.example.com/one; echo first\nread turned\ncurl -sS http://turning.example.com/two\n\
                       read turned\ncurl -sS http://turning.example.com/three";
@@ -279,7 +279,7 @@ fn a_name_that_turns_private_is_not_followed() {
 
 #[test]
 fn a_redirect_to_what_is_not_declared_leads_nowhere() {
-    as_each(AGENTRC, |lab| {
+    as_each_and_without_filter(AGENTRC, |lab| {
         let world = World::new(lab);
         for to in [
             "http://169.254.169.254/latest",
@@ -310,7 +310,7 @@ fn a_redirect_to_what_is_not_declared_leads_nowhere() {
 
 #[test]
 fn odd_spellings_of_hosts_reach_nothing_else() {
-    as_each(AGENTRC, |lab| {
+    as_each_and_without_filter(AGENTRC, |lab| {
         let world = World::new(lab);
         let odd = [
             "2130706433:8081",
@@ -356,7 +356,7 @@ fn odd_spellings_of_hosts_reach_nothing_else() {
 
 #[test]
 fn services_on_the_hosts_loopback_are_not_reached_by_name() {
-    as_each(AGENTRC, |lab| {
+    as_each_and_without_filter(AGENTRC, |lab| {
         let world = World::new(lab);
         let script = "curl -sS http://localhost:8081/\ncurl -sS http://localhost/\ncurl -sS http://loopback.example.com:8081/";
         world.outside(script);

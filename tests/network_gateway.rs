@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use agentrc_test_support::identity::started_as_root;
 use agentrc_test_support::outcome::within;
 use agentrc_test_support::outside::{self, Holding};
-use agentrc_test_support::{World, as_each};
+use agentrc_test_support::{World, as_each_and_without_filter};
 use rustix::process::{Pid, Signal, kill_process};
 
 const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
@@ -18,7 +18,7 @@ fn gateway(supervisor: u32) -> Option<u32> {
 
 #[test]
 fn a_flood_of_connections_is_outlived() {
-    as_each(AGENTRC, |lab| {
+    as_each_and_without_filter(AGENTRC, |lab| {
         let world = World::new(lab);
         let outcome = world.run(
             "LIMIT open_files 4096\nURL tcp://api.example.com:7000\nURL http://api.example.com",
@@ -45,7 +45,7 @@ fn a_flood_of_connections_is_outlived() {
 
 #[test]
 fn who_says_nothing_keeps_nobody_waiting() {
-    as_each(AGENTRC, |lab| {
+    as_each_and_without_filter(AGENTRC, |lab| {
         let world = World::new(lab);
         let outcome = world.run(
             "URL https://api.example.com\nURL http://api.example.com",
@@ -66,7 +66,7 @@ fn who_says_nothing_keeps_nobody_waiting() {
 
 #[test]
 fn when_the_gateway_is_killed_the_run_ends_within_a_second_and_the_log_says_why() {
-    as_each(AGENTRC, |lab| {
+    as_each_and_without_filter(AGENTRC, |lab| {
         let world = World::new(lab);
         let mut child = world.start(
             "URL http://api.example.com",
@@ -99,7 +99,7 @@ fn when_the_gateway_is_killed_the_run_ends_within_a_second_and_the_log_says_why(
 
 #[test]
 fn the_gateway_is_out_of_the_agents_sight_and_holds_little() {
-    as_each(AGENTRC, |lab| {
+    as_each_and_without_filter(AGENTRC, |lab| {
         let world = World::new(lab);
         let mut child = world.start(
             "URL http://api.example.com",

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use agentrc_test_support::session::word;
-use agentrc_test_support::{Outcome, World, as_each};
+use agentrc_test_support::{Outcome, World, as_each_and_without_filter};
 use serde_json::Value;
 
 const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
@@ -43,7 +43,7 @@ const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: api.example.com:8080\r\n
 
 #[test]
 fn no_request_is_smuggled_past_the_judge() {
-    as_each(AGENTRC, |lab| {
+    as_each_and_without_filter(AGENTRC, |lab| {
         let world = World::new(lab);
         let heads = [
             "Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -97,7 +97,7 @@ fn no_request_is_smuggled_past_the_judge() {
 
 #[test]
 fn a_request_is_for_the_host_that_was_connected_to() {
-    as_each(AGENTRC, |lab| {
+    as_each_and_without_filter(AGENTRC, |lab| {
         let world = World::new(lab);
         let evil = "GET /evil HTTP/1.1\r\nHost: evil.example.org\r\n\r\n";
         let fine = format!("GET /fine HTTP/1.1\r\n{HOST}\r\n");
@@ -146,7 +146,7 @@ fn a_request_is_for_the_host_that_was_connected_to() {
 
 #[test]
 fn the_authority_of_http2_is_the_host_that_was_connected_to() {
-    as_each(AGENTRC, |lab| {
+    as_each_and_without_filter(AGENTRC, |lab| {
         let world = World::new(lab);
         let lines =
             "URL http://api.example.com\nURL https://api.example.com/v1\nURL http://other.example.com";
@@ -178,7 +178,7 @@ fn the_authority_of_http2_is_the_host_that_was_connected_to() {
 
 #[test]
 fn a_path_that_is_not_declared_is_not_reached_in_any_spelling() {
-    as_each(AGENTRC, |lab| {
+    as_each_and_without_filter(AGENTRC, |lab| {
         let world = World::new(lab);
         let at = |path: &str| format!("curl -sS --path-as-is 'http://api.example.com:8080{path}'");
         for path in
@@ -234,7 +234,7 @@ fn a_path_that_is_not_declared_is_not_reached_in_any_spelling() {
 
 #[test]
 fn what_makes_a_server_take_another_path_is_refused() {
-    as_each(AGENTRC, |lab| {
+    as_each_and_without_filter(AGENTRC, |lab| {
         let world = World::new(lab);
         for field in ["X-Original-URL", "X-Rewrite-URL", "x_original_url"] {
             let outcome = world.run(
@@ -249,7 +249,7 @@ fn what_makes_a_server_take_another_path_is_refused() {
 
 #[test]
 fn policies_on_methods_and_paths_hold_over_tls_as_well() {
-    as_each(AGENTRC, |lab| {
+    as_each_and_without_filter(AGENTRC, |lab| {
         let world = World::new(lab);
         let lines = "URL https://api.example.com\nURL http://api.example.com\nPOLICY\n\
             forbid (principal, action == AgentRC::Action::\"network.egress\", resource == AgentRC::Host::\"api.example.com\")\n\
@@ -297,7 +297,7 @@ fn policies_on_methods_and_paths_hold_over_tls_as_well() {
 
 #[test]
 fn a_host_that_is_denied_stays_denied_under_a_wildcard() {
-    as_each(AGENTRC, |lab| {
+    as_each_and_without_filter(AGENTRC, |lab| {
         let world = World::new(lab);
         let script = "curl -sS https://a.wild.example.com/\ncurl -sS https://b.wild.example.com/\ncurl -sS http://b.wild.example.com/";
         let outcome = world.run(
@@ -322,7 +322,7 @@ fn a_host_that_is_denied_stays_denied_under_a_wildcard() {
 
 #[test]
 fn what_is_permitted_is_on_record_before_it_happens() {
-    as_each(AGENTRC, |lab| {
+    as_each_and_without_filter(AGENTRC, |lab| {
         let world = World::new(lab);
         let fetch = "curl -sS http://api.example.com/recorded/http\ncurl -sS https://api.example.com/recorded/seen\n\
              curl -sS https://other.example.com/recorded/passed";

@@ -1,7 +1,7 @@
 //! Network: TLS that stays end to end is for the declared server, in every ClientHello, however it is cut; and where it is
 //! terminated the server behind the gateway is verified. (`shared/attacks.md`, "Network".)
 
-use agentrc_test_support::{Lab, Outcome, World, as_each};
+use agentrc_test_support::{Lab, Outcome, World, as_each_and_without_filter};
 use serde_json::Value;
 
 const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
@@ -66,7 +66,7 @@ fn reasons(lab: &Lab, outcome: &Outcome) -> Vec<String> {
 
 #[test]
 fn a_hello_that_names_the_declared_server_arrives_as_it_was_sent_however_it_is_cut() {
-    as_each(AGENTRC, |lab| {
+    as_each_and_without_filter(AGENTRC, |lab| {
         let world = World::new(lab);
         for (how, parts) in [
             ("whole", "hello(GOOD)"),
@@ -91,7 +91,7 @@ fn a_hello_that_names_the_declared_server_arrives_as_it_was_sent_however_it_is_c
 
 #[test]
 fn a_hello_for_anybody_else_or_nobody_does_not_leave() {
-    as_each(AGENTRC, |lab| {
+    as_each_and_without_filter(AGENTRC, |lab| {
         let world = World::new(lab);
         for (parts, reason) in [
             ("hello(OTHER)", "asks for another server: `other.example.com`"),
@@ -133,7 +133,7 @@ fn a_hello_for_anybody_else_or_nobody_does_not_leave() {
 
 #[test]
 fn a_second_hello_that_the_server_asks_for_is_judged_like_the_first() {
-    as_each(AGENTRC, |lab| {
+    as_each_and_without_filter(AGENTRC, |lab| {
         let world = World::new(lab);
         let change = "b'\\x14\\3\\3\\0\\1\\1'";
         // Positive control: one for the same server arrives.
@@ -197,7 +197,7 @@ def ask(host, port, name):
 
 #[test]
 fn a_client_of_tls_gets_no_other_server_than_the_declared_one() {
-    as_each(AGENTRC, |lab| {
+    as_each_and_without_filter(AGENTRC, |lab| {
         let world = World::new(lab);
         let ask = |name: &str| format!("{CLIENT}ask('api.example.com', 443, {name})\nEND");
         for lines in ["URL https://api.example.com", "URL https://api.example.com/v1"] {
@@ -220,7 +220,7 @@ fn a_client_of_tls_gets_no_other_server_than_the_declared_one() {
 
 #[test]
 fn where_tls_is_terminated_the_server_is_verified() {
-    as_each(AGENTRC, |lab| {
+    as_each_and_without_filter(AGENTRC, |lab| {
         let world = World::new(lab);
         let lines = "URL https://api.example.com/v1\nURL https://api.example.com:4443/v1\nURL https://api.example.com:4444/v1\n\
                      URL https://api.example.com:22/v1";

@@ -1,10 +1,13 @@
 // What the tests need beside attempts: a victim to be signalled, a keeper of shared memory, a terminal to run on.
 #include "attack.h"
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <mqueue.h>
 #include <sys/ioctl.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/msg.h>
+#include <sys/prctl.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/wait.h>
@@ -148,12 +151,28 @@ static int hold(int argc, char **argv) {
     return 0;
 }
 
+// `without-bpf program words…`: the program on a host that refuses bpf(2) to everybody, as the seccomp profiles of container
+// runtimes do.
+static int without_bpf(int argc, char **argv) {
+    (void)argc;
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_bpf, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof code / sizeof *code, code};
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0) return perror("without-bpf"), 1;
+    execvp(argv[1], argv + 1);
+    return perror(argv[1]), 127;
+}
+
 int tool_main(int argc, char **argv) {
     static const struct {
         const char *name;
         int words;
         int (*run)(int, char **);
-    } tools[] = {{"victim", 2, victim}, {"keeper", 3, keeper}, {"on-terminal", 2, on_terminal}, {"job", 2, job}, {"hold", 0, hold}, {"world", 1, world}};
+    } tools[] = {{"victim", 2, victim}, {"keeper", 3, keeper}, {"on-terminal", 2, on_terminal}, {"job", 2, job}, {"hold", 0, hold}, {"world", 1, world}, {"without-bpf", 1, without_bpf}};
     for (size_t i = 0; i < sizeof tools / sizeof *tools; i++)
         if (strcmp(tools[i].name, argv[0]) == 0 && argc - 1 >= tools[i].words) return tools[i].run(argc, argv);
     fprintf(stderr, "attack: no act or tool `%s`\n", argv[0]);

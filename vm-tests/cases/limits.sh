@@ -27,9 +27,10 @@ agentfile 'AGENT cpu' 'CMD ./spin.sh' 'SLICE cpu=0.2 mem=64'
 as_caller agentrc run ./Agentfile &
 supervisor=$!
 the_cgroup() { find /sys/fs/cgroup -type d -name 'agentrc-*' ! -name agentrc-supervisor | grep .; }
-check "the run has a cgroup" within 10 the_cgroup
+# The cgroup is there before its limits are: they must hold when the program runs, and not before.
+check "the program runs" within 10 pgrep -x spin.sh
+check "the run has a cgroup" the_cgroup
 group=$(the_cgroup)
-# First that it runs: a cgroup that was just made has no limits yet.
 throttled() { [ "$(sed -n 's/^nr_throttled //p' "$group/cpu.stat")" -gt 0 ]; }
 check "it is throttled" within 10 throttled
 check "its CPU is a fifth of one" grep -qx '20000 100000' "$group/cpu.max"

@@ -35,3 +35,12 @@ pub fn name(line: &Value) -> &str {
         .and_then(|event| event.as_str().or_else(|| event.get("event")?.as_str()))
         .unwrap_or_default()
 }
+
+/// What the first event of a run says of the eBPF egress filter: `yes`, or `no: ` and why. `None`: no run was armed.
+pub fn filter_of(run: &Path) -> Option<String> {
+    let events = events(run);
+    let layers = events.first()?.pointer("/evidence/layers")?.as_array()?;
+    let filter = layers.iter().find(|layer| layer.pointer("/layer") == Some(&"ebpf".into()));
+    let attached = filter.and_then(|layer| layer.pointer("/read_back/attached")).and_then(Value::as_str);
+    Some(attached.expect("the first event speaks of the egress filter").to_owned())
+}

@@ -14,6 +14,8 @@ pub struct Identity {
     pub uid: u32,
     /// Group id.
     pub gid: u32,
+    /// Whether its runs have the eBPF egress filter: root's, unless its host refuses bpf(2).
+    pub filter: bool,
 }
 
 impl Identity {
@@ -30,7 +32,12 @@ pub fn started_as_root() -> bool {
 
 /// Root, where the tests are root.
 pub fn root() -> Option<Identity> {
-    started_as_root().then_some(Identity { name: "root", uid: 0, gid: 0 })
+    started_as_root().then_some(Identity { name: "root", uid: 0, gid: 0, filter: true })
+}
+
+/// Root on a host that lets nobody load eBPF programs, as container runtimes do by default.
+fn root_without_filter() -> Option<Identity> {
+    root().map(|root| Identity { name: "root without the filter", filter: false, ..root })
 }
 
 /// An ordinary user: the caller, or when that is root a user id without an account, so that nothing has to be made or
@@ -38,12 +45,12 @@ pub fn root() -> Option<Identity> {
 pub fn ordinary() -> Identity {
     if !started_as_root() {
         let uid = rustix::process::getuid().as_raw();
-        return Identity { name: "user", uid, gid: rustix::process::getgid().as_raw() };
+        return Identity { name: "user", uid, gid: rustix::process::getgid().as_raw(), filter: false };
     }
     let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let taken = |uid: u32| accounts.lines().any(|line| line.split(':').nth(2) == Some(&uid.to_string()));
     let uid = (61_337..62_337).find(|uid| !taken(*uid)).expect("a user id that no account has");
-    Identity { name: "user", uid, gid: uid }
+    Identity { name: "user", uid, gid: uid, filter: false }
 }
 
 /// Runs a test as every identity there is, each in a fresh [`Lab`], and checks afterwards that nothing is left.
@@ -51,13 +58,33 @@ pub fn ordinary() -> Identity {
 /// `binary` is `env!("CARGO_BIN_EXE_agentrc")`: only a test of that package knows it. `AGENTRC_TEST_BINARY` names another
 /// one, such as an installed release.
 pub fn as_each(binary: &str, test: impl Fn(&Lab)) {
+    as_all(binary, root().into_iter().chain([ordinary()]), test);
+}
+
+/// As [`as_each`], and as root on a host that does not let it load the eBPF egress filter: what holds the network must hold
+/// on the other two locks alone. Each run's first event must say on which it stood.
+pub fn as_each_and_without_filter(binary: &str, test: impl Fn(&Lab)) {
+    let all = root().into_iter().chain(root_without_filter()).chain([ordinary()]);
+    as_all(binary, all, |lab| {
+        test(lab);
+        let said: Vec<String> = lab.runs().iter().filter_map(|run| crate::audit::filter_of(run)).collect();
+        assert!(!said.is_empty(), "as {}: no run was armed", lab.who.name);
+        let expected = if lab.who.filter { "yes" } else { "no: " };
+        assert!(said.iter().all(|attached| attached.starts_with(expected)), "as {}: {said:?}", lab.who.name);
+    });
+}
+
+/// Runs a test as root on a host that does not let it load the eBPF egress filter, where the tests are root.
+pub fn without_filter(binary: &str, test: impl Fn(&Lab)) {
+    as_all(binary, root_without_filter().into_iter(), test);
+}
+
+fn as_all(binary: &str, all: impl Iterator<Item = Identity>, test: impl Fn(&Lab)) {
     if !started_as_root() {
         eprintln!("note: not started as root: this test runs as uid {} only", ordinary().uid);
     }
     // One identity's failure does not hide the other's.
-    let failed: Vec<&str> = root()
-        .into_iter()
-        .chain([ordinary()])
+    let failed: Vec<&str> = all
         .filter(|who| {
             eprintln!("as {} (uid {}):", who.name, who.uid);
             let run = || {

@@ -174,6 +174,11 @@ impl Lab {
         let world = self.world.borrow();
         let mut command = match &*world {
             Some(world) => world.command(self, program.as_ref()),
+            None if self.bpf_is_refused() => {
+                let mut command = Command::new(self.attacker(self.path("without-bpf")));
+                command.arg("without-bpf").arg(program.as_ref());
+                command
+            }
             None => Command::new(program.as_ref()),
         };
         if world.is_none() {
@@ -194,6 +199,11 @@ impl Lab {
             command.uid(self.who.uid).gid(self.who.gid);
         }
         command
+    }
+
+    /// Whether what runs here is to find a host that refuses bpf(2) to root.
+    pub(crate) fn bpf_is_refused(&self) -> bool {
+        self.who.is_root() && !self.who.filter
     }
 
     /// `agentrc` with these words.

@@ -24,7 +24,7 @@ pub mod world;
 
 pub use attempt::{Attempt, Control, Sign, withstand};
 pub use helper::Helper;
-pub use identity::{Identity, as_each, as_root_only};
+pub use identity::{Identity, as_each, as_each_and_without_filter, as_root_only};
 pub use lab::Lab;
 pub use outcome::{Child, Outcome};
 pub use session::{Answer, Session};

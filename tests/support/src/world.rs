@@ -5,6 +5,7 @@
 
 mod certificates;
 
+mod git;
 mod http;
 mod log;
 mod noise;
@@ -79,7 +80,11 @@ impl Entry {
             command.arg(format!("--setuid={}", lab.who.uid)).arg(format!("--setgid={}", lab.who.gid));
         }
         // Another mount namespace is another working directory.
-        command.args(["--", "env", "-C"]).arg(lab.project("")).arg(program);
+        command.args(["--", "env", "-C"]).arg(lab.project(""));
+        if lab.bpf_is_refused() {
+            command.arg(lab.attacker(lab.path("without-bpf"))).arg("without-bpf");
+        }
+        command.arg(program);
         command.env("SSL_CERT_FILE", &self.roots);
         command
     }
@@ -121,7 +126,9 @@ impl<'lab> World<'lab> {
         drop(unshare);
         let sockets: Vec<OwnedFd> = PORTS.iter().map(|_| socket_from(&ours)).collect();
         let log = log::Log::new(lab.state());
-        let place = servers::Place { log: log.clone(), files: lab.path("world/served"), authority };
+        let repositories =
+            git::Repositories { folder: lab.path("world/served"), uid: lab.who.uid, gid: lab.who.gid };
+        let place = servers::Place { log: log.clone(), repositories, authority };
         let servers = servers::Servers::start(sockets, place);
         lab.enter(Some(Entry { pid: process.id(), users: !started_as_root(), roots }));
         Self { lab, process, channel: Some(ours), servers: Some(servers), log }

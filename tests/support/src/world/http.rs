@@ -16,6 +16,7 @@ use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
+use super::git;
 use super::log::Request;
 use super::noise::noise;
 use super::servers::Server;
@@ -104,11 +105,14 @@ async fn answer(
     if let Some(upgrade) = upgrade {
         return websocket::switch(&parts.headers, upgrade).map(|()| whole(""));
     }
+    if target.starts_with("/git/") {
+        return git::answer(&server.repositories, &parts, bytes).await.map(whole);
+    }
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     let mut response = match path {
         _ if parts.method == Method::HEAD => Response::new(whole("")),
         "/noise" => Response::new(whole(noise(query.parse().unwrap_or_default()))),
-        "/echo" => Response::new(whole(bytes)),
+        "/echo" | "/v1/echo" => Response::new(whole(bytes)),
         // Gives back what it was sent as a credential, in a header and in the body.
         "/reflect" => {
             let sent = parts.headers.get(AUTHORIZATION).cloned().unwrap_or(HeaderValue::from_static("none"));
@@ -146,7 +150,7 @@ fn whole(bytes: impl Into<Bytes>) -> Answer {
 
 /// What the test put there. A folder is its `index.html`.
 fn file(server: &Server, name: &str) -> Response<Answer> {
-    let mut path = server.files.join(name.trim_end_matches('/'));
+    let mut path = server.repositories.folder.join(name.trim_end_matches('/'));
     if path.is_dir() {
         path = path.join("index.html");
     }

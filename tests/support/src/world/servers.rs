@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -13,6 +12,7 @@ use tokio::task::LocalSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::certificates::Authority;
+use super::git::Repositories;
 use super::log::{Arrival, Log};
 use super::{NAMES, http, raw};
 
@@ -63,7 +63,7 @@ pub const PORTS: &[(u16, Kind)] = &[
 /// What the servers share.
 pub(super) struct Place {
     pub(super) log: Log,
-    pub(super) files: PathBuf,
+    pub(super) repositories: Repositories,
     pub(super) authority: Authority,
 }
 
@@ -73,7 +73,7 @@ pub(super) struct Server {
     pub(super) port: u16,
     pub(super) kind: Kind,
     pub(super) log: Log,
-    pub(super) files: PathBuf,
+    pub(super) repositories: Repositories,
     pub(super) turns: http::Turns,
 }
 
@@ -92,8 +92,8 @@ impl Servers {
             LocalSet::new().block_on(&runtime, async move {
                 let turns = http::Turns::default();
                 for (socket, (port, kind)) in sockets.into_iter().zip(PORTS) {
-                    let (log, files) = (place.log.clone(), place.files.clone());
-                    let server = Server { port: *port, kind: *kind, log, files, turns: turns.clone() };
+                    let (log, repositories) = (place.log.clone(), place.repositories.clone());
+                    let server = Server { port: *port, kind: *kind, log, repositories, turns: turns.clone() };
                     if *kind == Kind::Datagrams {
                         let socket = UdpSocket::from_std(std::net::UdpSocket::from(socket)).expect("socket");
                         tokio::task::spawn_local(datagrams(server, socket));
