@@ -1,5 +1,7 @@
 //! Network: HTTP/2 frame by frame, as no library sends it. What the gateway passes on is one request for the declared host, and
 //! no flood of frames makes it grow, or stop. (`shared/attacks.md`, "Network"; RFC 9113.)
+// Helpers of tests are tests, too.
+#![allow(clippy::expect_used)]
 
 use std::time::{Duration, Instant};
 
