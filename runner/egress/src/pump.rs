@@ -174,6 +174,8 @@ impl<'a> Way<'a, '_> {
         ready!(Pin::new(&mut self.from).poll_read(context, &mut buffer))?;
         let read = buffer.filled();
         let sent = match self.limits {
+            // The end of a direction, too, has nothing to send.
+            _ if read.is_empty() => 0,
             Some(_) => 0,
             None => match self.to.try_write(read) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
