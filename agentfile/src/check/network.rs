@@ -8,6 +8,7 @@ use crate::diag::Diagnostic;
 use crate::hosts::Hosts;
 use crate::lower::egress::scheme_word;
 use crate::place::Place;
+use crate::plan::words;
 use crate::policy::Policy;
 use crate::policy::requests::{self, Scope};
 use crate::syntax::{Scheme, UrlPattern, Word};
@@ -144,7 +145,5 @@ impl Check<'_> {
 
 /// The destination as it is written, with its port and without a path.
 fn shown(host: &Host) -> String {
-    let scheme = scheme_word(host.scheme);
-    let name = if host.host.contains(':') { format!("[{}]", host.host) } else { host.host.clone() };
-    format!("{scheme}://{name}:{}", host.port)
+    format!("{}://{}", scheme_word(host.scheme), words::authority(&host.host, host.port))
 }

@@ -39,8 +39,13 @@ pub fn rate(value: u64, per_seconds: Option<u64>) -> String {
 /// A destination as one would write it.
 #[must_use]
 pub fn egress(egress: &Egress) -> String {
-    let host = if egress.host.contains(':') { format!("[{}]", egress.host) } else { egress.host.clone() };
-    format!("{}://{host}:{}{}", egress.scheme, egress.port, egress.path.as_deref().unwrap_or_default())
+    let path = egress.path.as_deref().unwrap_or_default();
+    format!("{}://{}{path}", egress.scheme, authority(&egress.host, egress.port))
+}
+
+/// Host and port as a URL has them: an IPv6 address in brackets (RFC 3986, section 3.2.2).
+pub(crate) fn authority(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 /// What may be done at a mount: `read`, `read and write`, `nothing`.

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use agentfile::plan::inside::takes_in;
-use agentfile::plan::{AuditLevel, Egress, Plan};
+use agentfile::plan::{AuditLevel, Egress, Plan, words};
 use agentrc_audit::Event;
 use agentrc_audit::event::{Denial, LayerEvidence};
 use agentrc_decide::{Act, Ceiling, Chain, Request};
@@ -65,11 +65,8 @@ impl Policies {
         let to = |line: &&Egress| {
             line.scheme == asked.scheme && line.port == asked.port && takes_in(&line.host, asked.host)
         };
-        let lines = self.lines.iter().filter(to).map(|line| {
-            let host = if line.host.contains(':') { format!("[{}]", line.host) } else { line.host.clone() };
-            let path = line.path.as_deref().unwrap_or_default();
-            format!("{}://{host}:{}{path} [{}]", line.scheme, line.port, line.origin)
-        });
+        let lines = self.lines.iter().filter(to);
+        let lines = lines.map(|line| format!("{} [{}]", words::egress(line), line.origin));
         let lines: Vec<_> = lines.collect();
         if lines.is_empty() { String::new() } else { format!("{PERMITTED}{}", lines.join(", ")) }
     }
