@@ -12,7 +12,7 @@ pub mod words;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::broker::{BrokerEntry, dotenv_parts, source_file};
+pub use self::broker::{BrokerEntry, VAULT_TOKEN, dotenv_parts, source_file};
 pub use self::mount::{Access, Generated, HostPath, Mount, MountSource, NotAHostPath, Protected};
 pub use crate::base::{PROJECTION, SYSTEM_BUNDLES};
 pub use crate::span::Origin;

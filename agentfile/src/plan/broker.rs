@@ -75,6 +75,9 @@ pub enum BrokerEntry {
     },
 }
 
+/// Where a vault's login is kept, below the user's home ("Vault CLI, token helper"): the broker reads it, the jail hides it.
+pub const VAULT_TOKEN: &str = ".vault-token";
+
 /// The file that a credential's source is read from, as it is written: `file:PATH`, `dotenv:PATH#KEY`, and `.env` for
 /// `dotenv:KEY`. Relative to the Agentfile's folder, or `~/…`. `None`: the value is in no file that the source names.
 #[must_use]

@@ -6,6 +6,9 @@
 mod address;
 mod https;
 
+use std::path::PathBuf;
+
+use agentfile::plan::VAULT_TOKEN;
 use serde::Deserialize;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use zeroize::Zeroizing;
@@ -31,12 +34,17 @@ pub(super) fn configured(environment: &Environment) -> Result<String, String> {
     let address = environment.text_of("VAULT_ADDR").ok_or("`VAULT_ADDR` is not set")?;
     let address = Address::parse(&address)?;
     let has = |name: &str| environment.value_of(name).is_ok();
-    let kept = environment.home.as_ref().is_some_and(|home| home.join(".vault-token").exists());
+    let kept = kept_login(environment).is_some();
     if has("VAULT_TOKEN") || has("VAULT_ROLE_ID") && has("VAULT_SECRET_ID") || kept {
         Ok(address.authority)
     } else {
         Err("`VAULT_ADDR` is set, and there is no token and no AppRole to log in with".to_owned())
     }
+}
+
+/// The file of an earlier `vault login`, if there is one.
+fn kept_login(environment: &Environment) -> Option<PathBuf> {
+    environment.home.as_ref().map(|home| home.join(VAULT_TOKEN)).filter(|path| path.exists())
 }
 
 impl Session {
@@ -68,9 +76,7 @@ impl Session {
                 );
             }
         }
-        let Some(path) =
-            environment.home.as_ref().map(|home| home.join(".vault-token")).filter(|path| path.exists())
-        else {
+        let Some(path) = kept_login(environment) else {
             return Err(
                 "there is no token: export `VAULT_TOKEN`, run `vault login`, or export `VAULT_ROLE_ID` and `VAULT_SECRET_ID`"
                     .to_owned(),

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use agentfile::plan::{BrokerEntry, Mount, MountSource, Origin, source_file};
+use agentfile::plan::{BrokerEntry, Mount, MountSource, Origin, VAULT_TOKEN, source_file};
 use rustix::io::Errno;
 
 use super::{Layout, Place, join};
@@ -12,9 +12,6 @@ use crate::layer::mounts::table::unescape;
 use crate::refusal::Refusal;
 use crate::resolve::identity;
 use crate::step::Step;
-
-/// Where a vault's login is kept (`docs/credentials.md`), below the user's home.
-const VAULT_TOKEN: &str = ".vault-token";
 
 /// A file with a value.
 struct File {
