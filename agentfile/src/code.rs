@@ -69,7 +69,7 @@ codes! {
     "E071" "a command as a source" "What the host runs to get a credential is the host's to say, never a package's."
     "E072" "not over HTTP" "A credential is put into HTTP requests, and a server is reached by them; there is no place in other traffic."
     "E073" "a policy on requests that are never seen" "A `forbid` on `context.method`, `path`, `url` or `bytes` would never hold on a `tcp://` destination, where there are bytes and no requests. Name the hosts that it is about in its scope."
-    "E076" "not a memory schema" "A memory's values are checked against a type of a JSON Schema, which must be there."
+    "E076" "not a memory schema" "A memory's values are checked against a type of a JSON Schema (2020-12 or draft-07), which must be there. Of JSON Schema is taken what can be checked before a run, and ends: keywords and formats that are checked, references within the document, patterns that match in linear time."
     "E077" "too little disk" "The limit is divided among the private folders of the sandbox; each needs at least a page."
     "E078" "not a target of ALLOW or DENY" "Paths are absolute and normalised, hosts are names without scheme, port and path."
     "E079" "two schemes on one host and port" "A connection is known by the host and port that it is made to. With two schemes there it would be the agent's choice what is spoken: `tcp://` would carry, unseen, the requests that `https://` has judged, or a credential's placeholder. A wildcard counts for every name that it takes in."

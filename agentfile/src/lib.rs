@@ -23,6 +23,7 @@ mod hosts;
 mod idiom;
 pub mod lex;
 mod lower;
+pub mod memory;
 pub mod parse;
 pub mod path;
 pub mod place;

@@ -4,6 +4,7 @@
 use super::{Check, Once};
 use crate::Kind;
 use crate::boundary::{Function, Memory, Projection, Reference, Skill, Tool};
+use crate::memory::{About, judge};
 use crate::place::Place;
 use crate::plan::digest;
 use crate::policy::permits::Permits;
@@ -92,20 +93,12 @@ impl Check<'_> {
         }
         let Some(path) = self.project(schema_path, Some(Kind::File)) else { return };
         let Some(bytes) = self.content(&path, schema_path.span) else { return };
-        match serde_json::from_slice::<serde_json::Value>(&bytes) {
-            Ok(schema) if has_type(&schema, &schema_type.text) => {}
-            Ok(_) => self.error(
-                "E076",
-                schema_type.span,
-                format!("`{path}` has no type `{}`", schema_type.text),
-                "name the schema's `title`, or one of its `$defs`",
-            ),
-            Err(error) => self.error(
-                "E076",
-                schema_path.span,
-                format!("`{path}` is not JSON: {error}"),
-                "a memory's schema is a JSON Schema",
-            ),
+        if let Err(fault) = judge(&bytes, &schema_type.text) {
+            let span = match fault.about {
+                About::File => schema_path.span,
+                About::Type => schema_type.span,
+            };
+            self.error("E076", span, format!("`{path}` {}", fault.what), fault.help);
         }
         self.out.memories.push(Memory {
             name: name.text.clone(),
@@ -186,11 +179,4 @@ fn skill_name(reference: &str) -> &str {
 /// Name of an MCP server: the bare name, or the last part of the reference without its version.
 pub(crate) fn server_name(reference: &str) -> &str {
     skill_name(reference.strip_prefix("registry://").unwrap_or(reference))
-}
-
-fn has_type(schema: &serde_json::Value, name: &str) -> bool {
-    schema.get("title").and_then(serde_json::Value::as_str) == Some(name)
-        || ["$defs", "definitions"]
-            .iter()
-            .any(|key| schema.get(key).is_some_and(|defs| defs.get(name).is_some()))
 }

@@ -170,6 +170,7 @@ fn files_that_lines_name_must_be_there() {
     refused("MEMORY notes ./none.json schema:Note mode:ro", "E048", "./none.json");
     refused("MEMORY notes ./schemas/broken.json schema:Note mode:ro", "E076", "./schemas/broken.json");
     refused("MEMORY notes ./schemas/notes.json schema:Nothing mode:ro", "E076", "Nothing");
+    refused("MEMORY notes ./schemas/outside.json schema:Note mode:ro", "E076", "./schemas/outside.json");
     clean("MEMORY notes ./schemas/notes.json schema:Note mode:ro");
     clean("MEMORY notes ./schemas/notes.json schema:Notes mode:rw");
     clean("SOP ./sop.md");

@@ -23,6 +23,7 @@ impl Folder {
             ("sop.md", "# Procedure\n\nRead first.\n"),
             ("schemas/notes.json", r#"{"title": "Notes", "$defs": {"Note": {"type": "object"}}}"#),
             ("schemas/broken.json", "{"),
+            ("schemas/outside.json", r#"{"title": "Note", "items": {"$ref": "https://h.example/s.json"}}"#),
             ("src/main.rs", "fn main() {}\n"),
             ("src/nested/.keep", ""),
             ("skills/review/.keep", ""),
