@@ -152,6 +152,20 @@ impl Folder {
         }
     }
 
+    /// Whether there is a file `name`, which must be this user's alone. It is not opened: for files that others of this
+    /// process hold POSIX locks on, which would go when any descriptor of the file is closed.
+    ///
+    /// # Errors
+    /// fstatat(2); [`Error::Unsuitable`] when it is not a file of this user's alone.
+    pub fn check_file(&self, name: &str) -> Result<bool, Error> {
+        let path = self.path_of(name);
+        match fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => check_file(&path, &stat).map(|()| true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(Error::Open { path, source: errno.into() }),
+        }
+    }
+
     /// The bytes of `name`, at most `limit`; `None` when it is not there.
     ///
     /// # Errors
@@ -224,13 +238,7 @@ impl Folder {
         let mode = if flags.contains(OFlags::CREATE) { FILE_MODE } else { Mode::empty() };
         let fd = beneath(&self.fd, Path::new(name), flags | OFlags::CLOEXEC | OFlags::NONBLOCK, mode)
             .map_err(open)?;
-        let stat = fs::fstat(&fd).map_err(open)?;
-        if fs::FileType::from_raw_mode(stat.st_mode) != fs::FileType::RegularFile || stat.st_nlink != 1 {
-            let why = "is not an ordinary file with one name".to_owned();
-            let help = "move it away".to_owned();
-            return Err(Error::Unsuitable { path, why, help });
-        }
-        check_owner_and_mode(&path, stat.st_uid, stat.st_mode, "0600")?;
+        check_file(&path, &fs::fstat(&fd).map_err(open)?)?;
         Ok(File::from(fd))
     }
 }
@@ -239,6 +247,15 @@ impl Folder {
 fn beneath(dir: &OwnedFd, name: &Path, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     fs::openat2(dir, name, flags, mode, resolve)
+}
+
+fn check_file(path: &Path, stat: &fs::Stat) -> Result<(), Error> {
+    if fs::FileType::from_raw_mode(stat.st_mode) != fs::FileType::RegularFile || stat.st_nlink != 1 {
+        let why = "is not an ordinary file with one name".to_owned();
+        let help = "move it away".to_owned();
+        return Err(Error::Unsuitable { path: path.to_owned(), why, help });
+    }
+    check_owner_and_mode(path, stat.st_uid, stat.st_mode, "0600")
 }
 
 fn check_owner_and_mode(path: &Path, owner: u32, mode: u32, wanted: &str) -> Result<(), Error> {
@@ -316,6 +333,11 @@ mod tests {
         fs::mknodat(&folder, "fifo", fifo, FILE_MODE, 0).unwrap();
         assert!(matches!(folder.open_file("fifo"), Err(Error::Unsuitable { .. })));
         assert!(folder.find_file("nothing").unwrap().is_none());
+        for name in ["symlink", "a", "fifo"] {
+            assert!(matches!(folder.check_file(name), Err(Error::Unsuitable { .. })), "{name}");
+        }
+        std::fs::set_permissions(dir.path().join("a"), PermissionsExt::from_mode(0o600)).unwrap();
+        assert!(folder.check_file("a").unwrap() && !folder.check_file("nothing").unwrap());
         assert!(folder.open_file("../x").is_err());
     }
 
