@@ -2,7 +2,7 @@
 //! thread; whatever goes wrong with it ends the run.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -19,7 +19,8 @@ use tokio::task::LocalSet;
 
 use crate::authority::Authority;
 use crate::credential::{Bound, Guard, Way};
-use crate::judge::{Asked, Judge, Verdict};
+use crate::eager::Eager;
+use crate::judge::{Asked, Judge, Verdict, Verdicts};
 use crate::limits::Limits;
 use crate::names::Names;
 use crate::pump::Shared;
@@ -67,13 +68,13 @@ pub(crate) struct Gateway {
     pub(crate) upstream: Upstream,
     pub(crate) reporter: Rc<Reporter>,
     pub(crate) shared: Shared,
+    pub(crate) eager: Eager,
     /// The run's credentials, if it has any.
     pub(crate) guard: Option<Rc<Guard>>,
     authority: Option<Authority>,
     bundle: Cell<Vec<u8>>,
     roots: RefCell<Option<Rc<Roots>>>,
-    /// Verdicts on connections whose requests are not seen: the same question has the same answer for the whole run.
-    verdicts: RefCell<HashMap<(String, String, u16), Verdict>>,
+    verdicts: RefCell<Verdicts>,
     open: Cell<usize>,
     most: usize,
     /// Everything that the kernel's filter lets through, and whether there is one.
@@ -82,10 +83,9 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// The verdict on a connection.
-    pub(crate) fn connection_verdict(&self, asked: &Asked<'_>) -> Verdict {
-        let key = (asked.scheme.to_owned(), asked.host.to_owned(), asked.port);
-        self.verdicts.borrow_mut().entry(key).or_insert_with(|| self.judge.judge(asked)).clone()
+    /// The verdict on a connection or a request.
+    pub(crate) fn verdict(&self, asked: &Asked<'_>) -> Verdict {
+        self.verdicts.borrow_mut().of(asked, &*self.judge)
     }
 
     /// The host's root certificates, parsed when they are first needed.
@@ -193,6 +193,7 @@ fn prepare(config: Config<'_>, reporter: Rc<Reporter>) -> Result<(Gateway, tokio
         upstream: Upstream::new(config.private, config.proxy),
         reporter,
         shared: Shared::default(),
+        eager: Eager::default(),
         guard,
         authority,
         bundle: Cell::new(bundle),
@@ -263,6 +264,8 @@ async fn serve(gateway: Rc<Gateway>) -> Result<(), Failed> {
     let orders = std::os::unix::net::UnixDatagram::from(channel);
     orders.set_nonblocking(true)?;
     let orders = UnixDatagram::from_std(orders)?;
+    let eager = Rc::clone(&gateway);
+    tokio::task::spawn_local(async move { eager.eager.look().await });
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {

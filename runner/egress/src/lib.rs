@@ -12,6 +12,7 @@ mod connection;
 pub mod credential;
 pub mod destination;
 pub mod dns;
+mod eager;
 mod gateway;
 pub mod hello;
 pub mod http;

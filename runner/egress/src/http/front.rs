@@ -20,6 +20,7 @@ use super::idle::Idle;
 use super::{headers, target};
 use crate::credential::{self, Guard, Head, Injection, Place};
 use crate::destination::Destination;
+use crate::eager::Side;
 use crate::gateway::{Gateway, Local};
 use crate::judge::{Asked, Verdict};
 use crate::relay::Relay;
@@ -127,7 +128,7 @@ impl Front {
                 url: &url,
                 bytes: announced.unwrap_or(i64::MAX),
             };
-            let verdict = self.gateway.judge.judge(&asked);
+            let verdict = self.gateway.verdict(&asked);
             if !verdict.permitted {
                 return Err(Refused::Policy(verdict));
             }
@@ -182,10 +183,12 @@ impl Front {
             });
         }
         let head_only = parts.method == http::Method::HEAD;
+        self.gateway.eager.moved(Side::Agent);
         let answer = self.client.send(Request::from_parts(parts, body), websocket).await;
         if let Some(refusal) = reason.borrow_mut().take() {
             return Err(Refused::Body(refusal));
         }
+        self.gateway.eager.moved(Side::World);
         self.back(answer?, from_agent.filter(|_| websocket), head_only)
     }
 
