@@ -19,6 +19,7 @@ pub mod http;
 pub mod judge;
 pub mod limits;
 pub mod names;
+mod places;
 mod pump;
 pub mod reason;
 mod relay;
