@@ -21,6 +21,8 @@ pub(super) struct Route {
     pub(super) compared: bool,
 }
 
+/// Peers take part in the first of so many rounds: a run is to end within eight minutes.
+const PEERS_EVERY: usize = 2;
 /// What a client prints instead of figures when the way closes the connection after a request.
 const NOT_KEPT: &str = "not kept";
 
@@ -121,6 +123,9 @@ pub(super) fn measure(stage: &Stage, peers: &[Found], rounds: usize) -> Result<V
                         .and_then(|()| if side.kept.is_empty() { Err(NOT_KEPT.to_owned()) } else { Ok(()) })
                         .map_err(|error| format!("{}, {}: {error}", route.name, pair.client.name))?;
                 }
+            }
+            if round % PEERS_EVERY != 0 {
+                continue;
             }
             for (peer, row) in peers.iter().zip(&mut measured.peers) {
                 let Ok(side) = &mut row.side else { continue };
