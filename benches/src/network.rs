@@ -15,6 +15,7 @@ mod clients;
 mod launch;
 mod memory;
 mod peers;
+mod processor;
 mod report;
 mod route;
 mod server;
@@ -55,7 +56,15 @@ pub(crate) fn bench(options: &Options, cost: &Path) -> Result<(), String> {
     let memory = memory::measure(&stage, options.rounds.min(5))?;
     let launches = launch::measure(&stage, options.rounds.saturating_mul(3))?;
     let connect = measure::run(&[cost.display().to_string()], &stage.caller, &stage.folder)?.output;
-    let figures = report::Figures { routes, peers, memory, launches, connect, load: (before, load()) };
+    let figures = report::Figures {
+        routes,
+        peers,
+        memory,
+        launches,
+        connect,
+        congestion: congestion(),
+        load: (before, load()),
+    };
     if options.json {
         report::json(&figures)
     } else {
@@ -119,6 +128,11 @@ impl Drop for Stage {
             eprintln!("bench: `{}` could not be removed: {error}", self.folder.display());
         }
     }
+}
+
+/// benches/run chooses it for this namespace.
+fn congestion() -> String {
+    fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control").unwrap_or_default().trim().to_owned()
 }
 
 /// Of the last minute: how busy the machine is otherwise (proc_loadavg(5)).

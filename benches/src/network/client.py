@@ -13,6 +13,7 @@ answered, the line of the requests over a kept one says so.
 import base64
 import contextlib
 import http.client
+import os
 import signal
 import ssl
 import sys
@@ -150,6 +151,8 @@ def up(server, bulk):
 
 def main():
     url, roots, connections, requests, bulk, *proxy = sys.argv[1:]
+    # As the lean client (processor.rs).
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     connections, requests, bulk = int(connections), int(requests), int(bulk)
     server = Server(url, roots)
     if proxy and not server.proxy:

@@ -10,6 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
+use super::processor::{self, End};
 use super::server::{SMALL, bulk, content_length, drain, head};
 
 /// Uncounted connections and requests before the counted ones.
@@ -33,6 +34,7 @@ struct To {
 /// `SSL_CERT_FILE`.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    processor::keep(End::Client)?;
     let number = |text: &str| text.parse::<usize>().map_err(|error| format!("`{text}`: {error}"));
     match words.as_slice() {
         ["measure", url, roots, connections, requests, bulk] => {

@@ -17,6 +17,8 @@ pub(super) struct Figures {
     pub(super) launches: Vec<Launch>,
     /// The tables of `ebpf/examples/cost.rs`, as they are.
     pub(super) connect: String,
+    /// What sockets begin with, outside of the sandbox (tcp(7)).
+    pub(super) congestion: String,
     /// Load average of a minute before and after.
     pub(super) load: (String, String),
 }
@@ -73,7 +75,11 @@ fn kibibytes(memory: &Memory, which: fn(&Resident) -> f64) -> [f64; 4] {
 /// Prints the Markdown.
 pub(super) fn markdown(figures: &Figures) {
     let (before, after) = &figures.load;
-    println!("Machine: {}; load average {before} before, {after} after.", machine());
+    println!(
+        "Machine: {}; load average {before} before, {after} after; congestion control `{}`. Client and server have a processor each.",
+        machine(),
+        figures.congestion
+    );
     for table in TABLES {
         let other = table.other;
         println!("\n### {}\n", table.title);
@@ -225,8 +231,9 @@ pub(super) fn json(figures: &Figures) {
         )
     });
     println!(
-        "{{\"machine\":{},\"load\":[{},{}],\"routes\":[{routes}],\"peers\":[{peers}],\"gateway_memory\":[{memory}],\"launches\":[{launches}],\"connect\":{}}}",
+        "{{\"machine\":{},\"congestion\":{},\"load\":[{},{}],\"routes\":[{routes}],\"peers\":[{peers}],\"gateway_memory\":[{memory}],\"launches\":[{launches}],\"connect\":{}}}",
         quote(&machine()),
+        quote(&figures.congestion),
         quote(&figures.load.0),
         quote(&figures.load.1),
         quote(&figures.connect)

@@ -7,6 +7,8 @@ use std::thread;
 
 use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
 
+use super::processor::{self, End};
+
 /// What a small request is answered with.
 pub(super) const SMALL: &[u8] = b"hello";
 /// Bytes that either side hands to the kernel, or to rustls, at a time: with fewer the direct way without TLS is slower, and
@@ -26,6 +28,9 @@ pub(super) fn start(address: Ipv4Addr, port: u16, tls: Option<Arc<ServerConfig>>
         )
     })?;
     thread::spawn(move || {
+        if let Err(error) = processor::keep(End::Server) {
+            eprintln!("bench: the server on port {port}: {error}");
+        }
         for stream in listener.incoming() {
             let tls = tls.clone();
             // A client that breaks off, or that no thread could be made for, notices that itself.
