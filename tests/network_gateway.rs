@@ -10,12 +10,6 @@ use rustix::process::{Pid, Signal, kill_process};
 
 const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
 
-/// The gateway among the supervisor's descendants: the one that is in no pid namespace below the supervisor's.
-fn gateway(supervisor: u32) -> Option<u32> {
-    let depth = |pid: u32| outside::pids_in_namespaces(pid).len();
-    outside::tree(supervisor).into_iter().find(|pid| *pid != supervisor && depth(*pid) == depth(supervisor))
-}
-
 #[test]
 fn a_flood_of_connections_is_outlived() {
     as_each_and_without_filter(AGENTRC, |lab| {
@@ -74,7 +68,7 @@ fn when_the_gateway_is_killed_the_run_ends_within_a_second_and_the_log_says_why(
         );
         child.wait_for("hello from /before");
         let tree = outside::tree(child.pid());
-        let gateway = gateway(child.pid()).expect("the gateway");
+        let gateway = outside::gateway(child.pid());
         let pid = Pid::from_raw(gateway as i32).expect("a pid");
         let killed = Instant::now();
         kill_process(pid, Signal::KILL).expect("kill");
@@ -106,7 +100,7 @@ fn the_gateway_is_out_of_the_agents_sight_and_holds_little() {
             "echo started; ls /proc | grep -c '^[0-9]'; cat /proc/net/unix; read end",
         );
         child.wait_for("started");
-        let gateway = gateway(child.pid()).expect("the gateway");
+        let gateway = outside::gateway(child.pid());
         let agent =
             outside::tree(child.pid()).into_iter().rev().find(|pid| *pid != gateway).expect("the agent");
         let (its, theirs) = (Holding::of(gateway), Holding::of(agent));

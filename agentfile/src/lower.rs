@@ -26,7 +26,7 @@ pub(crate) fn lower(boundaries: &Boundaries, file: &str) -> Result<Plan, cedar::
     // The first line for which TLS ends at the gateway: the agent has to trust what it meets there.
     let trust =
         egress.iter().find(|egress| egress.agent && egress.terminate_tls).map(|egress| &egress.origin);
-    let mounts = mounts::lower(boundaries, file, trust);
+    let mounts = mounts::lower(boundaries, file, &egress, trust);
     Ok(Plan {
         format: FORMAT,
         agent: boundaries.agent.clone(),

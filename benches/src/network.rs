@@ -1,8 +1,9 @@
-//! `just bench` of the network: the same client against the same server, directly and from inside a sandbox, in turns.
+//! `just bench` of the network: the same clients against the same server, directly and from inside a sandbox, in turns.
 //!
 //! ```text
 //! route (a destination of each kind) ─▶ client, outside ─────────────────────▶ server (threads of this process)
-//!                                    └▶ agentrc run: client inside ─▶ gateway ─┘
+//!        clients (a lean one and an  ├▶ agentrc run: client inside ─▶ gateway ─┤
+//!        ordinary one)               └▶ peers: client inside ─▶ what they have ┘
 //! launch (/bin/true with a network and without) · memory (of the gateway's process) ─▶ report
 //! ```
 //!
@@ -10,8 +11,11 @@
 
 mod certificates;
 pub(crate) mod client;
+mod clients;
 mod launch;
 mod memory;
+mod peers;
+mod processor;
 mod report;
 mod route;
 mod server;
@@ -29,9 +33,6 @@ use crate::options::{Caller, Options};
 /// neither private addresses nor those for documentation.
 const HOST: &str = "api.example.com";
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(93, 184, 216, 34);
-/// Names in the Agentfile's folder.
-const PROGRAM: &str = "agentrc-bench";
-const ROOTS: &str = "roots.pem";
 
 /// What all of it needs.
 struct Stage {
@@ -50,11 +51,20 @@ pub(crate) fn bench(options: &Options, cost: &Path) -> Result<(), String> {
     let caller = caller.ok_or("the network is measured as root")?.clone();
     let stage = Stage::prepare(options, caller)?;
     let before = load();
-    let routes = route::measure(&stage, options.rounds)?;
+    let peers = peers::find(&stage)?;
+    let routes = route::measure(&stage, &peers, options.rounds)?;
     let memory = memory::measure(&stage, options.rounds.min(5))?;
     let launches = launch::measure(&stage, options.rounds.saturating_mul(3))?;
     let connect = measure::run(&[cost.display().to_string()], &stage.caller, &stage.folder)?.output;
-    let figures = report::Figures { routes, memory, launches, connect, load: (before, load()) };
+    let figures = report::Figures {
+        routes,
+        peers,
+        memory,
+        launches,
+        connect,
+        congestion: congestion(),
+        load: (before, load()),
+    };
     if options.json {
         report::json(&figures)
     } else {
@@ -66,15 +76,23 @@ pub(crate) fn bench(options: &Options, cost: &Path) -> Result<(), String> {
 impl Stage {
     /// Fills the folder, and starts the server.
     fn prepare(options: &Options, caller: Caller) -> Result<Self, String> {
+        if !Path::new(clients::PYTHON).exists() {
+            return Err(format!(
+                "`{}` is not there: the ordinary client is a Python program, and inside a sandbox there are only the \
+                 system's own folders; install the distribution's `python3`",
+                clients::PYTHON
+            ));
+        }
         let folder = options.scratch.join("network");
         let stage = Self { agentrc: options.agentrc.clone(), caller, folder };
         let (roots, config) = certificates::make(HOST)?;
         let fill = || {
             fs::create_dir(&stage.folder)?;
-            let program = stage.folder.join(PROGRAM);
+            let program = stage.folder.join(clients::PROGRAM);
             fs::copy(std::env::current_exe()?, &program)?;
             fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
-            fs::write(stage.folder.join(ROOTS), &roots)
+            fs::write(stage.folder.join(clients::SCRIPT), clients::SCRIPT_TEXT)?;
+            fs::write(stage.folder.join(clients::ROOTS), &roots)
         };
         fill().map_err(|error| format!("`{}`: {error}", stage.folder.display()))?;
         for route in route::ROUTES {
@@ -99,14 +117,8 @@ impl Stage {
     fn command(&self, argv: &[String]) -> Result<Command, String> {
         let mut command = measure::command(argv, &self.caller, &self.folder)?;
         // Whom the gateway trusts, which is whom its host trusts.
-        command.env("SSL_CERT_FILE", self.folder.join(ROOTS));
+        command.env("SSL_CERT_FILE", self.folder.join(clients::ROOTS));
         Ok(command)
-    }
-
-    /// The client's command line, with the program and the authority's certificate in `folder`.
-    fn client(folder: &Path, route: &route::Route, act: &str) -> String {
-        let (program, roots) = (folder.join(PROGRAM), folder.join(ROOTS));
-        format!("{} client {} {} {act}", program.display(), route.url(), roots.display())
     }
 }
 
@@ -116,6 +128,11 @@ impl Drop for Stage {
             eprintln!("bench: `{}` could not be removed: {error}", self.folder.display());
         }
     }
+}
+
+/// benches/run chooses it for this namespace.
+fn congestion() -> String {
+    fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control").unwrap_or_default().trim().to_owned()
 }
 
 /// Of the last minute: how busy the machine is otherwise (proc_loadavg(5)).

@@ -277,7 +277,7 @@ impl Stage {
 }
 
 /// Whether `program` is a path that exists, or a name that PATH has.
-fn installed(program: &str) -> bool {
+pub(crate) fn installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     Path::new(program).is_absolute() && Path::new(program).exists()
         || !program.contains('/') && std::env::split_paths(&path).any(|folder| folder.join(program).exists())

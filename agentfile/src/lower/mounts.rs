@@ -10,7 +10,8 @@ use crate::base::{
 };
 use crate::boundary::{Boundaries, Content, Denied, Share};
 use crate::path;
-use crate::plan::{Access, Base, Generated, HostPath, Mount, MountSource, Origin, Protected};
+use crate::plan::inside::{self, Addresses};
+use crate::plan::{Access, Base, Egress, Generated, HostPath, Mount, MountSource, Origin, Protected};
 use crate::syntax::BindMode;
 
 /// tmpfs sizes are whole pages; a size of 0 would mean no bound.
@@ -18,10 +19,15 @@ const PAGE: u64 = 4096;
 
 type Table = BTreeMap<String, Mount>;
 
-/// The mount table of `boundaries`. `trust`: the line that needs the run's own certificates.
-pub(super) fn lower(boundaries: &Boundaries, file: &str, trust: Option<&Origin>) -> Vec<Mount> {
+/// The mount table of `boundaries`, whose destinations are `egress`. `trust`: the line that needs the run's own certificates.
+pub(super) fn lower(
+    boundaries: &Boundaries,
+    file: &str,
+    egress: &[Egress],
+    trust: Option<&Origin>,
+) -> Vec<Mount> {
     let sizes = Sizes::of(boundaries);
-    let mut table = base(boundaries, &sizes);
+    let mut table = base(boundaries, &sizes, &names(egress));
     let mut copies = 0_usize;
     for share in &boundaries.shares {
         table.insert(share.target.clone(), shared(share, file, &sizes, &mut copies));
@@ -48,7 +54,20 @@ pub(crate) fn base_mounts(boundaries: &Boundaries) -> impl Iterator<Item = &'sta
     })
 }
 
-fn base(boundaries: &Boundaries, sizes: &Sizes) -> Table {
+/// The lines of `/etc/hosts` for declared names; those below wildcards have addresses only once they are asked for.
+fn names(egress: &[Egress]) -> String {
+    // More names than addresses are the gateway's to refuse.
+    let blocks = inside::blocks(egress).unwrap_or_default();
+    let names = blocks.iter().filter(|block| block.count == 1);
+    // Both families: of a name that has one here, a C library does not ask for the other.
+    let lines = names.map(|name| {
+        let Addresses { v4, v6 } = Addresses::of(name.first);
+        format!("{v4} {host}\n{v6} {host}\n", host = name.host)
+    });
+    lines.collect()
+}
+
+fn base(boundaries: &Boundaries, sizes: &Sizes, names: &str) -> Table {
     let own = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
     let first = boundaries.agent_hosts().next();
     base_mounts(boundaries)
@@ -56,7 +75,8 @@ fn base(boundaries: &Boundaries, sizes: &Sizes) -> Table {
             let network = first.zip(mount.network);
             let file = |text: &str| {
                 // The sandbox's own name, which is the agent's.
-                MountSource::File { content: text.replace("{agent}", &boundaries.agent), mode: 0o444 }
+                let content = text.replace("{agent}", &boundaries.agent).replace("{names}", names);
+                MountSource::File { content, mode: 0o444 }
             };
             let source = match mount.source {
                 BaseSource::Bind(path) => {

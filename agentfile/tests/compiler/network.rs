@@ -45,18 +45,35 @@ fn names_are_asked_of_the_gateway_where_there_is_a_network_and_of_nobody_elsewhe
     assert_eq!(text, "nameserver 198.18.0.1\noptions timeout:2 attempts:2 edns0\n");
     assert_eq!(origin, "Agentfile:3:1");
     assert!(file(&with, "/etc/nsswitch.conf").unwrap().0.contains("\nhosts: files dns\n"));
-    let hosts = file(&with, "/etc/hosts").unwrap().0;
-    for line in hosts.lines() {
-        let (address, name) = line.split_once(' ').unwrap();
-        assert!(address.parse::<std::net::IpAddr>().unwrap().is_loopback(), "{line}");
-        assert!(name.starts_with("localhost"), "{line}");
-    }
-    assert_eq!(hosts.lines().count(), 2, "both families");
+}
+
+#[test]
+fn declared_names_are_at_their_addresses_inside_and_nothing_else_is_named() {
+    let hosts = |lines: &str| {
+        let plan = of(lines);
+        let text = file(&plan, "/etc/hosts").unwrap().0.to_owned();
+        let (own, names): (Vec<_>, Vec<_>) = text.lines().partition(|line| line.contains(" localhost"));
+        assert_eq!(own.len(), 2, "both families: {text}");
+        names.into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert!(hosts("SERVER s https://a.example/mcp").is_empty());
+    assert_eq!(
+        hosts(
+            "URL https://a.example\nURL tcp://10.0.0.5:1\nURL http://b.example\nURL https://*.c.example\n\
+             URL tcp://a.example:5432\nSERVER s https://d.example/mcp"
+        ),
+        [
+            "198.18.0.16 a.example",
+            "fd61:6765:6e74::10 a.example",
+            "198.18.0.17 b.example",
+            "fd61:6765:6e74::11 b.example"
+        ]
+    );
 }
 
 #[test]
 fn an_empty_root_has_the_files_of_the_resolver_only_with_a_network() {
-    let files = ["/etc/hosts", "/etc/nsswitch.conf", "/etc/resolv.conf"];
+    let files = ["/etc/host.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/resolv.conf"];
     let without = of("FROM scratch");
     let with = of("FROM scratch\nURL https://a.example");
     for target in files {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::server::NoServerSessionStorage;
@@ -15,6 +15,9 @@ pub(super) fn make(host: &str) -> Result<(String, Arc<ServerConfig>), String> {
     let words = |error: rcgen::Error| format!("a certificate: {error}");
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // With the name that rcgen gives to both, OpenSSL would take the server's certificate for one that signed itself.
+    params.distinguished_name.push(DnType::CommonName, "Authority of the bench");
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
     let key = KeyPair::generate().map_err(words)?;
     let authority = params.self_signed(&key).map_err(words)?.pem();
     let issuer = Issuer::new(params, key);

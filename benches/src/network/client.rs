@@ -1,4 +1,4 @@
-//! The client, by this same program: once inside the sandbox, once outside. It knows of no proxy and no gateway.
+//! The lean client, by this same program: once inside the sandbox, once outside. It knows of no proxy and no gateway.
 
 use std::io::{self, BufRead, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
@@ -10,7 +10,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use super::server::{BULK, SMALL, bulk, content_length, drain, head};
+use super::processor::{self, End};
+use super::server::{SMALL, bulk, content_length, drain, head};
 
 /// Uncounted connections and requests before the counted ones.
 const WARM_UP: usize = 10;
@@ -27,21 +28,21 @@ struct To {
     tls: Option<Arc<ClientConfig>>,
 }
 
-/// `client URL ROOTS measure CONNECTIONS REQUESTS`: new connections, requests over one, and bulk both ways; a line each, of
-/// microseconds, or of seconds for bulk. `client URL ROOTS hold COUNT`: opens so many, and says on standard output what it has
-/// reached whenever a line comes on standard input. ROOTS is a file of certificates to trust beside those of `SSL_CERT_FILE`.
+/// `client measure URL ROOTS CONNECTIONS REQUESTS BULK`: new connections, requests over one, and BULK bytes both ways; a line
+/// each, of microseconds, or of seconds for bulk. `client hold URL ROOTS COUNT`: opens so many, and says on standard output what
+/// it has reached whenever a line comes on standard input. ROOTS is a file of certificates to trust beside those of
+/// `SSL_CERT_FILE`.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    processor::keep(End::Client)?;
     let number = |text: &str| text.parse::<usize>().map_err(|error| format!("`{text}`: {error}"));
     match words.as_slice() {
-        [url, roots, "measure", connections, requests] => {
-            measure(&To::new(url, roots)?, number(connections)?, number(requests)?)
+        ["measure", url, roots, connections, requests, bulk] => {
+            measure(&To::new(url, roots)?, number(connections)?, number(requests)?, number(bulk)?)
         }
-        [url, roots, "hold", count] => hold(&To::new(url, roots)?, number(count)?),
-        _ => {
-            Err("`client` takes URL ROOTS `measure` CONNECTIONS REQUESTS, or URL ROOTS `hold` COUNT"
-                .to_owned())
-        }
+        ["hold", url, roots, count] => hold(&To::new(url, roots)?, number(count)?),
+        _ => Err("`client` takes `measure` URL ROOTS CONNECTIONS REQUESTS BULK, or `hold` URL ROOTS COUNT"
+            .to_owned()),
     }
 }
 
@@ -132,7 +133,7 @@ fn hello(stream: &mut dyn Stream) -> io::Result<()> {
     if body == SMALL { Ok(()) } else { Err(io::Error::other("the answer is not the server's")) }
 }
 
-fn measure(to: &To, connections: usize, requests: usize) -> Result<(), String> {
+fn measure(to: &To, connections: usize, requests: usize, bytes: usize) -> Result<(), String> {
     let words = |error: io::Error| error.to_string();
     let new = timed(connections, || to.small(&mut *to.connect()?)).map_err(words)?;
     let mut stream = to.connect().map_err(words)?;
@@ -140,16 +141,16 @@ fn measure(to: &To, connections: usize, requests: usize) -> Result<(), String> {
     drop(stream);
     println!("{}\n{}", line(&new), line(&kept));
     let down = once(to, |stream| {
-        to.ask(stream, "GET", "bulk", None)?;
+        to.ask(stream, "GET", &format!("bulk/{bytes}"), None)?;
         let (length, body) = answered(stream)?;
-        if length != BULK {
+        if length != bytes {
             return Err(io::Error::other("the bulk answer has another length"));
         }
         drain(&mut &mut *stream, length.saturating_sub(body.len()))
     });
     let up = once(to, |stream| {
-        to.ask(stream, "POST", "upload", Some(BULK))?;
-        bulk(&mut &mut *stream)?;
+        to.ask(stream, "POST", "upload", Some(bytes))?;
+        bulk(&mut &mut *stream, bytes)?;
         hello(stream)
     });
     println!("{}\n{}", down.map_err(words)?, up.map_err(words)?);

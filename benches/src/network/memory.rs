@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Stdio};
 
-use super::{Stage, route};
+use super::{Stage, clients, route};
 
 /// Connections that are open at a time.
 pub(super) const OPEN: usize = 500;
@@ -45,7 +45,7 @@ pub(super) fn measure(stage: &Stage, rounds: usize) -> Result<Vec<Memory>, Strin
 }
 
 fn held(stage: &Stage, route: &route::Route, memory: &mut Memory) -> Result<(), String> {
-    let argv = Stage::client(Path::new("/work"), route, &format!("hold {OPEN}"));
+    let argv = clients::hold(Path::new("/work"), route, OPEN);
     let mut command = stage.inside(route.declared, &argv)?;
     command.stdin(Stdio::piped()).stderr(Stdio::inherit());
     let mut agentrc = command.spawn().map_err(|error| error.to_string())?;

@@ -7,10 +7,10 @@ use std::thread;
 
 use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
 
+use super::processor::{self, End};
+
 /// What a small request is answered with.
 pub(super) const SMALL: &[u8] = b"hello";
-/// Bytes of a bulk answer and of a bulk request.
-pub(super) const BULK: usize = 512 << 20;
 /// Bytes that either side hands to the kernel, or to rustls, at a time: with fewer the direct way without TLS is slower, and
 /// the gateway would look better than it is.
 pub(super) const CHUNK: usize = 1 << 20;
@@ -28,6 +28,9 @@ pub(super) fn start(address: Ipv4Addr, port: u16, tls: Option<Arc<ServerConfig>>
         )
     })?;
     thread::spawn(move || {
+        if let Err(error) = processor::keep(End::Server) {
+            eprintln!("bench: the server on port {port}: {error}");
+        }
         for stream in listener.incoming() {
             let tls = tls.clone();
             // A client that breaks off, or that no thread could be made for, notices that itself.
@@ -67,9 +70,10 @@ fn requests(mut stream: impl Read + Write) -> io::Result<()> {
         let line = read.split_off(length);
         let request = String::from_utf8_lossy(&std::mem::replace(&mut read, line)).into_owned();
         let target = request.split(' ').nth(1).unwrap_or_default();
-        if target.ends_with("/bulk") {
-            answer(&mut stream, BULK)?;
-            bulk(&mut stream)?;
+        if let Some((_, length)) = target.rsplit_once("/bulk/") {
+            let length = length.parse().map_err(|_| io::ErrorKind::InvalidData)?;
+            answer(&mut stream, length)?;
+            bulk(&mut stream, length)?;
         } else {
             if target.ends_with("/upload") {
                 let length = content_length(&request).ok_or(io::ErrorKind::InvalidData)?;
@@ -92,11 +96,13 @@ fn small(stream: &mut impl Write) -> io::Result<()> {
     stream.flush()
 }
 
-/// Writes [`BULK`] bytes.
-pub(super) fn bulk(stream: &mut impl Write) -> io::Result<()> {
+/// Writes `length` bytes.
+pub(super) fn bulk(stream: &mut impl Write, mut length: usize) -> io::Result<()> {
     let chunk = vec![b'b'; CHUNK];
-    for _ in 0..BULK / CHUNK {
-        stream.write_all(&chunk)?;
+    while length > 0 {
+        let part = chunk.get(..length).unwrap_or(&chunk);
+        stream.write_all(part)?;
+        length -= part.len();
     }
     stream.flush()
 }
@@ -139,7 +145,7 @@ pub(super) fn content_length(head: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{content_length, head};
+    use super::{CHUNK, bulk, content_length, head};
 
     #[test]
     fn a_head_is_found_though_it_comes_in_pieces_and_more_after_it() {
@@ -147,6 +153,15 @@ mod tests {
         assert_eq!(head(&mut &b"\r\nGET"[..], &mut read).unwrap(), Some(27));
         assert_eq!(read.len(), 30);
         assert_eq!(head(&mut &b""[..], &mut Vec::new()).unwrap(), None);
+    }
+
+    #[test]
+    fn bulk_has_the_length_that_was_asked_for() {
+        for length in [0, 1, CHUNK, CHUNK + 1] {
+            let mut written = Vec::new();
+            bulk(&mut written, length).unwrap();
+            assert_eq!(written.len(), length);
+        }
     }
 
     #[test]

@@ -101,8 +101,7 @@ impl Connection {
     /// Whether a connection whose requests are not seen may be: the policies, the limits, the record.
     async fn may(&self, scheme: &str) -> bool {
         let act = self.act();
-        let verdict =
-            self.gateway.connection_verdict(&Asked::connection(scheme, &self.to.host, self.to.port));
+        let verdict = self.gateway.verdict(&Asked::connection(scheme, &self.to.host, self.to.port));
         if !verdict.permitted {
             self.gateway.reporter.denied(&act, "reset", &verdict.reason, &verdict.rule, self.client).await;
             return false;
@@ -249,7 +248,8 @@ impl Connection {
     }
 
     async fn pump(&self, mut agent: TcpStream, mut world: TcpStream) {
-        let means = Means { shared: &self.gateway.shared, limits: &self.gateway.limits };
+        let Gateway { shared, eager, limits, .. } = &*self.gateway;
+        let means = Means { shared, eager, limits };
         if let Ended::Limit(limit) = pump(&mut agent, &mut world, &means).await {
             self.gateway.reporter.limited(limit, &self.act(), self.client).await;
             reset(agent);

@@ -2,7 +2,7 @@
 //! thread; whatever goes wrong with it ends the run.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -19,9 +19,11 @@ use tokio::task::LocalSet;
 
 use crate::authority::Authority;
 use crate::credential::{Bound, Guard, Way};
-use crate::judge::{Asked, Judge, Verdict};
+use crate::eager::Eager;
+use crate::judge::{Asked, Judge, Verdict, Verdicts};
 use crate::limits::Limits;
 use crate::names::Names;
+use crate::places::Places;
 use crate::pump::Shared;
 use crate::report::{Client, Order, Report, receive};
 use crate::reporter::Reporter;
@@ -31,9 +33,9 @@ use crate::{connection, resolver};
 
 /// Port of the resolver.
 pub(crate) const DNS: u16 = 53;
-/// Most connections at a time.
+/// Most connections at a time, the agent's and those to servers that requests go over.
 const CONNECTIONS: usize = 1024;
-/// Descriptors that a connection takes: two sockets and two pipes.
+/// Descriptors that a connection takes at most: two sockets and two pipes.
 const PER_CONNECTION: u64 = 6;
 /// How often what was counted is told.
 const TICK: Duration = Duration::from_millis(500);
@@ -67,25 +69,23 @@ pub(crate) struct Gateway {
     pub(crate) upstream: Upstream,
     pub(crate) reporter: Rc<Reporter>,
     pub(crate) shared: Shared,
+    pub(crate) eager: Eager,
     /// The run's credentials, if it has any.
     pub(crate) guard: Option<Rc<Guard>>,
     authority: Option<Authority>,
     bundle: Cell<Vec<u8>>,
     roots: RefCell<Option<Rc<Roots>>>,
-    /// Verdicts on connections whose requests are not seen: the same question has the same answer for the whole run.
-    verdicts: RefCell<HashMap<(String, String, u16), Verdict>>,
-    open: Cell<usize>,
-    most: usize,
+    verdicts: RefCell<Verdicts>,
+    pub(crate) places: Places,
     /// Everything that the kernel's filter lets through, and whether there is one.
     pub(crate) reachable: Vec<Reachable>,
     filtered: Cell<bool>,
 }
 
 impl Gateway {
-    /// The verdict on a connection.
-    pub(crate) fn connection_verdict(&self, asked: &Asked<'_>) -> Verdict {
-        let key = (asked.scheme.to_owned(), asked.host.to_owned(), asked.port);
-        self.verdicts.borrow_mut().entry(key).or_insert_with(|| self.judge.judge(asked)).clone()
+    /// The verdict on a connection or a request.
+    pub(crate) fn verdict(&self, asked: &Asked<'_>) -> Verdict {
+        self.verdicts.borrow_mut().of(asked, &*self.judge)
     }
 
     /// The host's root certificates, parsed when they are first needed.
@@ -101,12 +101,6 @@ impl Gateway {
     /// Something arrived that the kernel's filter must have refused: one of the two does not hold what the plan says.
     pub(crate) fn disagrees(&self, local: SocketAddr) -> bool {
         self.filtered.get() && !self.reachable.iter().any(|one| one.takes_in(local))
-    }
-
-    /// One more connection is open, as long as this lives.
-    pub(crate) fn opened(gateway: &Rc<Self>) -> Open {
-        gateway.open.set(gateway.open.get() + 1);
-        Open(Rc::clone(gateway))
     }
 
     /// This run's authority.
@@ -193,13 +187,13 @@ fn prepare(config: Config<'_>, reporter: Rc<Reporter>) -> Result<(Gateway, tokio
         upstream: Upstream::new(config.private, config.proxy),
         reporter,
         shared: Shared::default(),
+        eager: Eager::default(),
         guard,
         authority,
         bundle: Cell::new(bundle),
         roots: RefCell::default(),
         verdicts: RefCell::default(),
-        open: Cell::new(0),
-        most,
+        places: Places::new(most),
         filtered: Cell::new(false),
     };
     Ok((gateway, runtime))
@@ -254,7 +248,7 @@ async fn serve(gateway: Rc<Gateway>) -> Result<(), Failed> {
         read_back: BTreeMap::from([
             ("listeners".to_owned(), listening.to_string()),
             ("ipv6".to_owned(), if six { "yes" } else { "no" }.to_owned()),
-            ("connections".to_owned(), gateway.most.to_string()),
+            ("connections".to_owned(), gateway.places.most().to_string()),
             ("terminates TLS".to_owned(), if gateway.authority.is_some() { "yes" } else { "no" }.to_owned()),
         ]),
     });
@@ -263,6 +257,8 @@ async fn serve(gateway: Rc<Gateway>) -> Result<(), Failed> {
     let orders = std::os::unix::net::UnixDatagram::from(channel);
     orders.set_nonblocking(true)?;
     let orders = UnixDatagram::from_std(orders)?;
+    let eager = Rc::clone(&gateway);
+    tokio::task::spawn_local(async move { eager.eager.look().await });
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -319,27 +315,18 @@ async fn accept(gateway: Rc<Gateway>, listener: TcpListener) {
         };
         let client = Client { tcp: true, address: from };
         let Ok(local) = stream.local_addr() else { continue };
-        if gateway.open.get() >= gateway.most || gateway.reporter.is_broken() {
-            let reason = format!("{} connections are open already", gateway.most);
+        let open = gateway.places.take().filter(|_| !gateway.reporter.is_broken());
+        let Some(open) = open else {
+            let reason = gateway.places.all_taken();
             gateway.reporter.denied("connect", "reset", &reason, "", client).await;
             let _ = stream.set_zero_linger();
             continue;
-        }
+        };
         let _ = stream.set_nodelay(true);
-        let open = Gateway::opened(&gateway);
         let gateway = Rc::clone(&gateway);
         tokio::task::spawn_local(async move {
             connection::serve(gateway, stream, client, local).await;
             drop(open);
         });
-    }
-}
-
-/// An open connection, counted until it is dropped.
-pub(crate) struct Open(Rc<Gateway>);
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.open.set(self.0.open.get().saturating_sub(1));
     }
 }

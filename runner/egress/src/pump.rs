@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWriteExt, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
+use crate::eager::{Eager, Side};
 use crate::limits::{Limit, Limits};
 
 /// The shared buffer. What fills it is the beginning of more, and the kernel goes on with it.
@@ -78,6 +79,7 @@ impl Shared {
 /// What `pump` needs besides the two connections.
 pub(crate) struct Means<'a> {
     pub(crate) shared: &'a Shared,
+    pub(crate) eager: &'a Eager,
     pub(crate) limits: &'a Limits,
 }
 
@@ -86,8 +88,8 @@ pub(crate) async fn pump<'a>(agent: &mut TcpStream, world: &mut TcpStream, means
     let last = Cell::new(Instant::now());
     let limits = means.limits.counts_bytes().then_some(means.limits);
     let ((from_agent, to_agent), (from_world, to_world)) = (agent.split(), world.split());
-    let out = Way { from: from_agent, to: to_world, shared: means.shared, limits, last: &last };
-    let back = Way { from: from_world, to: to_agent, shared: means.shared, limits: None, last: &last };
+    let out = Way { side: Side::Agent, from: from_agent, to: to_world, means, limits, last: &last };
+    let back = Way { side: Side::World, from: from_world, to: to_agent, means, limits: None, last: &last };
     let both = async {
         let (out, back) = tokio::join!(out.run(), back.run());
         out.and(back)
@@ -117,9 +119,11 @@ impl From<io::Error> for Broken<'_> {
 
 /// One direction.
 struct Way<'a, 'b> {
+    /// Whose bytes they are.
+    side: Side,
     from: ReadHalf<'b>,
     to: WriteHalf<'b>,
-    shared: &'a Shared,
+    means: &'b Means<'a>,
     limits: Option<&'a Limits>,
     last: &'b Cell<Instant>,
 }
@@ -150,6 +154,7 @@ impl<'a> Way<'a, '_> {
                 break;
             }
             self.last.set(Instant::now());
+            self.means.eager.moved(self.side);
             let mut rest = rest.as_slice();
             while !rest.is_empty() {
                 let granted = granted(self.limits, rest.len()).await.map_err(Broken::Limit)?;
@@ -169,7 +174,7 @@ impl<'a> Way<'a, '_> {
 
     /// Reads what there is, and sends it on at once if the other side is ready. The buffer is borrowed for that long only.
     fn copy(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Copied>> {
-        let mut buffer = self.shared.buffer.borrow_mut();
+        let mut buffer = self.means.shared.buffer.borrow_mut();
         let mut buffer = ReadBuf::new(&mut buffer);
         ready!(Pin::new(&mut self.from).poll_read(context, &mut buffer))?;
         let read = buffer.filled();
@@ -189,10 +194,10 @@ impl<'a> Way<'a, '_> {
     /// Lets the kernel move the bytes, as long as there are many. Whether that was the end.
     async fn many(&mut self) -> Result<bool, Broken<'a>> {
         // Without a pipe (too many descriptors are open) they are copied.
-        let Ok(pipe) = self.shared.pipe() else { return Ok(false) };
+        let Ok(pipe) = self.means.shared.pipe() else { return Ok(false) };
         // On an error, what may still be in the pipe belongs to nobody: it goes.
         let ended = self.spliced(&pipe).await?;
-        self.shared.put_back(pipe);
+        self.means.shared.put_back(pipe);
         Ok(ended)
     }
 
@@ -264,7 +269,8 @@ mod tests {
                     TcpStream::from_std(one).unwrap()
                 };
                 let shared = Shared::default();
-                let means = Means { shared: &shared, limits: &limits };
+                let eager = Eager::default();
+                let means = Means { shared: &shared, eager: &eager, limits: &limits };
                 match pump(&mut stream(agent_end), &mut stream(world_end), &means).await {
                     Ended::Limit(limit) => limit.name().to_owned(),
                     Ended::Closed => format!("closed, {} spare", shared.pipes.borrow().len()),

@@ -12,6 +12,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::Acceptor;
 use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::{LazyConfigAcceptor, TlsConnector, client, server};
 
@@ -96,12 +97,12 @@ pub fn host_roots() -> Result<usize, String> {
 }
 
 /// A verified connection to the destination over `stream`.
-pub(crate) async fn connect(
+pub(crate) async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
     gateway: &Gateway,
     destination: &Destination,
-    stream: TcpStream,
+    stream: S,
     only_one: bool,
-) -> io::Result<client::TlsStream<TcpStream>> {
+) -> io::Result<client::TlsStream<S>> {
     let roots = gateway.roots()?;
     let name = ServerName::try_from(destination.host.clone()).map_err(io::Error::other)?;
     let config = if only_one { &roots.one } else { &roots.any };

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
 use agentfile::address::special;
@@ -203,6 +203,18 @@ async fn resolve(host: &str) -> io::Result<Vec<IpAddr>> {
     Ok(addresses)
 }
 
+/// To a server on this host, without the pacing that the host may have for its networks (docs/decisions/0014-sockmap.md); that
+/// has to be said before connect(2).
+async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
+    if !address.ip().is_loopback() {
+        return TcpStream::connect(address).await;
+    }
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // It is about speed alone.
+    let _ = rustix::net::sockopt::set_tcp_congestion(&socket, "reno");
+    socket.connect(address).await
+}
+
 /// RFC 8305: the first address that answers, families taking turns, each a moment after the one before.
 async fn race(addresses: &[IpAddr], port: u16) -> io::Result<TcpStream> {
     let mut waiting = interleaved(addresses).into_iter();
@@ -210,13 +222,13 @@ async fn race(addresses: &[IpAddr], port: u16) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "it has no address");
     let deadline = tokio::time::Instant::now() + CONNECTING;
     if let [only] = addresses {
-        return tokio::time::timeout_at(deadline, TcpStream::connect((*only, port)))
+        return tokio::time::timeout_at(deadline, dial(SocketAddr::new(*only, port)))
             .await
             .map_err(|_| late())?;
     }
     loop {
         if let Some(address) = waiting.next() {
-            trying.spawn(TcpStream::connect(SocketAddr::new(address, port)));
+            trying.spawn(dial(SocketAddr::new(address, port)));
         } else if trying.is_empty() {
             return Err(last);
         }

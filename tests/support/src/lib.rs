@@ -9,6 +9,8 @@ pub mod attempt;
 pub mod audit;
 pub mod client;
 pub mod faults;
+pub mod flood;
+pub mod frames;
 pub mod helper;
 pub mod identity;
 pub mod lab;

@@ -67,6 +67,23 @@ pub fn pids_in_namespaces(pid: u32) -> Vec<u32> {
         .collect()
 }
 
+/// The gateway among a supervisor's descendants: the one that is in no pid namespace below the supervisor's.
+#[track_caller]
+pub fn gateway(supervisor: u32) -> u32 {
+    let depth = |pid: u32| pids_in_namespaces(pid).len();
+    let found =
+        tree(supervisor).into_iter().find(|pid| *pid != supervisor && depth(*pid) == depth(supervisor));
+    found.expect("the gateway")
+}
+
+/// Most memory that a process ever held, in KiB.
+#[track_caller]
+pub fn peak(pid: u32) -> u64 {
+    let status = status(pid);
+    let field = status.get("VmHWM").and_then(|text| text.split(' ').next()).expect("VmHWM");
+    field.parse().expect("a number")
+}
+
 /// What a process has at a moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Holding {

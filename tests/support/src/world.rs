@@ -6,6 +6,7 @@
 mod certificates;
 
 mod git;
+mod hostile;
 mod http;
 mod log;
 mod noise;
@@ -27,6 +28,7 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg}
 use crate::identity::started_as_root;
 use crate::lab::Lab;
 use crate::outcome::{Child, Outcome};
+pub use hostile::Endless;
 pub use log::{Arrival, Request};
 pub use noise::noise;
 pub use servers::{Kind, PORTS};
@@ -137,19 +139,28 @@ impl<'lab> World<'lab> {
     /// Runs a shell script inside a sandbox with these lines in its Agentfile, under `--grant`. `/scratch` is writable.
     pub fn run(&self, lines: &str, script: &str) -> Outcome {
         let lab = self.lab;
-        lab.finish_command(self.prepared(lines, script))
+        lab.finish_command(self.prepared(None, lines, script))
     }
 
     /// Likewise, started only.
     pub fn start(&self, lines: &str, script: &str) -> Child {
-        Child::start(self.lab, self.prepared(lines, script))
+        self.start_limited(None, lines, script)
     }
 
-    fn prepared(&self, lines: &str, script: &str) -> Command {
+    /// Likewise, with at most so many descriptors in any process (RLIMIT_NOFILE, the hard limit as well).
+    pub fn start_limited(&self, descriptors: Option<u64>, lines: &str, script: &str) -> Child {
+        Child::start(self.lab, self.prepared(descriptors, lines, script))
+    }
+
+    fn prepared(&self, descriptors: Option<u64>, lines: &str, script: &str) -> Command {
         let lab = self.lab;
         lab.script(lab.project("go.sh"), &format!("#!/bin/sh\nexec 2>&1\n{script}\n"));
         let path = lab.agentfile(&format!("AGENT client\n{lines}\nMOUNT /scratch rw\nCMD ./go.sh\n"));
-        lab.agentrc(["run".as_ref(), "--grant".as_ref(), path.as_os_str()])
+        let words = ["run".as_ref(), "--grant".as_ref(), path.as_os_str()];
+        let Some(most) = descriptors else { return lab.agentrc(words) };
+        let mut limited = lab.command("prlimit");
+        limited.arg(format!("--nofile={most}:{most}")).arg(lab.binary()).args(words);
+        limited
     }
 
     /// Runs a shell script in the world itself, as the lab's identity: where nothing forbids anything.
@@ -172,6 +183,17 @@ impl<'lab> World<'lab> {
     /// The targets of the requests that came to the ports where bytes are kept, read strictly.
     #[track_caller]
     pub fn targets(&self) -> Vec<String> {
+        self.strictly_read().into_iter().map(|(target, _)| target).collect()
+    }
+
+    /// Those of them whose bodies came to their ends.
+    #[track_caller]
+    pub fn whole_targets(&self) -> Vec<String> {
+        self.strictly_read().into_iter().filter(|(_, whole)| *whole).map(|(target, _)| target).collect()
+    }
+
+    #[track_caller]
+    fn strictly_read(&self) -> Vec<(String, bool)> {
         self.arrivals().iter().flat_map(|one| strict::strictly_read(&one.bytes)).collect()
     }
 

@@ -8,19 +8,25 @@ use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use super::body::Boxed;
 use super::idle::{self, Activity};
+use super::room::Room;
 use crate::destination::Destination;
-use crate::gateway::{Gateway, Local};
+use crate::gateway::Gateway;
+use crate::places::Counted;
 use crate::tls;
 use crate::upstream::Unreachable;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
+    /// No connection, as too many are open.
+    #[error("{0}")]
+    Full(String),
     /// No connection.
     #[error(transparent)]
     Unreachable(#[from] Unreachable),
@@ -89,7 +95,7 @@ impl Client {
                 match sender {
                     Idle::One(mut sender) => match sender.try_send_request(one(request)).await {
                         Ok(answer) => {
-                            self.keep(Idle::One(sender));
+                            self.keep_one(sender);
                             return Ok(answer);
                         }
                         Err(mut error) => match error.take_message() {
@@ -117,7 +123,7 @@ impl Client {
             Idle::One(mut sender) => {
                 let answer = sender.send_request(one(request)).await.map_err(failed)?;
                 if !upgrade {
-                    self.keep(Idle::One(sender));
+                    self.keep_one(sender);
                 }
                 Ok(answer)
             }
@@ -130,6 +136,13 @@ impl Client {
 
     fn keep(&self, sender: Idle) {
         self.idle.borrow_mut().push(sender);
+    }
+
+    /// Kept for the next request, unless places are scarce: then one gives its place up with its last answer.
+    fn keep_one(&self, sender: http1::SendRequest<Boxed>) {
+        if !self.gateway.places.are_scarce() {
+            self.keep(Idle::One(sender));
+        }
     }
 
     /// A kept connection that is ready, or becomes so at once; the others are busy, or gone.
@@ -156,35 +169,41 @@ impl Client {
     }
 
     async fn connect(&self, upgrade: bool) -> Result<Idle, Error> {
+        let places = &self.gateway.places;
+        let open = places.take().ok_or_else(|| Error::Full(places.all_taken()))?;
+        let room = Room::of(places);
         let stream = self.gateway.upstream.connect(&self.destination).await?;
         let _ = stream.set_nodelay(true);
+        let stream = Counted::new(stream, open);
         if !self.secure {
-            return self.first_version(stream).await;
+            return self.first_version(stream, room).await;
         }
         let stream = tls::connect(&self.gateway, &self.destination, stream, upgrade)
             .await
             .map_err(|error| Error::Tls { host: self.destination.host.clone(), error })?;
-        self.chosen_version(stream).await
+        self.chosen_version(stream, room).await
     }
 
-    async fn first_version(&self, stream: TcpStream) -> Result<Idle, Error> {
+    async fn first_version(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        room: Room,
+    ) -> Result<Idle, Error> {
         let failed = |error| Error::Http { host: self.destination.host.clone(), error };
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
+        let (sender, connection) = room.one().handshake(TokioIo::new(stream)).await.map_err(failed)?;
         tokio::task::spawn_local(connection.with_upgrades());
         Ok(Idle::One(sender))
     }
 
-    async fn chosen_version(&self, stream: TlsStream<TcpStream>) -> Result<Idle, Error> {
+    async fn chosen_version(&self, stream: TlsStream<Counted<TcpStream>>, room: Room) -> Result<Idle, Error> {
         let failed = |error| Error::Http { host: self.destination.host.clone(), error };
         let second = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         if second {
-            let (sender, connection) = http2::handshake(Local, TokioIo::new(stream)).await.map_err(failed)?;
+            let (sender, connection) = room.two().handshake(TokioIo::new(stream)).await.map_err(failed)?;
             tokio::task::spawn_local(connection);
             return Ok(Idle::Two(sender));
         }
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
-        tokio::task::spawn_local(connection.with_upgrades());
-        Ok(Idle::One(sender))
+        self.first_version(stream, room).await
     }
 }
 

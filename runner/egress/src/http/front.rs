@@ -17,9 +17,11 @@ use super::body::{Boxed, Metered, incoming, text};
 use super::client::{Client, Error};
 use super::guarded::{Reason, Redacted, Scanned};
 use super::idle::Idle;
+use super::room::Room;
 use super::{headers, target};
 use crate::credential::{self, Guard, Head, Injection, Place};
 use crate::destination::Destination;
+use crate::eager::Side;
 use crate::gateway::{Gateway, Local};
 use crate::judge::{Asked, Verdict};
 use crate::relay::Relay;
@@ -28,12 +30,6 @@ use crate::upstream::Unreachable;
 
 /// How long a request's head may take, and a kept connection may be silent.
 const HEAD: Duration = Duration::from_secs(120);
-
-/// Most bytes of a request's head, and of what waits to be sent on one connection.
-const BUFFER: usize = 64 * 1024;
-/// Most requests at a time on one connection of HTTP/2, and bytes of their bodies that wait.
-const STREAMS: u32 = 32;
-const WINDOW: u32 = 128 * 1024;
 
 /// One connection of the agent's.
 struct Front {
@@ -52,6 +48,7 @@ pub(crate) async fn serve(
     agent: Agent,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
 ) {
+    let room = Room::of(&gateway.places);
     let client = Client::new(Rc::clone(&gateway), destination.clone(), secure);
     let front = Rc::new(Front { gateway, destination, secure, agent, client });
     let service = service_fn(move |request| {
@@ -59,16 +56,9 @@ pub(crate) async fn serve(
         async move { Ok::<_, Infallible>(front.answer(request).await) }
     });
     let mut server = auto::Builder::new(Local);
-    // All of it is memory of the gateway's, which no limit of the agent's counts.
-    server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(BUFFER);
-    server
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(HEAD)
-        .max_concurrent_streams(STREAMS)
-        .initial_stream_window_size(WINDOW)
-        .initial_connection_window_size(WINDOW)
-        .max_send_buf_size(BUFFER);
+    server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
+    server.http2().timer(TokioTimer::new()).keep_alive_interval(HEAD);
+    room.limit(&mut server);
     // How it ended concerns the agent, and it knows.
     let _ = server.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
 }
@@ -127,7 +117,7 @@ impl Front {
                 url: &url,
                 bytes: announced.unwrap_or(i64::MAX),
             };
-            let verdict = self.gateway.judge.judge(&asked);
+            let verdict = self.gateway.verdict(&asked);
             if !verdict.permitted {
                 return Err(Refused::Policy(verdict));
             }
@@ -182,10 +172,12 @@ impl Front {
             });
         }
         let head_only = parts.method == http::Method::HEAD;
+        self.gateway.eager.moved(Side::Agent);
         let answer = self.client.send(Request::from_parts(parts, body), websocket).await;
         if let Some(refusal) = reason.borrow_mut().take() {
             return Err(Refused::Body(refusal));
         }
+        self.gateway.eager.moved(Side::World);
         self.back(answer?, from_agent.filter(|_| websocket), head_only)
     }
 
@@ -254,7 +246,7 @@ impl Front {
             let (gateway, client) = (Rc::clone(&self.gateway), self.agent);
             let scanner = self.gateway.guard.as_ref().map(|guard| guard.scanner(Place::Stream));
             let redactor = self.guard().map(|guard| guard.redactor_of_same_length());
-            let open = Gateway::opened(&gateway);
+            let open = gateway.places.again();
             tokio::task::spawn_local(async move {
                 let _open = open;
                 if let (Ok(agent), Ok(world)) = tokio::join!(agent, world) {
@@ -287,6 +279,7 @@ impl Front {
             Refused::Request(why) => (StatusCode::FORBIDDEN, "403", String::new(), why.to_string()),
             Refused::Credential(why) => (StatusCode::FORBIDDEN, "403", String::new(), why.to_string()),
             Refused::Private(why) => (StatusCode::FORBIDDEN, "403", String::new(), why),
+            Refused::Full(why) => (StatusCode::SERVICE_UNAVAILABLE, "503", String::new(), why),
             // These are on record already.
             Refused::Body(why) => return said(StatusCode::FORBIDDEN, &format!("{act} is denied: {why}")),
             Refused::Limit(limit) => {
@@ -321,6 +314,7 @@ enum Refused {
     Credential(credential::Refusal),
     Body(credential::Refusal),
     Private(String),
+    Full(String),
     Limit(String),
     Unrecorded,
     Upstream(String),
@@ -344,6 +338,7 @@ impl From<Error> for Refused {
             Error::Unreachable(forbidden @ Unreachable::Forbidden { .. }) => {
                 Self::Private(forbidden.to_string())
             }
+            Error::Full(why) => Self::Full(why),
             other => Self::Upstream(other.to_string()),
         }
     }

@@ -7,6 +7,7 @@ mod front;
 mod guarded;
 mod headers;
 mod idle;
+mod room;
 pub mod target;
 
 pub(crate) use front::serve;

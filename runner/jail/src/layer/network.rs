@@ -5,10 +5,12 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::ffi::CStr;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::OwnedFd;
 
 use agentfile::plan::{Egress, Origin, inside};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
 
@@ -21,6 +23,11 @@ use crate::step::{Failure, Step, run};
 const BACKLOG: i32 = 1024;
 /// DNS (RFC 1035, section 4.2).
 const DNS: u16 = 53;
+/// tcp(7): there is always one of this name, and everybody may choose it. The host's own may pace what it sends by timers (`bbr`),
+/// which on loopback, where nothing is ever congested, is all loss (docs/decisions/0014-sockmap.md).
+const CONGESTION: &[u8] = b"reno";
+/// The one that sockets of this network namespace begin with (Documentation/networking/ip-sysctl.rst).
+const CONGESTION_FILE: &CStr = c"/proc/sys/net/ipv4/tcp_congestion_control";
 
 // linux/rtnetlink.h and linux/netlink.h.
 const RTM_NEWLINK: u16 = 16;
@@ -167,6 +174,14 @@ impl Network {
     }
 }
 
+/// For the agent's sockets, and for those that listen, of which the gateway's are copies. It is about speed alone: where the
+/// host's /proc is read-only, nothing is lost but that.
+fn without_pacing() {
+    if let Ok(file) = rustix::fs::open(CONGESTION_FILE, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
+        let _ = rustix::io::write(&file, CONGESTION);
+    }
+}
+
 /// What kernels say that have no IPv6, or in which it is switched off.
 fn without_six(errno: Errno) -> bool {
     matches!(errno, Errno::AFNOSUPPORT | Errno::OPNOTSUPP | Errno::ACCESS | Errno::NODEV | Errno::INVAL)
@@ -235,6 +250,7 @@ impl Layer for Network {
             return Ok(());
         }
         let six = self.route_all()?;
+        without_pacing();
         self.open(six)
     }
 

@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use super::certificates::Authority;
 use super::git::Repositories;
 use super::log::{Arrival, Log};
-use super::{NAMES, http, raw};
+use super::{Endless, NAMES, hostile, http, raw};
 
 /// What a port speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub enum Kind {
     Retry,
     /// Keeps the bytes.
     Silent,
+    /// Sends what does not end; over TLS where it speaks HTTP/2.
+    Hostile(Endless),
     /// Keeps datagrams.
     Datagrams,
 }
@@ -58,6 +60,14 @@ pub const PORTS: &[(u16, Kind)] = &[
     (8080, Kind::RawHttp),
     (8081, Kind::Http),
     (8443, Kind::HttpsOne),
+    (9001, Kind::Hostile(Endless::Settings)),
+    (9002, Kind::Hostile(Endless::Pings)),
+    (9003, Kind::Hostile(Endless::Fields)),
+    (9004, Kind::Hostile(Endless::Continuations)),
+    (9005, Kind::Hostile(Endless::Resets)),
+    (9006, Kind::Hostile(Endless::Data)),
+    (9007, Kind::Hostile(Endless::Head)),
+    (9008, Kind::Hostile(Endless::Early)),
 ];
 
 /// What the servers share.
@@ -127,6 +137,7 @@ fn tls(kind: Kind, authority: &Authority) -> Option<Arc<ServerConfig>> {
     match kind {
         Kind::Https => Some(authority.server(&all, &["h2", "http/1.1"])),
         Kind::HttpsOne => Some(authority.server(&all, &["http/1.1"])),
+        Kind::Hostile(endless) if endless.is_two() => Some(authority.server(&all, &["h2"])),
         Kind::HttpsOtherName => Some(authority.server(&["evil.example.org"], &["http/1.1"])),
         Kind::HttpsUnknown => Some(Authority::new("nobody's").server(&all, &["http/1.1"])),
         _ => None,
@@ -150,9 +161,13 @@ async fn serve(server: Server, stream: TcpStream, at: IpAddr, number: usize, tls
         (_, Some(tls)) => {
             // A client that does not want this server says so to itself.
             let Ok(stream) = tls.accept(stream).await else { return };
+            if let Kind::Hostile(endless) = server.kind {
+                return hostile::serve(endless, stream).await;
+            }
             let name = stream.get_ref().1.server_name().map(str::to_owned);
             http::serve(server, stream, at, name, "https").await;
         }
+        (Kind::Hostile(endless), None) => hostile::serve(endless, stream).await,
         (Kind::Http, None) => http::serve(server, stream, at, None, "http").await,
         (kind, None) => raw::serve(kind, &server.log, stream, number).await,
     }

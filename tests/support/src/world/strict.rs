@@ -1,9 +1,9 @@
 //! Requests as the strictest server reads them.
 
-/// The targets of the requests in a stream, by the strictest reading of RFC 9112. Anything that could be read otherwise is a
-/// failed test.
+/// The targets of the requests in a stream, by the strictest reading of RFC 9112, and whether each is there to its end. Anything that
+/// could be read otherwise is a failed test.
 #[track_caller]
-pub(super) fn strictly_read(mut stream: &[u8]) -> Vec<String> {
+pub(super) fn strictly_read(mut stream: &[u8]) -> Vec<(String, bool)> {
     let mut targets = Vec::new();
     while !stream.is_empty() {
         let end = stream.windows(4).position(|four| four == b"\r\n\r\n").expect("the end of a head");
@@ -23,12 +23,15 @@ pub(super) fn strictly_read(mut stream: &[u8]) -> Vec<String> {
                 .map(|(_, value)| value.trim())
                 .collect()
         };
+        let mut whole = true;
         let (lengths, codings) = (named("content-length"), named("transfer-encoding"));
         assert!(lengths.len() + codings.len() <= 1, "two lengths: {head:?}");
         assert_eq!(named("host"), ["api.example.com:8080"], "{head:?}");
         if let [length] = lengths[..] {
             assert!(length.bytes().all(|byte| byte.is_ascii_digit()), "{head:?}");
-            stream = &stream[length.parse::<usize>().expect("a number").min(stream.len())..];
+            let length: usize = length.parse().expect("a number");
+            whole = length <= stream.len();
+            stream = stream.get(length..).unwrap_or_default();
         }
         if let [coding] = codings[..] {
             assert_eq!(coding, "chunked");
@@ -36,17 +39,19 @@ pub(super) fn strictly_read(mut stream: &[u8]) -> Vec<String> {
                 let Some(end) = stream.windows(2).position(|two| two == b"\r\n") else {
                     // Cut off: nothing comes behind it.
                     assert!(stream.is_empty(), "{stream:?}");
+                    whole = false;
                     break;
                 };
                 let size = std::str::from_utf8(&stream[..end]).expect("text");
                 let size = usize::from_str_radix(size, 16).expect("the size of a chunk, and nothing else");
-                stream = &stream[end + 2 + size + 2..];
-                if size == 0 {
+                whole = end + 2 + size + 2 <= stream.len();
+                stream = stream.get(end + 2 + size + 2..).unwrap_or_default();
+                if size == 0 || !whole {
                     break;
                 }
             }
         }
-        targets.push(lines[0].split(' ').nth(1).expect("a target").to_owned());
+        targets.push((lines[0].split(' ').nth(1).expect("a target").to_owned(), whole));
     }
     targets
 }
