@@ -32,10 +32,7 @@ fn refused(lab: &Lab, lines: &str, words: &[&str]) {
 fn what_needs_a_later_part_is_refused_with_its_place() {
     as_each(AGENTRC, |lab| {
         lab.file(lab.project("f.py"), "def s(x: int) -> int:\n    return x\n");
-        lab.file(
-            lab.project("memory.json"),
-            r#"{"definitions": {"Note": {"type": "object"}}, "Note": {"type": "object"}}"#,
-        );
+        lab.file(lab.project("memory.json"), r#"{"definitions": {"Note": {"type": "object"}}}"#);
         lab.script(lab.project("tools/lint"), "#!/bin/sh\nexit 0\n");
         for lines in [
             "TOOL utcp:file_read",

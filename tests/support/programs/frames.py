@@ -78,6 +78,6 @@ def gather(all, wait, enough):
                 key = number, struct.unpack(">I", held[number][5:9])[0]
                 if kind == HEADERS: seen.setdefault(key, b"")
                 if kind == DATA: seen[key] = seen.get(key, b"") + held[number][9:size]
-                if kind == RESET: seen[key] = "reset"
+                if kind == RESET: seen[key] = b"reset"
                 held[number] = held[number][size:]
     return seen
