@@ -1,4 +1,4 @@
-//! What a memory costs, for docs/decisions/0015-memory.md: `cargo run --release -p agentrc-memory --example cost DIRECTORY`.
+//! What a memory costs, for docs/decisions/0015-memory.md: `cargo run --release -p agentrc-memory --example memory-cost DIRECTORY`.
 //! The directory is to be on the disk that is measured; what is written there goes again.
 #![forbid(unsafe_code)]
 
