@@ -107,7 +107,9 @@ fn many_connections_with_many_requests_take_little_memory() {
             );
             outlived(lab, &world, most * 1024, &script);
             let reached = world.arrivals().iter().filter(|one| one.port == 8081).count();
-            assert!((500..=1024 - 60).contains(&reached), "as {}: {reached}", lab.who.name);
+            // A connection that begins when many are open has 8 requests at a time and not 32; how many are depends on what the
+            // gateway sees first, all connections or the first one's requests.
+            assert!((8 * 60..=1024 - 60).contains(&reached), "as {}: {reached}", lab.who.name);
         }
     });
 }
