@@ -30,6 +30,7 @@ pub mod place;
 pub mod plan;
 pub mod policy;
 pub mod render;
+pub mod skill;
 pub mod span;
 pub mod syntax;
 mod work;

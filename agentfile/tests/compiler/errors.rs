@@ -1,6 +1,8 @@
 //! Each finding of stage 2 and 3: what causes it, where it points, and that the neighbouring valid form does not.
 
-use crate::support::{compiled, errors, findings, plan};
+use agentfile::compile::{Validate, compile};
+
+use crate::support::{Folder, compiled, errors, findings, plan};
 
 const HEAD: &str = "AGENT x\nCMD true\n";
 
@@ -177,6 +179,24 @@ fn files_that_lines_name_must_be_there() {
     assert_eq!(errors("AGENT x\nCMD python3 ./none.py\n"), ["E048"]);
     assert_eq!(errors("AGENT x\nCMD python3 /work/none.py\n"), Vec::<&str>::new());
     assert_eq!(findings("AGENT x\nCMD python3 agent.py\n"), [("W012", "agent.py")]);
+}
+
+#[test]
+fn the_front_matter_of_a_skill_is_judged() {
+    for (text, codes) in [
+        ("# Review\n", vec!["E090"]),
+        ("---\nname: review\ndescription: {a: b}\n---\n", vec!["E091"]),
+        ("---\nname: Review\ndescription: x\nmodel: big\n---\n", vec!["E092", "E092"]),
+    ] {
+        let mut package = Folder::usual();
+        package.0.insert("skills/review/SKILL.md".to_owned(), text.as_bytes().to_vec());
+        let source = b"AGENT x\nCMD true\nSKILL ./skills/review\nALLOW invoke review\n";
+        let compiled = compile("Agentfile", source, &package, Validate::Always);
+        let found: Vec<_> = compiled.diagnostics.iter().map(|finding| finding.code).collect();
+        assert_eq!(found, codes, "{:#?}", compiled.diagnostics);
+        assert!(compiled.plan.is_none());
+        assert!(compiled.diagnostics[0].message.starts_with("skills/review/SKILL.md:"));
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ impl Folder {
             ("agent.py", "print('hello')\n"),
             ("tools/lint", "#!/bin/sh\n"),
             ("functions/review.py", "def summarize(): pass\n"),
-            ("skills/review/SKILL.md", "# Review\n"),
+            ("skills/review/SKILL.md", "---\nname: review\ndescription: reviews\n---\n# Review\n"),
             ("skills/review/scripts/run.sh", "#!/bin/sh\n"),
             ("skills/empty/README.md", "no skill\n"),
             ("sop.md", "# Procedure\n\nRead first.\n"),
