@@ -10,13 +10,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use agentrc_service::limit::Limit;
 use rustix::pipe::{PipeFlags, SpliceFlags};
 use tokio::io::{AsyncRead, AsyncWriteExt, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 use crate::eager::{Eager, Side};
-use crate::limits::{Limit, Limits};
+use crate::limits::Limits;
 
 /// The shared buffer. What fills it is the beginning of more, and the kernel goes on with it.
 const SMALL: usize = 64 * 1024;
