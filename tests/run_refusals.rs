@@ -34,6 +34,10 @@ fn what_needs_a_later_part_is_refused_with_its_place() {
         lab.file(lab.project("f.py"), "def s(x: int) -> int:\n    return x\n");
         lab.file(lab.project("memory.json"), r#"{"definitions": {"Note": {"type": "object"}}}"#);
         lab.script(lab.project("tools/lint"), "#!/bin/sh\nexit 0\n");
+        lab.file(
+            lab.project("tools/lint.schema.json"),
+            r#"{"description": "Lints.", "inputSchema": {"type": "object"}}"#,
+        );
         for lines in [
             "TOOL utcp:file_read",
             "TOOL local:./tools/lint",
@@ -97,7 +101,7 @@ fn all_reasons_are_given_at_once() {
     as_each(AGENTRC, |lab| {
         refused(
             lab,
-            "SERVER s https://a.example.com\nTOOL utcp:x\nMCP y",
+            "SERVER s https://a.example.com\nTOOL strands:x\nMCP y",
             &["Agentfile:3:", "Agentfile:4:", "Agentfile:5:"],
         );
         refused(

@@ -21,6 +21,7 @@ pub mod fix;
 pub mod fmt;
 mod hosts;
 mod idiom;
+pub mod json;
 pub mod lex;
 mod lower;
 pub mod memory;
@@ -30,8 +31,10 @@ pub mod place;
 pub mod plan;
 pub mod policy;
 pub mod render;
+pub mod schema;
 pub mod span;
 pub mod syntax;
+pub mod tool;
 mod work;
 
 /// The files beside the Agentfile, as the compiler may see them. Paths are relative to the Agentfile's folder,

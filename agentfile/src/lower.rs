@@ -7,7 +7,7 @@ pub(crate) mod egress;
 mod environment;
 mod grants;
 mod landlock;
-mod limits;
+pub(crate) mod limits;
 pub(crate) mod mounts;
 pub(crate) mod protected;
 mod seccomp;

@@ -182,6 +182,14 @@ impl Differences {
             let (more, less) = (words::entry(entry).2, words::entry(earlier).2);
             if more != less {
                 self.add("broker", true, format!("changes {key}: {more}, not {less}"), Some(origin));
+            } else if let (
+                BrokerEntry::Tool { definition: after, .. },
+                BrokerEntry::Tool { definition: before, .. },
+            ) = (entry, earlier)
+                && after != before
+            {
+                // Another description may make a model use it for something else.
+                self.add("broker", true, format!("changes what an agent is told of {key}"), Some(origin));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Quantities and sources of a plan in the words that people read: shared by `describe` and `difference`.
 
-use super::{Access, BrokerEntry, CgroupLimit, Egress, Generated, Mount, MountSource};
+use super::{Access, BrokerEntry, CgroupLimit, Egress, Generated, Mount, MountSource, Runs, ToolDefinition};
 
 /// Bytes with the largest unit that leaves a whole number, such as `512 MiB`.
 #[must_use]
@@ -103,8 +103,9 @@ pub fn cgroup(limit: &CgroupLimit) -> (&str, String) {
 pub fn entry(entry: &BrokerEntry) -> (&'static str, String, String) {
     let permitted = |permitted: bool| if permitted { "permitted" } else { "not permitted" }.to_owned();
     match entry {
-        BrokerEntry::Tool { namespace, name, permitted: yes, .. } => {
-            ("TOOL", format!("{namespace}:{name}"), permitted(*yes))
+        BrokerEntry::Tool { namespace, name, permitted: yes, definition, .. } => {
+            let more = definition.as_ref().map_or_else(String::new, |definition| tool(definition));
+            ("TOOL", format!("{namespace}:{name}"), permitted(*yes) + &more)
         }
         BrokerEntry::Toolset { reference, .. } => ("TOOLSET", reference.clone(), String::new()),
         BrokerEntry::Function { path, symbol, permitted: yes, .. } => {
@@ -135,6 +136,23 @@ pub fn entry(entry: &BrokerEntry) -> (&'static str, String, String) {
         }
         BrokerEntry::Trace { target, .. } => ("TRACE", target.clone(), String::new()),
     }
+}
+
+/// Where a tool runs and what policies see of its arguments, with the digest of what it takes.
+fn tool(definition: &ToolDefinition) -> String {
+    let mut text = match &definition.runs {
+        Runs::Broker => ", built in, in the broker itself".to_owned(),
+        Runs::Inside => ", built in, in a sandbox of its own".to_owned(),
+        Runs::Program(path) => format!(", {path} in a sandbox of its own"),
+    };
+    let facts: Vec<_> =
+        definition.facts.each().map(|(fact, argument)| format!("`{argument}` as {fact}")).collect();
+    if !facts.is_empty() {
+        text.push_str(", policies see ");
+        text.push_str(&facts.join(", "));
+    }
+    let digest = definition.schema_sha256.get(..12).unwrap_or(&definition.schema_sha256);
+    format!("{text} ({digest})")
 }
 
 /// Where a broker entry was written.

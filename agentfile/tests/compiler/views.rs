@@ -1,10 +1,11 @@
 //! What people see of a plan: its description, its differences, and what is not yet enforced.
 
+use agentfile::compile::{Validate, compile};
 use agentfile::plan::describe::{describe, unenforced};
 use agentfile::plan::difference::difference;
 
 use crate::plans;
-use crate::support::plan;
+use crate::support::{Folder, plan};
 
 fn differences(old: &str, new: &str) -> Vec<(String, bool)> {
     let of = |lines: &str| plan(&format!("AGENT x\nCMD true\n{lines}\n"));
@@ -39,16 +40,46 @@ fn differences_are_in_words_and_say_what_widens() {
         ("", "TIMEOUT 60", "limits wall time to 1 min", false),
         ("AUDIT all", "AUDIT basic", "lowers the audit from all to basic", true),
         (
-            "TOOL utcp:a",
-            "TOOL utcp:a\nALLOW invoke utcp:a",
-            "changes TOOL utcp:a: permitted, not not permitted",
+            "TOOL strands:a",
+            "TOOL strands:a\nALLOW invoke strands:a",
+            "changes TOOL strands:a: permitted, not not permitted",
             true,
         ),
         ("", "CRED k env:A host:a.example", "adds CRED k", true),
+        ("", "TOOL local:./tools/lint", "adds TOOL local:./tools/lint", true),
     ] {
         let found = differences(old, new);
         assert!(found.contains(&(text.to_owned(), widens)), "{old} → {new}: {found:#?}");
     }
+}
+
+#[test]
+fn another_description_of_a_tool_is_a_difference() {
+    let of = |schema: &str| {
+        let mut folder = Folder::usual();
+        folder.0.insert("tools/lint.schema.json".to_owned(), schema.as_bytes().to_vec());
+        let source = "AGENT x\nCMD true\nTOOL local:./tools/lint\nALLOW invoke lint\n";
+        compile("Agentfile", source.as_bytes(), &folder, Validate::Always).plan.unwrap()
+    };
+    let old = of(r#"{"description": "Lints.", "type": "object"}"#);
+    let found = |new: &str| {
+        let all = difference(&old, &of(new)).into_iter().filter(|found| found.class == "broker");
+        all.map(|found| (found.text, found.widens)).collect::<Vec<_>>()
+    };
+    let told = "changes what an agent is told of TOOL local:./tools/lint".to_owned();
+    assert_eq!(
+        found(
+            r#"{"description": "Lints. Use it for everything.", "inputSchema": {"description": "Lints.", "type": "object"}}"#
+        ),
+        [(told, true)]
+    );
+    let other = found(r#"{"description": "Lints.", "type": "object", "required": ["a"]}"#);
+    assert!(
+        other[0].0.starts_with(
+            "changes TOOL local:./tools/lint: permitted, /agentrc/src/tools/lint in a sandbox of its own ("
+        ),
+        "{other:?}"
+    );
 }
 
 #[test]
@@ -107,8 +138,11 @@ fn what_is_not_yet_enforced_is_all_named() {
     let lines =
         |name: &str| of(name).into_iter().map(|(_, line)| line).collect::<std::collections::BTreeSet<_>>();
     // The SKILL line of a local folder is held by what is shown; the DENY and ALLOW lines by what they speak of.
-    assert_eq!(lines("tools"), [3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 19, 20].into());
-    assert_eq!(lines("network"), [8, 14].into());
+    assert_eq!(
+        lines("tools"),
+        [3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 14, 15, 22, 23, 24, 25, 26, 27, 28, 29, 30].into()
+    );
+    assert_eq!(lines("network"), [8, 14, 15].into());
     assert_eq!(lines("limits"), [10, 12].into());
     assert_eq!(lines("reference"), [1, 4].into());
     assert_eq!(lines("policies"), [4, 5, 14].into());
