@@ -1,9 +1,12 @@
 //! What a tool takes, and what an agent is told of it: of a built-in one from `policies/tools.toml`, of a program beside the
 //! Agentfile from the file beside it. Both become a [`ToolDefinition`] of the plan.
 
+mod help;
+
 use serde::Deserialize;
 use serde_json::Value;
 
+pub(crate) use self::help::help;
 use crate::characters::{self, fault};
 use crate::plan::{Facts, Hints, Runs, ToolDefinition, digest};
 use crate::schema::Fault;

@@ -6,15 +6,14 @@ use crate::plan::{BrokerEntry, digest};
 use crate::policy::permits::Permits;
 
 /// All entries.
-pub(super) fn lower(boundaries: &Boundaries) -> Vec<BrokerEntry> {
-    let permits = Permits::of(boundaries);
+pub(super) fn lower(boundaries: &Boundaries, permits: &Permits) -> Vec<BrokerEntry> {
     let mut entries = Vec::new();
     entries.extend(boundaries.tools.iter().map(|tool| BrokerEntry::Tool {
         namespace: tool.namespace.clone(),
         name: tool.name.clone(),
         entity: tool.entity.clone(),
         permitted: permits.tool(&tool.entity),
-        definition: tool.definition.clone(),
+        definition: tool.definition.clone().map(Box::new),
         origin: tool.place.origin.clone(),
     }));
     entries.extend(boundaries.toolsets.iter().map(|toolset| BrokerEntry::Toolset {

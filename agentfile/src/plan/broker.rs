@@ -18,7 +18,7 @@ pub enum BrokerEntry {
         /// Whether something could permit it; what is not permitted is not shown.
         permitted: bool,
         /// None: of a namespace that is not served yet, and so refused at `run`.
-        definition: Option<ToolDefinition>,
+        definition: Option<Box<ToolDefinition>>,
         origin: Origin,
     },
     Toolset {

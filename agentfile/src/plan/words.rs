@@ -48,11 +48,12 @@ pub(crate) fn authority(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
-/// What may be done at a mount: `read`, `read and write`, `nothing`.
+/// What may be done at a mount: `read`, `read and write`, `connect`, `nothing`.
 #[must_use]
 pub fn access(mount: &Mount) -> &'static str {
     match (&mount.source, mount.access) {
         (MountSource::Mask, _) => "nothing",
+        (MountSource::Socket, _) => "connect",
         (_, Access::ReadOnly) => "read",
         (_, Access::ReadWrite) => "read and write",
     }
@@ -75,7 +76,13 @@ pub fn source(source: &MountSource) -> String {
         MountSource::Generated { what: Generated::TrustBundle } => {
             "the host's certificates, and the run's own".to_owned()
         }
-        MountSource::Generated { .. } => "a file made for the run".to_owned(),
+        MountSource::Generated { what: Generated::Client } => {
+            "agentrc's own program that talks to the broker".to_owned()
+        }
+        MountSource::Generated { what: Generated::Passwd | Generated::Group } => {
+            "a file made for the run".to_owned()
+        }
+        MountSource::Socket => "the broker's socket".to_owned(),
         MountSource::Mask => "hidden".to_owned(),
         MountSource::Narrow => "read-only here".to_owned(),
     }
@@ -104,7 +111,7 @@ pub fn entry(entry: &BrokerEntry) -> (&'static str, String, String) {
     let permitted = |permitted: bool| if permitted { "permitted" } else { "not permitted" }.to_owned();
     match entry {
         BrokerEntry::Tool { namespace, name, permitted: yes, definition, .. } => {
-            let more = definition.as_ref().map_or_else(String::new, |definition| tool(definition));
+            let more = definition.as_deref().map_or_else(String::new, tool);
             ("TOOL", format!("{namespace}:{name}"), permitted(*yes) + &more)
         }
         BrokerEntry::Toolset { reference, .. } => ("TOOLSET", reference.clone(), String::new()),

@@ -349,3 +349,23 @@ fn what_is_wrong_for_every_action_is_said_once() {
     assert!(messages[0].ends_with("(the same for 1 other action)"), "{messages:#?}");
     assert!(messages[1].contains("`path`") && messages[1].ends_with("not found"), "{messages:#?}");
 }
+
+#[test]
+fn the_way_to_the_broker_is_not_hidden_by_a_path() {
+    for path in [
+        "/agentrc/broker.sock",
+        "/agentrc/bin",
+        "/agentrc/bin/mcp",
+        "/agentrc/tools",
+        "/agentrc/tools/shell",
+        "/agentrc/memory/notes.json",
+        "/agentrc",
+    ] {
+        let lines = format!("TOOL utcp:shell\nALLOW invoke shell\nDENY read {path}");
+        assert_eq!(errors(&format!("AGENT x\nCMD true\n{lines}\n")), ["E065"], "{path}");
+        let forbid = forbid("filesystem.read", &format!("context.path like \"{path}/*\""));
+        assert_eq!(errors(&with_policy("TOOL utcp:shell", &forbid)), ["E065"], "{path}");
+        // Nothing there can be written anyway.
+        assert_eq!(errors(&format!("AGENT x\nCMD true\nDENY write {path}\n")), Vec::<&str>::new());
+    }
+}

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use agentfile::compile::Validate;
-use agentfile::plan::describe::unenforced;
+use agentfile::plan::unenforced::unenforced;
 use agentfile::plan::{HostPath, MountSource, Plan};
 use agentrc_audit::Event;
 use agentrc_host::StateDir;

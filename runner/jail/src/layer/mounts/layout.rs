@@ -290,9 +290,17 @@ impl Layout<'_> {
                     Generated::Passwd => own::passwd(),
                     Generated::Group => own::group(),
                     Generated::TrustBundle => return Ok(()),
+                    Generated::Client => {
+                        let reason = "there is no program that talks to the broker yet";
+                        return Err(Refusal::new(Step::PrepareMounts, reason).at(origin));
+                    }
                 };
                 self.parent(target, origin)?;
                 self.make_file(target, 0o444, text.into_bytes(), origin)
+            }
+            MountSource::Socket => {
+                let reason = "there is no broker yet whose socket could be shown";
+                Err(Refusal::new(Step::PrepareMounts, reason).at(origin))
             }
             MountSource::Mask if self.is_of_credential(mount) => Ok(()),
             MountSource::Mask => self.mask(target, origin),
