@@ -150,6 +150,8 @@ pub enum MountSource {
     Mask,
     /// A part of a wider writable mount that is read-only.
     Narrow,
+    /// The broker's listening unix socket. It is made inside, so that no other run has it at any path.
+    Socket,
 }
 
 /// Files whose text the runner fills in.

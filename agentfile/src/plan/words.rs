@@ -48,11 +48,12 @@ pub(crate) fn authority(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
-/// What may be done at a mount: `read`, `read and write`, `nothing`.
+/// What may be done at a mount: `read`, `read and write`, `connect`, `nothing`.
 #[must_use]
 pub fn access(mount: &Mount) -> &'static str {
     match (&mount.source, mount.access) {
         (MountSource::Mask, _) => "nothing",
+        (MountSource::Socket, _) => "connect",
         (_, Access::ReadOnly) => "read",
         (_, Access::ReadWrite) => "read and write",
     }
@@ -78,6 +79,7 @@ pub fn source(source: &MountSource) -> String {
         MountSource::Generated { .. } => "a file made for the run".to_owned(),
         MountSource::Mask => "hidden".to_owned(),
         MountSource::Narrow => "read-only here".to_owned(),
+        MountSource::Socket => "the broker's socket".to_owned(),
     }
 }
 
