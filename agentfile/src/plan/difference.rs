@@ -283,6 +283,7 @@ fn at(mount: &Mount) -> String {
     match &mount.source {
         MountSource::Mask | MountSource::Narrow => format!("the restriction of {} ({source})", mount.target),
         MountSource::Directory => format!("the folder {}", mount.target),
+        MountSource::Socket => format!("{source} {}", mount.target),
         _ => {
             let access = match mount.access {
                 Access::ReadOnly => "read of",
