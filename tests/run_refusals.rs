@@ -31,7 +31,7 @@ fn refused(lab: &Lab, lines: &str, words: &[&str]) {
 #[test]
 fn what_needs_a_later_part_is_refused_with_its_place() {
     as_each(AGENTRC, |lab| {
-        lab.file(lab.project("f.py"), "def s(x: int) -> int:\n    return x\n");
+        lab.file(lab.project("f.py"), "def s(x: int) -> int:\n    '''Is it.'''\n    return x\n");
         for lines in [
             "TOOL utcp:http_request",
             "TOOL mcp:files.read",

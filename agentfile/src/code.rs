@@ -76,6 +76,7 @@ codes! {
     "E080" "shows what a credential is read from" "The file of a `file:` or `dotenv:` source is hidden inside wherever a wider BIND would show it, since the agent gets a placeholder and never the value. A BIND of just that file asks for the opposite."
     "E081" "not a tool's name" "A tool of `utcp:` is one of those that are built in. Any tool is known by its name to the agent (MCP, `/agentrc/tools/NAME`), to policies and to the audit log: letters, digits, `_`, `.` and `-`, at most 128, and not the name of what describes another tool."
     "E082" "not a tool's schema" "A program beside the Agentfile becomes a tool by the file beside it, `NAME.schema.json`: its `description`, which is all that an agent knows of it, and the JSON Schema of its input, which is all that it is ever given. Of JSON Schema is taken what `E076` says."
+    "E083" "not a function's signature" "What a function takes is read from its `def` line, and what an agent is told of it from its docstring, without running the file: plain types (`str`, `int`, `float`, `bool`, `None`, `list[T]`, `dict[str, T]`, `T | U`, `Literal[…]`, `Any`), literal defaults, no decorator. What is not understood is refused, never guessed at."
     "E099" "a fault of the compiler" "Please report it with the Agentfile."
     "W001" "misplaced syntax line" "`# syntax=` counts on the first line only; elsewhere it is a comment."
     "W002" "older form of CRED" "The older forms still parse; the current one names every host that the credential may go to."

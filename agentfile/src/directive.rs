@@ -96,7 +96,7 @@ table! {
         "TOOLSET utcp:files";
     "FUNCTION" Line 1..=1, Refused, "tools";
         "FUNCTION ./path.py:symbol | name"; "Declares a typed function.";
-        "Run by an adapter inside a sandbox; needs a permit as a tool does.";
+        "Run by an adapter inside a sandbox; needs a permit as a tool does. What it takes is read from its `def` line (plain types and literal defaults), what an agent is told of it from its docstring.";
         "FUNCTION ./score.py:score";
     "SKILL" Line 1..=1, Enforced, "tools";
         "SKILL name | ./dir | reference"; "Shows a skill to the agent.";

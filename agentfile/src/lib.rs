@@ -19,6 +19,7 @@ pub mod diag;
 pub mod directive;
 pub mod fix;
 pub mod fmt;
+pub mod function;
 mod hosts;
 mod idiom;
 pub mod json;

@@ -148,13 +148,7 @@ impl Defined {
                 "write a `description`: an agent knows nothing else of it",
             ));
         }
-        let texts = title.iter().chain([&description]);
-        if texts.into_iter().any(|text| is_hostile(text)) || any_text(&self.input_schema, &is_hostile) {
-            return Err(Fault::new(
-                "has a character that hides text or drives a terminal",
-                "remove control characters and those that turn the writing direction",
-            ));
-        }
+        unseen(title.iter().chain([&description]), &self.input_schema)?;
         if self.input_schema.get("type").and_then(Value::as_str) != Some("object") {
             return Err(Fault::new(
                 "does not take an object, as the arguments of a tool are",
@@ -175,6 +169,17 @@ impl Defined {
         let schema_sha256 = digest::sha256_hex(input_schema.to_string().as_bytes());
         Ok(ToolDefinition { runs, title, description, input_schema, schema_sha256, facts: self.facts, hints })
     }
+}
+
+/// Refuses texts for people and models that may read differently from what they say.
+pub(crate) fn unseen<'a>(texts: impl IntoIterator<Item = &'a String>, schema: &Value) -> Result<(), Fault> {
+    if texts.into_iter().any(|text| is_hostile(text)) || any_text(schema, &is_hostile) {
+        return Err(Fault::new(
+            "has a character that hides text or drives a terminal",
+            "remove control characters and those that turn the writing direction",
+        ));
+    }
+    Ok(())
 }
 
 /// Whether `text` may read differently from what it says; lines and tabs are what a description has.

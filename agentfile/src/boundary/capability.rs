@@ -2,7 +2,7 @@
 
 use super::Host;
 use crate::place::Place;
-use crate::plan::ToolDefinition;
+use crate::plan::{FunctionDefinition, ToolDefinition};
 
 /// A declared tool.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub struct Function {
     pub path: Option<String>,
     /// Its name, which is also its entity's.
     pub symbol: String,
+    /// What it takes and returns; none: it is in no file beside the Agentfile.
+    pub definition: Option<FunctionDefinition>,
     /// The line.
     pub place: Place,
 }

@@ -4,9 +4,11 @@
 use super::Check;
 use crate::Kind;
 use crate::boundary::{Function, Memory, Projection, Reference, Skill};
+use crate::function::{self, Signature};
 use crate::lower::limits::Targets;
 use crate::memory::{About, judge};
 use crate::place::Place;
+use crate::plan::{FunctionDefinition, digest};
 use crate::policy::permits::Permits;
 use crate::span::Span;
 use crate::syntax::Word;
@@ -21,7 +23,23 @@ impl Check<'_> {
     pub(super) fn function(&mut self, path: Option<&Word>, symbol: &Word, place: Place) {
         let path = path.and_then(|word| self.project(word, Some(Kind::File)));
         if self.once_named("function", &symbol.text, symbol.span) {
-            self.out.functions.push(Function { path, symbol: symbol.text.clone(), place });
+            let definition = path.as_ref().and_then(|path| self.signature(path, symbol));
+            self.out.functions.push(Function { path, symbol: symbol.text.clone(), definition, place });
+        }
+    }
+
+    fn signature(&mut self, path: &str, symbol: &Word) -> Option<FunctionDefinition> {
+        let bytes = self.content(path, symbol.span)?;
+        match function::read(&bytes, &symbol.text) {
+            Ok(Signature { description, input_schema, output_schema }) => {
+                let schema_sha256 = digest::sha256_hex(input_schema.to_string().as_bytes());
+                Some(FunctionDefinition { description, input_schema, schema_sha256, output_schema })
+            }
+            Err(fault) => {
+                let message = format!("`{}` of `{path}` {}", symbol.text, fault.what);
+                self.error("E083", symbol.span, message, fault.help);
+                None
+            }
         }
     }
 

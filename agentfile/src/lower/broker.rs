@@ -24,6 +24,7 @@ pub(super) fn lower(boundaries: &Boundaries, permits: &Permits) -> Vec<BrokerEnt
         path: function.path.clone(),
         symbol: function.symbol.clone(),
         permitted: permits.function(&function.symbol),
+        definition: function.definition.clone().map(Box::new),
         origin: function.place.origin.clone(),
     }));
     entries.extend(boundaries.skills.iter().map(|skill| BrokerEntry::Skill {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Origin, ToolDefinition};
+use super::{FunctionDefinition, Origin, ToolDefinition};
 
 /// Something that the broker or the gateway serves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,8 @@ pub enum BrokerEntry {
         path: Option<String>,
         symbol: String,
         permitted: bool,
+        /// None: it is in no file beside the Agentfile.
+        definition: Option<Box<FunctionDefinition>>,
         origin: Origin,
     },
     Skill {

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Access, BrokerEntry, Mount, MountSource, Origin, Plan, words};
+use super::{
+    Access, BrokerEntry, FunctionDefinition, Mount, MountSource, Origin, Plan, ToolDefinition, words,
+};
 
 /// One difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -182,12 +184,7 @@ impl Differences {
             let (more, less) = (words::entry(entry).2, words::entry(earlier).2);
             if more != less {
                 self.add("broker", true, format!("changes {key}: {more}, not {less}"), Some(origin));
-            } else if let (
-                BrokerEntry::Tool { definition: after, .. },
-                BrokerEntry::Tool { definition: before, .. },
-            ) = (entry, earlier)
-                && after != before
-            {
+            } else if told(entry) != told(earlier) {
                 // Another description may make a model use it for something else.
                 self.add("broker", true, format!("changes what an agent is told of {key}"), Some(origin));
             }
@@ -275,6 +272,15 @@ impl Differences {
         if old.cedar.schema_sha256 != new.cedar.schema_sha256 {
             self.add("system", true, "changes the policy schema".to_owned(), None);
         }
+    }
+}
+
+/// What an agent is told of a tool or function.
+fn told(entry: &BrokerEntry) -> (Option<&ToolDefinition>, Option<&FunctionDefinition>) {
+    match entry {
+        BrokerEntry::Tool { definition, .. } => (definition.as_deref(), None),
+        BrokerEntry::Function { definition, .. } => (None, definition.as_deref()),
+        _ => (None, None),
     }
 }
 

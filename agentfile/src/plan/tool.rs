@@ -25,6 +25,20 @@ pub struct ToolDefinition {
     pub hints: Hints,
 }
 
+/// What is known of a function before any run: from its `def` line and docstring, `agentfile/src/function.rs`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FunctionDefinition {
+    /// Its docstring: what an agent is told of it.
+    pub description: String,
+    /// As of a tool.
+    pub input_schema: Value,
+    /// SHA-256 (hex) of `input_schema` without white space.
+    pub schema_sha256: String,
+    /// What it returns (JSON Schema), when it says so.
+    pub output_schema: Option<Value>,
+}
+
 /// Where a tool runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -277,6 +277,7 @@ fn what_is_allowed_is_declared_and_not_denied() {
             .as_str(),
     );
     clean("MOUNT /data rw\nALLOW write /data/x\nALLOW read /usr/share");
+    refused("FUNCTION ./functions/review.py:nothing\nALLOW invoke nothing", "E083", "nothing");
     clean("FUNCTION ./functions/review.py:summarize\nALLOW invoke ./functions/review.py:summarize");
     clean("SKILL ./skills/review\nALLOW invoke ./skills/review");
 }

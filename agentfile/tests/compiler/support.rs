@@ -42,7 +42,10 @@ impl Folder {
             ("tools/broken", "#!/bin/sh\n"),
             ("tools/broken.schema.json", r#"{"description": "Breaks.", "inputSchema": {"type": "objekt"}}"#),
             ("tools/odd+name", "#!/bin/sh\n"),
-            ("functions/review.py", "def summarize(): pass\n"),
+            (
+                "functions/review.py",
+                "def summarize(text: str, lines: int = 3) -> str:\n    '''Summarizes a text.'''\n    return text\n",
+            ),
             ("skills/review/SKILL.md", "# Review\n"),
             ("skills/review/scripts/run.sh", "#!/bin/sh\n"),
             ("skills/empty/README.md", "no skill\n"),
