@@ -150,9 +150,11 @@ pub enum MountSource {
     Mask,
     /// A part of a wider writable mount that is read-only.
     Narrow,
+    /// The broker's listening unix socket. It is made inside, so that no other run has it at any path.
+    Socket,
 }
 
-/// Files whose text the runner fills in.
+/// Files whose content the runner fills in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Generated {
@@ -163,6 +165,8 @@ pub enum Generated {
     /// The host's certificates (`SYSTEM_BUNDLES`), and the run's own authority behind them. Where it is optional and the
     /// host has no file, there is none inside either; where the host's file is a link, it lies over what that leads to.
     TrustBundle,
+    /// Our own static program that talks to the broker; anyone may execute it (0555).
+    Client,
 }
 
 /// A path below a writable bind that stays read-only.

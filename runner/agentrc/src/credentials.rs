@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use agentfile::plan::{BrokerEntry, Plan};
 use agentrc_broker::credential::{Environment, Family, Resolver, family};
-use agentrc_jail::service::Service;
+use agentrc_jail::service::{Role, Service};
 use agentrc_secret::Placeholder;
 use agentrc_secret::wire::{self, Credential};
 use agentrc_service::channel;
@@ -62,7 +62,7 @@ impl Resolving {
         let pair = UnixStream::pair();
         let (values, theirs) =
             pair.map_err(|error| Refusal::new(format!("no socket for the values: {error}")).step(STEP))?;
-        let service = Service::start(&[theirs.as_fd()], |channel| {
+        let service = Service::start(Role::Resolver, &[theirs.as_fd()], |channel| {
             work(&channel, &theirs, plan, wanted, &Environment::of_process(folder, keyring))
         })
         .map_err(|refusal| Refusal::from(&refusal))?;

@@ -15,7 +15,7 @@ use agentrc_egress::judge::{Asked, Judge, Verdict};
 use agentrc_egress::reason::PERMITTED;
 use agentrc_egress::report::{self, Client, Order, Report};
 use agentrc_egress::upstream::Proxy;
-use agentrc_jail::service::{Service, confine};
+use agentrc_jail::service::{Role, Service, confine};
 use agentrc_jail::{Recorder, Unopened};
 use agentrc_service::channel::{self, cut};
 use rustix::io::Errno;
@@ -138,7 +138,7 @@ impl Gateway {
             return Ok(None);
         }
         let kept: Vec<_> = values.iter().map(|values| values.as_fd()).collect();
-        let service = Service::start(&kept, |channel| {
+        let service = Service::start(Role::Gateway, &kept, |channel| {
             let Ok(values) = values.map(UnixStream::try_clone).transpose() else { return exit::REFUSED };
             let config = Config {
                 plan,

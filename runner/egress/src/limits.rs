@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use agentfile::plan::CountedLimit;
 use agentfile::plan::inside::takes_in;
+use agentfile::plan::{CountedLimit, Target};
 use agentrc_service::limit::{Granted, Limit};
 
 /// Name of the limit on bytes that are sent out.
@@ -22,14 +22,15 @@ pub struct Limits {
 impl Limits {
     /// Those of the plan's that are about the network.
     #[must_use]
-    pub fn new(counted: &[CountedLimit], is_host: impl Fn(&str) -> bool, now: Instant) -> Self {
+    pub fn new(counted: &[CountedLimit], now: Instant) -> Self {
         let mut limits = Self::default();
         for limit in counted {
             let made = Limit::new(limit, now);
+            let of_run = limit.applies_to.contains(&Target::Run);
             match limit.name.as_str() {
-                REQUESTS => limits.requests.push(made),
-                BYTES => limits.bytes.push(made),
-                name if is_host(name) => limits.hosts.push(made),
+                REQUESTS if of_run => limits.requests.push(made),
+                BYTES if of_run => limits.bytes.push(made),
+                name if limit.applies_to.contains(&Target::Host(name.to_owned())) => limits.hosts.push(made),
                 _ => {}
             }
         }
@@ -83,7 +84,14 @@ mod tests {
     use super::*;
 
     fn counted(name: &str, value: u64, per_seconds: Option<u64>) -> CountedLimit {
-        CountedLimit { name: name.to_owned(), value, per_seconds, origin: Origin::builtin("test") }
+        let target = if name.contains('.') { Target::Host(name.to_owned()) } else { Target::Run };
+        CountedLimit {
+            name: name.to_owned(),
+            value,
+            per_seconds,
+            applies_to: vec![target],
+            origin: Origin::builtin("test"),
+        }
     }
 
     #[test]
@@ -94,8 +102,17 @@ mod tests {
             counted("api.example.com", 1, Some(3600)),
             counted("*.example.com", 2, None),
             counted("tool_calls", 0, None),
+            // A tool that bears a host's name, and one that bears a limit's, are none of the gateway's.
+            CountedLimit {
+                applies_to: vec![Target::Tool("elsewhere.org".to_owned())],
+                ..counted("elsewhere.org", 0, None)
+            },
+            CountedLimit {
+                applies_to: vec![Target::Tool(REQUESTS.to_owned())],
+                ..counted(REQUESTS, 0, None)
+            },
         ];
-        let limits = Limits::new(&plan, |name| name.contains('.'), now);
+        let limits = Limits::new(&plan, now);
         assert!(limits.request("api.example.com", now).is_ok());
         assert_eq!(limits.request("api.example.com", now).unwrap_err().name(), "api.example.com");
         assert!(limits.request("b.example.com", now).is_ok());
@@ -108,7 +125,7 @@ mod tests {
     fn the_tightest_limit_on_bytes_holds() {
         let now = Instant::now();
         let plan = [counted(BYTES, 100, None), counted(BYTES, 10, Some(1))];
-        let limits = Limits::new(&plan, |_| false, now);
+        let limits = Limits::new(&plan, now);
         assert_eq!(limits.bytes(50, now).ok(), Some(10));
         assert!(matches!(limits.bytes(50, now), Err((Some(_), _))));
         assert!(!Limits::default().counts_bytes());

@@ -21,8 +21,17 @@ use crate::{Filter, Gateway};
 /// How long arming may take before it counts as hung: a bind on a dead network file system must not hang the caller.
 const ARMING: Duration = Duration::from_secs(30);
 
-/// The evidence, the sandbox's terminal, and its mount table.
-pub(crate) type Armed = (Evidence, Option<OwnedFd>, std::fs::File);
+/// A sandbox that has proven itself.
+pub(crate) struct Armed {
+    /// What it proved.
+    pub(crate) evidence: Evidence,
+    /// Its terminal.
+    pub(crate) master: Option<OwnedFd>,
+    /// The broker's socket inside.
+    pub(crate) listener: Option<OwnedFd>,
+    /// Its mount table.
+    pub(crate) mountinfo: std::fs::File,
+}
 
 /// What is around the sandbox.
 pub(crate) struct Around<'a> {
@@ -46,6 +55,7 @@ impl Around<'_> {
     ) -> Result<Armed, Refusal> {
         let started = Instant::now();
         let mut master = None;
+        let mut listener = None;
         let mut sockets = Vec::with_capacity(self.expected);
         if self.expected == 0 {
             self.enter(sandbox).map_err(|refusal| last_words(sandbox, self.layers).unwrap_or(refusal))?;
@@ -58,6 +68,9 @@ impl Around<'_> {
             }
             match sandbox.next(None, left) {
                 Ok(Woken::Message(Some(Message::Pty(descriptor)))) => master = Some(descriptor),
+                Ok(Woken::Message(Some(Message::Listener(socket)))) if listener.is_none() => {
+                    listener = Some(socket);
+                }
                 Ok(Woken::Message(Some(Message::Socket(socket)))) if sockets.len() < self.expected => {
                     sockets.push(socket);
                     if sockets.len() == self.expected {
@@ -86,7 +99,7 @@ impl Around<'_> {
                     while let Some(signal) = signal::next(&sandbox.signals).map_err(hear)? {
                         heed(signal)?;
                     }
-                    return Ok((evidence, master, mountinfo));
+                    return Ok(Armed { evidence, master, listener, mountinfo });
                 }
                 Ok(Woken::Signal(signal)) => heed(signal)?,
                 Ok(Woken::Tick | Woken::Mounts | Woken::Outside(_)) => {}

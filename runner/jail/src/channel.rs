@@ -28,6 +28,8 @@ pub(crate) enum Message {
     Pty(OwnedFd),
     /// A socket that was opened inside for the gateway, in the order in which the network layer opened them.
     Socket(OwnedFd),
+    /// The broker's socket, which listens.
+    Listener(OwnedFd),
     /// Everything is armed: `/proc/self/{status,mountinfo,limits}` of the agent, the inode numbers of its
     /// namespaces, and what each probe was answered (0: it succeeded).
     Evidence {
@@ -63,8 +65,13 @@ pub(crate) fn send(socket: BorrowedFd<'_>, message: &Message) -> Result<(), Errn
         Message::Failed(failure) => {
             put(&mut bytes, 1, failure.step as u16, failure.item, failure.errno.raw_os_error());
         }
-        Message::Pty(one) | Message::Socket(one) => {
-            put(&mut bytes, if matches!(message, Message::Pty(_)) { 2 } else { 6 }, 0, 0, 0);
+        Message::Pty(one) | Message::Socket(one) | Message::Listener(one) => {
+            let kind = match message {
+                Message::Pty(_) => 2,
+                Message::Socket(_) => 6,
+                _ => 7,
+            };
+            put(&mut bytes, kind, 0, 0, 0);
             attached = [one.as_fd(), one.as_fd(), one.as_fd()];
             ancillary.push(SendAncillaryMessage::ScmRights(attached.get(..1).unwrap_or_default()));
         }
@@ -151,6 +158,7 @@ fn decode(bytes: &[u8; SIZE], length: usize, attached: Vec<OwnedFd>) -> Option<M
         4 => Message::ExecFailed(errno()?),
         5 => Message::Exited(number),
         6 => Message::Socket(attached.next()?),
+        7 => Message::Listener(attached.next()?),
         _ => return None,
     };
     attached.next().is_none().then_some(message)

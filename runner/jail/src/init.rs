@@ -12,6 +12,7 @@ use rustix::pty::OpenptFlags;
 
 use crate::channel::{self, Answer, Message};
 use crate::layer::Layer;
+use crate::layer::mounts::Mounts;
 use crate::layer::network::Network;
 use crate::prove::{NAMESPACE_FILES, NAMESPACES, Targets};
 use crate::step::{Failure, Step, run};
@@ -43,7 +44,7 @@ pub(crate) struct Init<'a> {
     /// of it, or what the gateway sends were judged as the sandbox's.
     pub(crate) enters: bool,
     /// Before the terminal is opened: mounts.
-    pub(crate) mounts: &'a dyn Layer,
+    pub(crate) mounts: &'a Mounts,
     /// After it: capabilities.
     pub(crate) privilege: &'a dyn Layer,
     /// Last: Landlock, seccomp.
@@ -91,6 +92,9 @@ impl Init<'_> {
             run(Step::SendSockets, 0, || channel::send(self.channel.as_fd(), &Message::Socket(socket)))?;
         }
         self.mounts.apply()?;
+        if let Some(listener) = self.mounts.listener() {
+            run(Step::SendSockets, 1, || channel::send(self.channel.as_fd(), &Message::Listener(listener)))?;
+        }
         let terminal = if self.streams.pty() { Some(self.open_terminal()?) } else { None };
         self.privilege.apply()?;
         // The supervisor may have died before the line above tied this process to it: then nobody holds the other end.

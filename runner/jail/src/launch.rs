@@ -24,16 +24,17 @@ use crate::step::{Failure, Step, run};
 use crate::streams::Streams;
 use crate::supervise::{Sandbox, Watched, supervise};
 use crate::sys::process::{Cloned, clone_into};
-use crate::{Ended, Filter, Gateway, Recorder, Request, Unopened};
+use crate::{Broker, Ended, Filter, Gateway, Recorder, Request, Unopened};
 
 /// Arms the plan, proves it, executes the command, and stays until its end. The gateway serves the network of a plan that
-/// declares one.
+/// declares one, the broker the socket of a plan that has one.
 ///
 /// # Errors
 /// A [`Refusal`]: the command was not executed, and nothing is left behind.
 pub fn launch(
     request: &Request<'_>,
     mut gateway: Option<&mut (dyn Gateway + 'static)>,
+    broker: Option<&mut (dyn Broker + 'static)>,
     filter: &mut dyn Filter,
     recorder: &mut dyn Recorder,
     signals: &Signals,
@@ -54,6 +55,7 @@ pub fn launch(
         trust: request.trust,
     };
     let mounts = mounts::prepare(inputs)?;
+    let mut broker = serving(&mounts, broker)?;
     let namespaces = namespaces::Namespaces::prepare(&plan.namespaces, &plan.agent)?;
     let network = network::Network::prepare(&plan.egress);
     if network.expected() > 0 && gateway.is_none() {
@@ -113,7 +115,7 @@ pub fn launch(
         channel: ours,
         signals: heard,
         mountinfo: None,
-        outside: [None, None],
+        outside: [None, None, None],
         started,
     };
     // While the sandbox arms itself.
@@ -127,7 +129,7 @@ pub fn launch(
         around.arm(&sandbox, &mut gateway, filter)
     });
     drop(targets);
-    let judged = armed.map(|(mut evidence, master, mountinfo): Armed| {
+    let judged = armed.map(|Armed { mut evidence, master, listener, mountinfo }| {
         sandbox.mountinfo = Some(mountinfo);
         if let Some(cgroup) = &cgroup {
             evidence.layers.push(LayerEvidence {
@@ -146,7 +148,16 @@ pub fn launch(
             evidence.layers.push(gateway.ready().map_err(|unopened| refused(Step::Serve, unopened))?);
             channel = Some(keep(gateway.channel())?);
         }
-        sandbox.outside = [channel, ring];
+        let mut asked = None;
+        if let Some(broker) = broker.as_deref_mut() {
+            check(Step::ServeBroker, || Ok(()))?;
+            let served = listener.ok_or_else(|| unopened("the sandbox made no socket for the broker"));
+            let served = served.and_then(|listener| broker.hand_over(listener, sandbox.pid));
+            let served = served.and_then(|()| broker.ready());
+            evidence.layers.push(served.map_err(|unopened| refused(Step::ServeBroker, unopened))?);
+            asked = Some(keep(broker.channel())?);
+        }
+        sandbox.outside = [channel, ring, asked];
         record(request, recorder, evidence)?;
         let relay =
             master.map(|master| Relay::start(master, streams.shown(), streams.interactive())).transpose();
@@ -171,13 +182,15 @@ pub fn launch(
         limits: &plan.limits.cgroup,
         mounts: &mounts,
     };
-    let mut end = supervise(&sandbox, relay, &watched, gateway.as_deref_mut(), filter, recorder);
+    let mut end =
+        supervise(&sandbox, relay, &watched, gateway.as_deref_mut(), broker.as_deref_mut(), filter, recorder);
     let reaped = sandbox.reap();
     let told = match gateway {
         Some(gateway) if sandbox.outside[0].is_some() => gateway.finish(recorder),
         _ => Ok(()),
     };
-    if let Err(reason) = told.and(filter.finish(recorder)) {
+    let brokered = broker.map_or(Ok(()), |broker| broker.finish(recorder));
+    if let Err(reason) = told.and(brokered).and(filter.finish(recorder)) {
         end.killed.get_or_insert(reason);
     }
     mounts.tidy();
@@ -222,6 +235,21 @@ fn record_end(ended: &Ended, recorder: &mut dyn Recorder) -> Result<(), String> 
     })
 }
 
+/// The broker, if the plan has a socket of it.
+fn serving<'a>(
+    mounts: &mounts::Mounts,
+    broker: Option<&'a mut (dyn Broker + 'static)>,
+) -> Result<Option<&'a mut (dyn Broker + 'static)>, Refusal> {
+    match (mounts.socket(), broker) {
+        (None, _) => Ok(None),
+        (Some(_), Some(broker)) => Ok(Some(broker)),
+        (Some(socket), None) => Err(Refusal::new(
+            Step::Broker,
+            format!("nothing serves the broker's socket `{socket}` of this plan"),
+        )),
+    }
+}
+
 /// Attaches the egress filter, where this host can have one.
 fn attach(filter: &mut dyn Filter, cgroup: Option<&Cgroup>) -> Result<bool, Refusal> {
     check(Step::AttachFilter, || Ok(()))?;
@@ -231,6 +259,10 @@ fn attach(filter: &mut dyn Filter, cgroup: Option<&Cgroup>) -> Result<bool, Refu
 fn open_log(recorder: &mut dyn Recorder) -> Result<(), Refusal> {
     check(Step::OpenLog, || Ok(()))?;
     recorder.open().map_err(|unopened| refused(Step::OpenLog, unopened))
+}
+
+fn unopened(reason: &str) -> Unopened {
+    Unopened { reason: reason.to_owned(), help: None }
 }
 
 /// A refusal by somebody else than the kernel.

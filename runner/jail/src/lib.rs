@@ -20,6 +20,7 @@ use agentfile::plan::Plan;
 use agentrc_audit::event::Event;
 
 mod arming;
+mod broker;
 mod cgroup;
 mod channel;
 mod child;
@@ -46,6 +47,7 @@ mod streams;
 mod supervise;
 mod sys;
 
+pub use broker::Broker;
 pub use filter::Filter;
 pub use gateway::Gateway;
 pub use launch::launch;

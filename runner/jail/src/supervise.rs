@@ -16,7 +16,7 @@ use crate::pty::Relay;
 use crate::step::Failure;
 use crate::sys::process::{Reaped, signal_pidfd, wait};
 use crate::sys::signal;
-use crate::{Filter, Gateway, Recorder};
+use crate::{Broker, Filter, Gateway, Recorder};
 
 /// How often the audit log and the cgroup's counters are looked at.
 const TICK: Duration = Duration::from_millis(250);
@@ -32,8 +32,8 @@ pub(crate) struct Sandbox {
     pub(crate) signals: OwnedFd,
     /// The sandbox's mount table, once it has been judged: it becomes readable anew when it changes.
     pub(crate) mountinfo: Option<std::fs::File>,
-    /// The gateway's channel and the egress filter's ring, once they are to be heard.
-    pub(crate) outside: [Option<OwnedFd>; 2],
+    /// The gateway's channel, the egress filter's ring and the broker's channel, once they are to be heard.
+    pub(crate) outside: [Option<OwnedFd>; 3],
     /// When everything began.
     pub(crate) started: Instant,
 }
@@ -46,7 +46,7 @@ pub(crate) enum Woken {
     Signal(i32),
     /// Init is gone.
     Dead,
-    /// The gateway has something to say, or is gone; or the egress filter has refused something.
+    /// The gateway or the broker has something to say, or is gone; or the egress filter has refused something.
     Outside(Outside),
     /// The sandbox's mount table changed.
     Mounts,
@@ -59,6 +59,7 @@ pub(crate) enum Woken {
 pub(crate) enum Outside {
     Gateway,
     Filter,
+    Broker,
 }
 
 impl Sandbox {
@@ -82,6 +83,7 @@ impl Sandbox {
             }),
             self.outside[0].as_ref().map_or(interest(none), |fd| interest((fd.as_fd(), PollFlags::IN))),
             self.outside[1].as_ref().map_or(interest(none), |fd| interest((fd.as_fd(), PollFlags::IN))),
+            self.outside[2].as_ref().map_or(interest(none), |fd| interest((fd.as_fd(), PollFlags::IN))),
         ];
         let wait = Timespec {
             tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
@@ -92,7 +94,7 @@ impl Sandbox {
             other => other.map(drop)?,
         }
         let ready = watched.each_ref().map(PollFd::revents);
-        let [message, signal, dead, stdin, master, stdout, table, gateway, filter] = ready;
+        let [message, signal, dead, stdin, master, stdout, table, gateway, filter, broker] = ready;
         if let Some(relay) = relay {
             relay.move_bytes([stdin, master, stdout]);
         }
@@ -110,6 +112,9 @@ impl Sandbox {
         }
         if !filter.is_empty() && self.outside[1].is_some() {
             return Ok(Woken::Outside(Outside::Filter));
+        }
+        if !broker.is_empty() && self.outside[2].is_some() {
+            return Ok(Woken::Outside(Outside::Broker));
         }
         Ok(if table.is_empty() { Woken::Tick } else { Woken::Mounts })
     }
@@ -199,6 +204,7 @@ pub(crate) fn supervise(
     mut relay: Option<Relay>,
     watched: &Watched<'_>,
     mut gateway: Option<&mut (dyn Gateway + 'static)>,
+    mut broker: Option<&mut (dyn Broker + 'static)>,
     filter: &mut dyn Filter,
     recorder: &mut dyn Recorder,
 ) -> End {
@@ -268,10 +274,12 @@ pub(crate) fn supervise(
                 }
             }
             Ok(Woken::Outside(who)) => {
-                let heard = match (who, gateway.as_deref_mut()) {
-                    (Outside::Gateway, Some(gateway)) => gateway.heard(sandbox.pid, recorder),
-                    (Outside::Gateway, None) => Ok(()),
-                    (Outside::Filter, _) => filter.heard(sandbox.pid, recorder),
+                let heard = match who {
+                    Outside::Gateway => {
+                        gateway.as_deref_mut().map_or(Ok(()), |gateway| gateway.heard(sandbox.pid, recorder))
+                    }
+                    Outside::Broker => broker.as_deref_mut().map_or(Ok(()), |broker| broker.heard(recorder)),
+                    Outside::Filter => filter.heard(sandbox.pid, recorder),
                 };
                 if let Err(reason) = heard {
                     kill(sandbox, &mut end, reason);

@@ -85,13 +85,18 @@ impl Limit {
 
 #[cfg(test)]
 mod tests {
-    use agentfile::plan::Origin;
+    use agentfile::plan::{Origin, Target};
 
     use super::*;
 
     fn limit(value: u64, per_seconds: Option<u64>, now: Instant) -> Limit {
-        let counted =
-            CountedLimit { name: "calls".to_owned(), value, per_seconds, origin: Origin::builtin("test") };
+        let counted = CountedLimit {
+            name: "calls".to_owned(),
+            value,
+            per_seconds,
+            applies_to: vec![Target::Run],
+            origin: Origin::builtin("test"),
+        };
         Limit::new(&counted, now)
     }
 

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use agentfile::compile::Validate;
-use agentfile::plan::describe::unenforced;
+use agentfile::plan::unenforced::unenforced;
 use agentfile::plan::{HostPath, MountSource, Plan};
 use agentrc_audit::Event;
 use agentrc_host::StateDir;
@@ -90,7 +90,8 @@ fn execute(arguments: &arguments::Run, source: &Source) -> Outcome {
         environment: &placeholders,
         version: env!("CARGO_PKG_VERSION"),
     };
-    match agentrc_jail::launch(&request, as_served(&mut gateway), &mut filter, &mut recorder, &signals) {
+    match agentrc_jail::launch(&request, as_served(&mut gateway), None, &mut filter, &mut recorder, &signals)
+    {
         Ok(ended) => {
             let extra = arguments.arguments.first().map(|word| word.to_string_lossy());
             let planned = plan.command.as_ref().and_then(|command| command.argv.first());

@@ -4,10 +4,12 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ffi::CString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use agentfile::plan::{ConnectRule, FileRights, Landlock as Planned, Origin};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
 
 use super::{Layer, entry};
 use crate::prove::{Act, Readings};
@@ -94,12 +96,34 @@ fn bits(rights: FileRights) -> u64 {
 
 /// Locks this process, for a service: reading is all that is left of the file system, and nothing can be listened on,
 /// signalled, or reached by an abstract name.
-pub(crate) fn read_only() -> Result<(), rustix::io::Errno> {
+pub(crate) fn read_only() -> Result<(), Errno> {
     let abi = kernel::landlock_abi()?.min(NEWEST);
     let mut attributes = handled(abi);
     attributes.access_fs &= !(READ_FILE | READ_DIR);
     attributes.access_net &= BIND_TCP;
     let ruleset = kernel::landlock_create(&attributes, attribute_size(abi))?;
+    kernel::landlock_restrict(ruleset.as_fd(), 0)
+}
+
+/// A folder, for [`folder_alone`].
+pub(crate) fn folder(path: &Path) -> Result<OwnedFd, Errno> {
+    rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// Locks this process, for a service: files beneath `folder` can be read, made, written and removed, those of `/proc` read,
+/// and nothing else of the file system; and nothing can be connected to by TCP, listened on, signalled, or reached by an
+/// abstract name.
+pub(crate) fn folder_alone(folder: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
+    let abi = kernel::landlock_abi()?.min(NEWEST);
+    let attributes = handled(abi);
+    let ruleset = kernel::landlock_create(&attributes, attribute_size(abi))?;
+    let (read, change) = (READ_FILE | READ_DIR, WRITE_FILE | TRUNCATE | MAKE_REG | MAKE_DIR | REMOVE_FILE);
+    if let Some(folder) = folder {
+        let access = (read | change) & attributes.access_fs;
+        kernel::landlock_allow(ruleset.as_fd(), folder, access)?;
+    }
+    let proc = self::folder(Path::new("/proc"))?;
+    kernel::landlock_allow(ruleset.as_fd(), proc.as_fd(), read)?;
     kernel::landlock_restrict(ruleset.as_fd(), 0)
 }
 
@@ -164,7 +188,7 @@ impl Layer for Landlock {
 
     fn apply(&self) -> Result<(), Failure> {
         let ruleset = self.ruleset.take();
-        let ruleset = run(Step::LandlockRestrict, 0, || ruleset.ok_or(rustix::io::Errno::BADF))?;
+        let ruleset = run(Step::LandlockRestrict, 0, || ruleset.ok_or(Errno::BADF))?;
         for (item, rule) in self.rules.iter().enumerate() {
             let path = run(Step::LandlockPath, item, || {
                 let how = OFlags::PATH | OFlags::CLOEXEC;

@@ -62,6 +62,8 @@ struct Layout<'a> {
     files: BTreeSet<String>,
     /// Links of our own file systems, and their texts.
     links: BTreeMap<String, PathBuf>,
+    /// Where the broker's socket is.
+    socket: Option<String>,
     /// What is hidden.
     hidden: BTreeSet<String>,
     /// One of the paths that are held read-only, to be tried.
@@ -98,6 +100,7 @@ pub(crate) fn prepare(inputs: Inputs<'_>) -> Result<Mounts, Refusal> {
         slots: Slots::new(layout.next),
         made: layout.made,
         files: layout.files,
+        socket: layout.socket,
         expected: layout.expected,
         armed: std::cell::OnceCell::new(),
         held,
@@ -142,6 +145,7 @@ impl<'a> Layout<'a> {
             made: BTreeSet::from(["/".to_owned()]),
             files: BTreeSet::new(),
             links: BTreeMap::new(),
+            socket: None,
             hidden: BTreeSet::new(),
             held: None,
             next: 0,
@@ -290,6 +294,10 @@ impl Layout<'_> {
                     Generated::Passwd => own::passwd(),
                     Generated::Group => own::group(),
                     Generated::TrustBundle => return Ok(()),
+                    Generated::Client => {
+                        let reason = "there is no program that talks to the broker yet";
+                        return Err(Refusal::new(Step::PrepareMounts, reason).at(origin));
+                    }
                 };
                 self.parent(target, origin)?;
                 self.make_file(target, 0o444, text.into_bytes(), origin)
@@ -297,6 +305,7 @@ impl Layout<'_> {
             MountSource::Mask if self.is_of_credential(mount) => Ok(()),
             MountSource::Mask => self.mask(target, origin),
             MountSource::Narrow => self.narrow(target, origin),
+            MountSource::Socket => self.socket(target, origin),
         }
     }
 
