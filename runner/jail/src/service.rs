@@ -28,6 +28,8 @@ pub enum Role {
     Gateway,
     /// Serves the sandbox's tools.
     Broker,
+    /// Makes the tools' processes.
+    Zygote,
 }
 
 impl Role {
@@ -37,6 +39,7 @@ impl Role {
             Self::Resolver => "the credential resolver",
             Self::Gateway => "the gateway",
             Self::Broker => "the broker",
+            Self::Zygote => "the process that tools come from",
         }
     }
 
@@ -45,6 +48,7 @@ impl Role {
         match self {
             Self::Resolver | Self::Gateway => Step::Gateway,
             Self::Broker => Step::Broker,
+            Self::Zygote => Step::Zygote,
         }
     }
 }
@@ -95,7 +99,7 @@ impl Service {
         let table = match self.role {
             Role::Gateway => seccomp::GATEWAY,
             Role::Broker => seccomp::BROKER,
-            Role::Resolver => {
+            Role::Resolver | Role::Zygote => {
                 return Err(Refusal::new(Step::ReadBack, format!("{name} has no system call filter")));
             }
         };

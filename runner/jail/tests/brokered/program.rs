@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use agentrc_test_support::{Lab, Outcome};
 
 /// Builds it beside this test, the same way.
-fn built() -> &'static Path {
+pub(crate) fn built() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let own = std::env::current_exe().expect("this test");
@@ -41,3 +41,17 @@ pub(crate) fn run(lab: &Lab, lines: &str, script: &str, words: &[&str]) -> Outco
     command.args(words);
     lab.finish_command(command)
 }
+
+/// What scripts begin with: `ask` sends a line and gives all that comes back, `start` the connection.
+pub(crate) const ASK: &str = "\
+import os, socket, stat, sys
+SOCKET = '/agentrc/broker.sock'
+def start(line):
+    one = socket.socket(socket.AF_UNIX)
+    one.connect(SOCKET)
+    one.sendall(line.encode() + b'\\n')
+    return one
+def ask(line):
+    with start(line) as one:
+        return one.makefile().read()
+";
