@@ -34,7 +34,7 @@ pub(crate) enum Message {
     Door(OwnedFd),
     /// A tool's first process, by its pidfd.
     Entered(OwnedFd),
-    /// A tool's process has proven itself, and executes its program now.
+    /// A tool's process has proven itself, and waits for its go.
     Proven,
     /// Everything is armed: `/proc/self/{status,mountinfo,limits}` of the agent, the inode numbers of its
     /// namespaces, and what each probe was answered (0: it succeeded).

@@ -134,7 +134,7 @@ pub struct Ended {
     pub exec_failed: Option<String>,
     /// From the beginning of the launch to the end.
     pub wall: Duration,
-    /// User and system time of everything in the sandbox that was waited for.
+    /// User and system time of everything in the agent's own sandbox that was waited for: of tools that entered, nothing.
     pub cpu: Duration,
     /// Peak resident set of the largest process, in KiB.
     pub peak_rss_kib: u64,

@@ -4,13 +4,16 @@
 use std::error::Error;
 use std::ffi::CString;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{IoSlice, Read, Write};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Instant;
 
 use agentrc_audit::event::LayerEvidence;
 use agentrc_jail::{Broker, Entered, Entrance, Recorder, Unopened, Work};
+
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 use crate::evidence;
 
@@ -23,6 +26,8 @@ pub(crate) struct Asked {
     _other: OwnedFd,
     ready: bool,
     init: i32,
+    /// Tools are to get a folder as a stream.
+    folder: bool,
     /// Tools, with where their ends are told.
     tools: Vec<(Entered, File)>,
     /// Who asked for the end: it is not to hear of it.
@@ -34,7 +39,7 @@ impl Asked {
     pub(crate) fn new(ready: bool) -> Outcome<Self> {
         let (ours, theirs) = UnixStream::pair()?;
         let (channel, other) = (ours.into(), theirs.into());
-        Ok(Self { channel, _other: other, ready, init: 0, tools: Vec::new(), last: None })
+        Ok(Self { channel, _other: other, ready, init: 0, folder: false, tools: Vec::new(), last: None })
     }
 
     fn answer(&mut self, mut stream: UnixStream, entrance: &mut Entrance<'_>) -> Outcome<()> {
@@ -42,6 +47,7 @@ impl Asked {
         let (word, rest) = line.split_once(' ').unwrap_or((&line, ""));
         match word {
             "echo" => stream.write_all(rest.as_bytes())?,
+            "folder" => self.folder = true,
             "die" => {
                 self.last = Some(stream);
                 return Err("the broker ended before the agent".into());
@@ -74,17 +80,16 @@ impl Asked {
         Ok(())
     }
 
+    /// The asker gets the end of the pipe from which the tool's output is read.
     fn run(&mut self, argv: &[&str], stream: &mut UnixStream, entrance: &mut Entrance<'_>) -> Outcome<()> {
         let (status, writer) = std::io::pipe()?;
+        let ((input, _), (answer, output)) = (std::io::pipe()?, std::io::pipe()?);
+        let input = if self.folder { File::open("/")?.into() } else { input.into() };
         let work = Work {
             argv: argv.iter().map(|word| CString::new(*word)).collect::<Result<_, _>>()?,
             environment: vec![c"PATH=/usr/bin:/bin".to_owned(), c"TOOL=1".to_owned()],
             directory: c"/work".to_owned(),
-            streams: [
-                File::open("/dev/null")?.into(),
-                stream.try_clone()?.into(),
-                stream.try_clone()?.into(),
-            ],
+            streams: [input, output.try_clone()?.into(), output.into()],
             status: writer.into(),
         };
         let started = Instant::now();
@@ -92,6 +97,11 @@ impl Asked {
             Ok(entered) => {
                 eprintln!("entered in {} us", started.elapsed().as_micros());
                 self.tools.push((entered, OwnedFd::from(status).into()));
+                let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+                let mut ancillary = SendAncillaryBuffer::new(&mut space);
+                let answer = [answer.as_fd()];
+                ancillary.push(SendAncillaryMessage::ScmRights(&answer));
+                sendmsg(&*stream, &[IoSlice::new(b"o")], &mut ancillary, SendFlags::NOSIGNAL)?;
             }
             Err(refusal) => {
                 let mut told = Vec::new();

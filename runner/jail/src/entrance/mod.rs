@@ -6,7 +6,7 @@
 //! zygote:        └ clone3 (born in the run's cgroup)                             │
 //! (outer):          └ join the user namespace ─ unshare ─ clone3 (pid 1) ─ exit  │
 //! tool's init (1):     └ proc, pts ─ the sandbox's mounts ─ every lock ─ fork    │
-//! tool (2):                                                      └ prove ─────── exec
+//! tool (2):                                                      └ prove ─ (go) ─ exec
 //! ```
 //!
 //! The processes come from a zygote, forked before the log was open: a tool's init is a copy of what made it, and nothing in
@@ -22,6 +22,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::cgroup::Cgroup;
@@ -52,7 +53,7 @@ pub struct Work {
     pub environment: Vec<CString>,
     /// Working directory inside.
     pub directory: CString,
-    /// Standard input, output and error: pipes.
+    /// Standard input, output and error: pipes. Anything else is refused: a folder or a socket would lead out of the sandbox.
     pub streams: [OwnedFd; 3],
     /// A pipe: the tool's init writes the status of wait(2) there, four bytes in native order, when the tool has ended. An end of
     /// file without them: it was killed.
@@ -131,7 +132,7 @@ pub struct Entrance<'a> {
     namespaces: [u64; NAMESPACES],
     /// The pidfds of those that may still run.
     running: Vec<OwnedFd>,
-    /// The zygote did not answer: what it says next would be about something else.
+    /// The zygote did not answer. It was killed, and that ends the run.
     lost: bool,
 }
 
@@ -187,6 +188,11 @@ impl<'a> Entrance<'a> {
         let Some(program) = work.argv.first().map(|program| program.to_string_lossy().into_owned()) else {
             return Err(Refusal::new(Step::ToolRequest, "there is no program to execute"));
         };
+        for stream in work.streams.iter().chain([&work.status]) {
+            run(Step::ToolRequest, 3, || pipe(stream)).map_err(|failure| {
+                Refusal::kernel(failure.step, "a stream that is no pipe", failure.errno)
+            })?;
+        }
         run(Step::ToolRequest, 0, || wire::send(self.zygote.channel(), &work, &self.namespaces))
             .map_err(|failure| Refusal::kernel(failure.step, &program, failure.errno))?;
         drop(work);
@@ -223,6 +229,7 @@ impl<'a> Entrance<'a> {
 
     fn lose(&mut self, reason: &str) -> Refusal {
         self.lost = true;
+        self.zygote.kill();
         Refusal::new(Step::ToolRequest, reason)
     }
 
@@ -258,6 +265,12 @@ impl Drop for Entrance<'_> {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// Whether it is a pipe.
+fn pipe(descriptor: &OwnedFd) -> Result<(), Errno> {
+    let found = rustix::fs::fstat(descriptor)?;
+    if FileType::from_raw_mode(found.st_mode) == FileType::Fifo { Ok(()) } else { Err(Errno::INVAL) }
 }
 
 /// Waits until something can be read there, or a process has ended.

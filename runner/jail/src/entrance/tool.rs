@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use rustix::process::Pid;
 
 use super::{Prepared, proof};
-use crate::channel::{self, Message};
+use crate::channel::{self, Answer, Message};
 use crate::prove::NAMESPACES;
 use crate::step::{Failure, Step, run};
 use crate::sys::process::{Cloned, Strings, clone_into, exec, exit, fork, set_namespace, wait};
@@ -164,6 +164,7 @@ impl Tool<'_> {
         run(Step::WorkingDirectory, 1, || rustix::process::chdir(self.job.directory.as_c_str()))?;
         proof::check(self.prepared, &self.job.namespaces)?;
         run(Step::ToolProof, 4, || channel::send(self.channel.as_fd(), &Message::Proven))?;
+        run(Step::Go, 3, || channel::await_answer(self.channel.as_fd(), Answer::Go))?;
         run(Step::ToolProgram, 0, || Ok(()))
     }
 }

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use super::tool::{Door, Job, Tool};
 use super::{Prepared, wait, wire};
-use crate::channel::{self, Message};
+use crate::channel::{self, Answer, Message};
 use crate::step::{Failure, Step, run};
 use crate::sys::process::{Cloned, Strings, clone_into, signal_pidfd};
 use crate::sys::signal;
@@ -95,7 +95,7 @@ fn enter(prepared: &Prepared<'_>, door: &Door, cgroup: Option<BorrowedFd<'_>>, j
 fn watch(channel: &OwnedFd, init: &mut Option<OwnedFd>) -> Result<(), Message> {
     let failed = |item, errno| Message::Failed(Failure { step: Step::ToolProcess, item, errno });
     let started = Instant::now();
-    let mut proven = false;
+    let (mut proven, mut told) = (false, false);
     loop {
         let left = ARMING.saturating_sub(started.elapsed());
         match wait(channel.as_fd(), left)
@@ -104,11 +104,16 @@ fn watch(channel: &OwnedFd, init: &mut Option<OwnedFd>) -> Result<(), Message> {
             Ok(Some(Message::Entered(pidfd))) if init.is_none() => *init = Some(pidfd),
             Ok(Some(Message::Proven)) if !proven => proven = true,
             Ok(Some(said @ (Message::Failed(_) | Message::ExecFailed(_)))) => return Err(said),
-            Ok(None) if proven => return Ok(()),
+            Ok(None) if told => return Ok(()),
             // It ended without a word: somebody killed it, or the run's limits did.
             Ok(None) => return Err(failed(5, Errno::PIPE)),
             Ok(Some(_)) => return Err(failed(5, Errno::BADMSG)),
             Err(errno) => return Err(failed(5, errno)),
+        }
+        // Only what can be killed is let go.
+        if proven && init.is_some() && !told {
+            run(Step::Go, 2, || channel::answer(channel.as_fd(), Answer::Go)).map_err(Message::Failed)?;
+            told = true;
         }
     }
 }

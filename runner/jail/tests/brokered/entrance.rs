@@ -1,8 +1,11 @@
 //! A tool's sandbox: what it has of the agent's, what it has of its own, and what it has not.
 
-use agentrc_test_support::Lab;
+use std::time::Duration;
 
-use crate::program::{ASK, as_each, built, run};
+use agentrc_test_support::outcome::within;
+use agentrc_test_support::{Child, Lab, outside};
+
+use crate::program::{ASK, as_each, built, command, run};
 
 /// The agent's `script`, in a project that can be written to at `/work`.
 fn agent(lab: &Lab, script: &str, words: &[&str]) -> (String, String) {
@@ -148,8 +151,11 @@ fn a_tool_is_born_in_the_runs_cgroup() {
     agentrc_test_support::as_root_only(&built().display().to_string(), |lab| {
         let script = r#"
 one = start('run echo up; exec sleep 4322.5')
-print(one.makefile().readline(), end='')
-print(ask('cgroup-of sleep 4322.5'))
+print(one.readline(), end='')
+found = '[]'
+while found.startswith('[]'):
+    found = ask('cgroup-of sleep 4322.5')
+print(found)
 "#;
         let (out, stderr) = agent(lab, script, &["cgroup"]);
         assert_eq!(out, "up\nthe run's\n", "{stderr}");
@@ -161,7 +167,7 @@ fn the_agent_cannot_see_or_end_a_tool() {
     as_each(|lab| {
         let script = r#"
 one = start('run echo $$; exec sleep 987.125')
-print(one.makefile().readline(), end='')
+print(one.readline(), end='')
 found = [pid for pid in os.listdir('/proc') if pid.isdigit()]
 print(sorted(found, key=int))
 named = [pid for pid in found if b'987.125' in open(f'/proc/{pid}/cmdline', 'rb').read()]
@@ -182,14 +188,47 @@ fn the_broker_hears_how_a_tool_ended_and_ends_it_when_it_wants() {
 for line in ['exit 7', 'kill -TERM $$', 'sleep 4321 & exit 0', 'true']:
     ask('run ' + line)
 one = start('run echo up; sleep 4321 & sleep 4321; echo never')
-print(one.makefile().readline(), end='')
+print(one.readline(), end='')
 ask('kill')
-print(repr(one.makefile().read()))
+print(repr(one.read()))
 print(ask('ends'), end='')
 "#;
         let (out, stderr) = agent(lab, script, &[]);
         let expected = "up\n''\nSome(1792)\nSome(15)\nSome(0)\nSome(0)\nNone\n";
         assert_eq!(out, expected, "{stderr}");
+    });
+}
+
+#[test]
+fn when_the_supervisor_is_killed_a_tool_is_gone_with_it() {
+    as_each(|lab| {
+        lab.directory(lab.project("rw"));
+        let script = format!(
+            "{ASK}\none = start('run echo up; sleep 4323.5 & exec sleep 4323.5')\n\
+             print(one.readline(), flush=True)\none.read()"
+        );
+        let child = Child::start(lab, command(lab, "BIND ./rw /work rw", &script, &[]));
+        child.wait_for("up");
+        let tools = || outside::all().into_iter().filter(|pid| is_sleeping(*pid)).count();
+        assert!(within(Duration::from_secs(20), || tools() == 2), "control");
+        child.signal(rustix::process::Signal::KILL);
+        child.finish();
+        assert!(within(Duration::from_secs(20), || tools() == 0), "a tool outlived its supervisor");
+    });
+}
+
+fn is_sleeping(pid: u32) -> bool {
+    std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line == b"sleep\x004323.5\0")
+}
+
+#[test]
+fn what_is_no_pipe_is_no_stream_of_a_tool() {
+    as_each(|lab| {
+        let script = "ask('folder')\nprint(ask('run ls /proc/self/fd/0/'))";
+        let (out, stderr) = agent(lab, script, &[]);
+        let expected =
+            "refused at tool-request: could not ask for a tool's process (`a stream that is no pipe`)";
+        assert!(out.starts_with(expected), "{out}{stderr}");
     });
 }
 
@@ -243,6 +282,7 @@ const STEPS: &[&str] = &[
     "rlimit",
     "working-directory",
     "tool-proof",
+    "go",
     "tool-program",
 ];
 
