@@ -39,8 +39,13 @@ fn conditional(step: &str, lab: &Lab) -> Option<&'static str> {
         "cgroup-limit" if !has_controllers() => Some("no cgroup v2 controller is delegated here"),
         "enter-cgroup" if !lab.who.is_root() => Some("without limits only root's runs have a cgroup"),
         "landlock-port" if !has_landlock_net(lab) => Some("this kernel's Landlock knows no ports (ABI 4)"),
-        "make-socket" | "broker" | "broker-confine" | "serve-broker" => {
+        "make-socket" | "broker" | "broker-confine" | "serve-broker" | "zygote" | "namespace-file"
+        | "send-door" => {
             Some("no Agentfile asks for a broker yet; runner/jail/tests/brokered makes these fail")
+        }
+        "tool-request" | "tool-process" | "tool-namespaces" | "tool-mounts" | "tool-proof"
+        | "tool-program" => {
+            Some("no Agentfile asks for a tool yet; runner/jail/tests/brokered makes these fail")
         }
         "supplementary-groups" if !lab.who.is_root() => Some("only root can drop them"),
         _ => None,

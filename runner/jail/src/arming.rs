@@ -11,7 +11,7 @@ use crate::cgroup::Cgroup;
 use crate::channel::{self, Answer, Message};
 use crate::launch::{blame, refused};
 use crate::layer::Layer;
-use crate::prove::{Readings, judge};
+use crate::prove::{NAMESPACES, Readings, judge};
 use crate::refusal::Refusal;
 use crate::step::{Step, run};
 use crate::supervise::{Sandbox, Woken};
@@ -29,6 +29,10 @@ pub(crate) struct Armed {
     pub(crate) master: Option<OwnedFd>,
     /// The broker's socket inside.
     pub(crate) listener: Option<OwnedFd>,
+    /// What the entrance needs of it.
+    pub(crate) door: Vec<OwnedFd>,
+    /// The inode numbers of its namespaces.
+    pub(crate) namespaces: [u64; NAMESPACES],
     /// Its mount table.
     pub(crate) mountinfo: std::fs::File,
 }
@@ -39,6 +43,8 @@ pub(crate) struct Around<'a> {
     pub(crate) layers: &'a [&'a dyn Layer],
     /// How many sockets the gateway gets.
     pub(crate) expected: usize,
+    /// How many descriptors the entrance needs.
+    pub(crate) door: usize,
     /// Where the sandbox is moved to, if it was not born there.
     pub(crate) cgroup: Option<&'a Cgroup>,
     /// Whether the egress filter is attached to that.
@@ -56,6 +62,7 @@ impl Around<'_> {
         let started = Instant::now();
         let mut master = None;
         let mut listener = None;
+        let mut door = Vec::with_capacity(self.door);
         let mut sockets = Vec::with_capacity(self.expected);
         if self.expected == 0 {
             self.enter(sandbox).map_err(|refusal| last_words(sandbox, self.layers).unwrap_or(refusal))?;
@@ -70,6 +77,9 @@ impl Around<'_> {
                 Ok(Woken::Message(Some(Message::Pty(descriptor)))) => master = Some(descriptor),
                 Ok(Woken::Message(Some(Message::Listener(socket)))) if listener.is_none() => {
                     listener = Some(socket);
+                }
+                Ok(Woken::Message(Some(Message::Door(descriptor)))) if door.len() < self.door => {
+                    door.push(descriptor);
                 }
                 Ok(Woken::Message(Some(Message::Socket(socket)))) if sockets.len() < self.expected => {
                     sockets.push(socket);
@@ -99,7 +109,7 @@ impl Around<'_> {
                     while let Some(signal) = signal::next(&sandbox.signals).map_err(hear)? {
                         heed(signal)?;
                     }
-                    return Ok(Armed { evidence, master, listener, mountinfo });
+                    return Ok(Armed { evidence, master, listener, door, namespaces, mountinfo });
                 }
                 Ok(Woken::Signal(signal)) => heed(signal)?,
                 Ok(Woken::Tick | Woken::Mounts | Woken::Outside(_)) => {}

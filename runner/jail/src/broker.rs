@@ -5,7 +5,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 
 use agentrc_audit::event::LayerEvidence;
 
-use crate::{Recorder, Unopened};
+use crate::{Entrance, Recorder, Unopened};
 
 /// The supervisor's side of a running broker.
 pub trait Broker {
@@ -25,11 +25,11 @@ pub trait Broker {
     /// It cannot, or does not in time.
     fn ready(&mut self) -> Result<LayerEvidence, Unopened>;
 
-    /// Hears what it says, and records it.
+    /// Hears what it says, records it, and starts by the entrance what it asks for. All that entered is ended when the run ends.
     ///
     /// # Errors
     /// Why the run must be killed: it is gone, it says what it must not, or what it says cannot be recorded.
-    fn heard(&mut self, recorder: &mut dyn Recorder) -> Result<(), String>;
+    fn heard(&mut self, entrance: &mut Entrance<'_>, recorder: &mut dyn Recorder) -> Result<(), String>;
 
     /// The agent has ended: hears the rest, for at most a moment.
     ///

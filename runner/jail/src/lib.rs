@@ -25,6 +25,7 @@ mod cgroup;
 mod channel;
 mod child;
 mod command;
+mod entrance;
 mod environment;
 mod fault;
 mod filter;
@@ -48,6 +49,7 @@ mod supervise;
 mod sys;
 
 pub use broker::Broker;
+pub use entrance::{Entered, Entrance, Work};
 pub use filter::Filter;
 pub use gateway::Gateway;
 pub use launch::launch;
@@ -58,7 +60,7 @@ pub use step::Step;
 #[cfg(feature = "fault-injection")]
 pub use child::Guarded;
 #[cfg(feature = "fault-injection")]
-pub use fault::{arm as arm_fault, passed as passed_step};
+pub use fault::{arm as arm_fault, disarm as disarm_fault, passed as passed_step};
 
 /// One run, as the command line asks for it.
 #[derive(Debug)]
@@ -132,7 +134,7 @@ pub struct Ended {
     pub exec_failed: Option<String>,
     /// From the beginning of the launch to the end.
     pub wall: Duration,
-    /// User and system time of everything in the sandbox that was waited for.
+    /// User and system time of everything in the agent's own sandbox that was waited for: of tools that entered, nothing.
     pub cpu: Duration,
     /// Peak resident set of the largest process, in KiB.
     pub peak_rss_kib: u64,

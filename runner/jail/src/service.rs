@@ -28,6 +28,8 @@ pub enum Role {
     Gateway,
     /// Serves the sandbox's tools.
     Broker,
+    /// Makes the tools' processes.
+    Zygote,
 }
 
 impl Role {
@@ -37,6 +39,7 @@ impl Role {
             Self::Resolver => "the credential resolver",
             Self::Gateway => "the gateway",
             Self::Broker => "the broker",
+            Self::Zygote => "the process that tools come from",
         }
     }
 
@@ -45,6 +48,7 @@ impl Role {
         match self {
             Self::Resolver | Self::Gateway => Step::Gateway,
             Self::Broker => Step::Broker,
+            Self::Zygote => Step::Zygote,
         }
     }
 }
@@ -95,7 +99,7 @@ impl Service {
         let table = match self.role {
             Role::Gateway => seccomp::GATEWAY,
             Role::Broker => seccomp::BROKER,
-            Role::Resolver => {
+            Role::Resolver | Role::Zygote => {
                 return Err(Refusal::new(Step::ReadBack, format!("{name} has no system call filter")));
             }
         };
@@ -119,10 +123,17 @@ impl Service {
     }
 }
 
+impl Service {
+    /// Ends it.
+    pub(crate) fn kill(&self) {
+        // A failure means that it is gone.
+        let _ = signal_pidfd(self.pidfd.as_fd(), libc::SIGKILL);
+    }
+}
+
 impl Drop for Service {
     fn drop(&mut self) {
-        // A failure means that it is gone, and then it is waited for all the same.
-        let _ = signal_pidfd(self.pidfd.as_fd(), libc::SIGKILL);
+        self.kill();
         let _ = wait(self.pid, true);
     }
 }
@@ -172,6 +183,7 @@ pub fn confine() -> Result<(), Refusal> {
 /// Gives up, for good, all that the broker does not need: as [`confine`], but of the file system there is nothing left to it
 /// save the folder `writable`, where it keeps memories, and reading `/proc`, by which it tells who asks; and its system calls
 /// are those of `policies/seccomp-broker.toml`, which make no process, no thread and no socket. The process has one thread.
+/// Memories are opened before: what opens them (openat2(2)) has its flags where no filter can look.
 ///
 /// Root's broker becomes nobody, unless there is a folder: that is root's, and closed to everybody else, so that nobody could
 /// not keep anything in it. Then it stays user 0 without any capability, which is an ordinary user who owns many files: all

@@ -2,5 +2,6 @@
 //! `examples/brokered.rs`.
 
 mod confined;
+mod entrance;
 mod program;
 mod socket;

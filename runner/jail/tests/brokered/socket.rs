@@ -1,24 +1,13 @@
 //! The broker's socket: it is there, it can be connected to, and nothing else can be done with it.
 
-use crate::program::{as_each, run};
-
-/// What scripts begin with.
-const ASK: &str = "\
-import os, socket, stat, sys
-SOCKET = '/agentrc/broker.sock'
-def ask(line):
-    with socket.socket(socket.AF_UNIX) as one:
-        one.connect(SOCKET)
-        one.sendall(line.encode() + b'\\n')
-        return one.makefile().read()
-";
+use crate::program::{ASK, as_each, run};
 
 #[test]
 fn the_agent_can_ask_and_neither_remove_nor_replace_what_it_asks() {
     as_each(|lab| {
         let script = format!(
             "{ASK}
-print(ask('hello'))
+print(ask('echo hello'))
 mode = os.stat(SOCKET).st_mode
 print(stat.S_ISSOCK(mode), oct(stat.S_IMODE(mode)))
 def bind():
@@ -36,7 +25,7 @@ for name, act in [
         print(name, 'DONE')
     except OSError as error:
         print(name, 'refused')
-print(ask('still there'))
+print(ask('echo still there'))
 "
         );
         let outcome = run(lab, "", &script, &[]);
@@ -55,7 +44,7 @@ print(ask('still there'))
 #[test]
 fn nobody_outside_has_it_at_any_path() {
     as_each(|lab| {
-        let script = format!("{ASK}\nprint(ask('hello'))");
+        let script = format!("{ASK}\nprint(ask('echo hello'))");
         run(lab, "", &script, &[]).expect_code(0);
         assert!(!std::path::Path::new("/agentrc").exists());
         let state = std::fs::read_dir(lab.path("state/run")).expect("the run's folder");

@@ -108,7 +108,7 @@ pub(crate) fn prepare(inputs: Inputs<'_>) -> Result<Mounts, Refusal> {
 }
 
 /// A path of the new root for a system call, relative to it.
-fn relative(target: &str) -> Result<CString, Refusal> {
+pub(super) fn relative(target: &str) -> Result<CString, Refusal> {
     c_string(target.trim_start_matches('/').as_bytes())
 }
 

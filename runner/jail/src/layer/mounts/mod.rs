@@ -1,6 +1,7 @@
 //! Layer 3: the new root, and the only thing of the host's files that is left: `layout.rs` lays it out as typed
 //! operations (`op.rs`), init interprets them, `table.rs` compares the kernel's mount table with the plan's.
 
+mod entrance;
 mod layout;
 mod op;
 mod table;
@@ -13,6 +14,7 @@ use std::os::fd::OwnedFd;
 use agentfile::plan::Origin;
 use rustix::fs::{AtFlags, Mode, OFlags};
 
+pub(crate) use entrance::Again;
 pub(crate) use layout::{Inputs, prepare};
 use op::{Op, Slots, interpret};
 

@@ -90,6 +90,11 @@ impl Slots {
         }
     }
 
+    /// Makes an open folder the root that paths are relative to.
+    pub(crate) fn set_root(&self, root: OwnedFd) {
+        self.root.set(Some(root));
+    }
+
     /// The socket that was made to listen, for whoever serves it.
     pub(crate) fn listener(&self) -> Option<OwnedFd> {
         self.listener.take()
