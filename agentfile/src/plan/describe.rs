@@ -159,7 +159,7 @@ fn audit(plan: &Plan) -> Vec<Line> {
     let level = match plan.audit.level {
         super::AuditLevel::Off => "start and end only",
         super::AuditLevel::Basic => {
-            "start, end, limits reached, what agentrc denies (the kernel's own denials are not seen)"
+            "start, end, limits reached, calls of tools, what agentrc denies (the kernel's own denials are not seen)"
         }
         super::AuditLevel::All => "as `basic`, and what agentrc permits",
         super::AuditLevel::Compliance => "as `all`, on disk before it takes effect",

@@ -146,12 +146,12 @@ pub enum MountSource {
         /// Which.
         what: Generated,
     },
+    /// The broker's listening unix socket, made inside by the sandbox's first process: no other run has it at any path.
+    Socket,
     /// Something that is hidden: an empty, unreadable file or folder on top of what a wider mount shows.
     Mask,
     /// A part of a wider writable mount that is read-only.
     Narrow,
-    /// The broker's listening unix socket. It is made inside, so that no other run has it at any path.
-    Socket,
 }
 
 /// Files whose content the runner fills in.

@@ -86,7 +86,8 @@ pub struct Call {
 impl Call {
     /// What policies compare has to be canonical, or absent.
     fn check(&self) -> Result<(), NotCanonical> {
-        if !self.path.is_empty() {
+        // The root, too, can be listed.
+        if !matches!(self.path.as_str(), "" | "/") {
             canonical_path(&self.path)?;
         }
         if !self.host.is_empty() {

@@ -287,7 +287,7 @@ mod ceilings {
             };
             chain.decide(&Request { agent: "a".to_owned(), act: Act::Tool { call, server: None } }).allow
         };
-        assert!(decide("/work/a", "api.example.com") && decide("", ""));
+        assert!(decide("/work/a", "api.example.com") && decide("", "") && decide("/", ""));
         for path in ["/work/../etc", "work", "/work/", "/work//a"] {
             assert!(!decide(path, ""), "{path}");
         }

@@ -20,6 +20,8 @@ use crate::{Filter, Gateway};
 
 /// How long arming may take before it counts as hung: a bind on a dead network file system must not hang the caller.
 const ARMING: Duration = Duration::from_secs(30);
+/// How long the last words of a sandbox that is gone are waited for.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// A sandbox that has proven itself.
 pub(crate) struct Armed {
@@ -164,8 +166,14 @@ fn heed(signal: i32) -> Result<(), Refusal> {
 
 /// What the agent's process said before it went, when it went before its readings were read: the nearer reason.
 pub(crate) fn last_words(sandbox: &Sandbox, layers: &[&dyn Layer]) -> Option<Refusal> {
-    match sandbox.next(None, Duration::from_millis(100)) {
-        Ok(Woken::Message(Some(Message::Failed(failure)))) => Some(blame(&failure, layers)),
-        _ => None,
+    let started = Instant::now();
+    loop {
+        let left = LAST_WORDS.checked_sub(started.elapsed()).filter(|left| !left.is_zero())?;
+        match sandbox.next(None, left) {
+            Ok(Woken::Message(Some(Message::Failed(failure)))) => return Some(blame(&failure, layers)),
+            // What was on its way before them: sockets, a terminal.
+            Ok(Woken::Message(Some(_)) | Woken::Tick) => {}
+            _ => return None,
+        }
     }
 }

@@ -54,6 +54,7 @@ pub fn launch(
         placeholders: &mut placeholders,
         sockets: None,
         trust: request.trust,
+        client: request.client,
     };
     let mounts = mounts::prepare(inputs)?;
     let mut broker = serving(&mounts, broker)?;

@@ -85,6 +85,8 @@ pub struct Request<'a> {
     pub cgroup_required: Option<&'a str>,
     /// The certificate of the run's own authority, in PEM, for a plan with a trust bundle.
     pub trust: Option<&'a [u8]>,
+    /// The program of ours that talks to the broker from inside, for a plan that shows it.
+    pub client: Option<&'a [u8]>,
     /// Variables beside the plan's; none that the plan sets.
     pub environment: &'a [(OsString, OsString)],
     /// Version of agentrc, for the record.

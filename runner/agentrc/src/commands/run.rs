@@ -18,6 +18,7 @@ use agentrc_jail::{Ended, Request, Signals, Step};
 
 use super::Outcome;
 use crate::arguments;
+use crate::broker::{self, Broker};
 use crate::credentials::Resolving;
 use crate::filter::Filter;
 use crate::gateway::Gateway;
@@ -25,7 +26,7 @@ use crate::recorder::Recorder;
 use crate::refusal::{Failure, Refusal};
 use crate::source::{Compiled, Source};
 use crate::terminal::Style;
-use crate::{consent, exit, fault, host, terminal};
+use crate::{consent, exit, fault, host, inside, terminal};
 
 /// Runs an Agentfile to its end.
 ///
@@ -66,8 +67,13 @@ fn execute(arguments: &arguments::Run, source: &Source) -> Outcome {
     step(fault::RUN_DIRECTORY)?;
     let run = state.create_run().map_err(|error| host::refusal(&error).step(fault::RUN_DIRECTORY))?;
     let home = home();
-    let record = match describe(source, &plan, &digest, &run, home.as_deref()) {
-        Ok(record) => record,
+    let confirms = config.untrusted_memories().map(ToString::to_string);
+    let setting =
+        broker::Setting { plan: &plan, folder: source.folder(), state: &state, run: run.id(), confirms };
+    let started = describe(source, &plan, &digest, &run, home.as_deref())
+        .and_then(|record| Broker::start(setting).map(|broker| (record, broker)));
+    let (record, mut broker) = match started {
+        Ok(started) => started,
         Err(refusal) => {
             let mut reasons = vec![refusal];
             reasons.extend(forget(&state, run));
@@ -86,12 +92,14 @@ fn execute(arguments: &arguments::Run, source: &Source) -> Outcome {
         run: run.folder().path(),
         arguments: &arguments.arguments,
         cgroup_required: cgroup_required.as_deref(),
+        client: Some(inside::PROGRAM),
         trust: certificate.as_deref().map(str::as_bytes),
         environment: &placeholders,
         version: env!("CARGO_PKG_VERSION"),
     };
-    match agentrc_jail::launch(&request, as_served(&mut gateway), None, &mut filter, &mut recorder, &signals)
-    {
+    let served = as_served(&mut gateway);
+    let asked = broker.as_mut().map(|broker| broker as &mut (dyn agentrc_jail::Broker + 'static));
+    match agentrc_jail::launch(&request, served, asked, &mut filter, &mut recorder, &signals) {
         Ok(ended) => {
             let extra = arguments.arguments.first().map(|word| word.to_string_lossy());
             let planned = plan.command.as_ref().and_then(|command| command.argv.first());

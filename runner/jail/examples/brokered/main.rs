@@ -170,6 +170,7 @@ fn run() -> Result<u8, Box<dyn Error>> {
         arguments: &[],
         cgroup_required: has("cgroup").then_some("a word of the test's"),
         trust: None,
+        client: None,
         environment: &[],
         version: "test",
     };

@@ -37,6 +37,8 @@ pub(crate) struct Inputs<'a> {
     pub(crate) sockets: Option<Vec<PathBuf>>,
     /// The certificate of the run's own authority, in PEM: what a plan with a trust bundle needs.
     pub(crate) trust: Option<&'a [u8]>,
+    /// The program of ours that talks to the broker.
+    pub(crate) client: Option<&'a [u8]>,
 }
 
 /// What is at a place of the new root, as far as later mounts need to know it.
@@ -290,17 +292,15 @@ impl Layout<'_> {
                 self.make_file(target, *mode, content.clone().into_bytes(), origin)
             }
             MountSource::Generated { what } => {
-                let text = match what {
-                    Generated::Passwd => own::passwd(),
-                    Generated::Group => own::group(),
+                let made = match what {
+                    Generated::Passwd => (0o444, own::passwd().into_bytes()),
+                    Generated::Group => (0o444, own::group().into_bytes()),
                     Generated::TrustBundle => return Ok(()),
-                    Generated::Client => {
-                        let reason = "there is no program that talks to the broker yet";
-                        return Err(Refusal::new(Step::PrepareMounts, reason).at(origin));
-                    }
+                    Generated::Client => (0o555, self.client(origin)?),
                 };
+                let (mode, content) = made;
                 self.parent(target, origin)?;
-                self.make_file(target, 0o444, text.into_bytes(), origin)
+                self.make_file(target, mode, content, origin)
             }
             MountSource::Mask if self.is_of_credential(mount) => Ok(()),
             MountSource::Mask => self.mask(target, origin),

@@ -89,6 +89,15 @@ impl Layout<'_> {
         Ok(())
     }
 
+    /// The program of ours that talks to the broker.
+    pub(super) fn client(&self, origin: &Origin) -> Result<Vec<u8>, Refusal> {
+        let missing = || {
+            let reason = "there is no program that talks to the broker";
+            Refusal::new(Step::PrepareMounts, reason).at(origin)
+        };
+        self.inputs.client.map(<[u8]>::to_vec).ok_or_else(missing)
+    }
+
     /// The broker's socket. It is in the root itself, which is sealed when all is made: whoever is inside can connect to it,
     /// and not remove it or put another in its place.
     pub(super) fn socket(&mut self, target: &str, origin: &Origin) -> Result<(), Refusal> {
