@@ -7,53 +7,57 @@ mod open;
 mod read;
 mod search;
 mod shell;
+mod walk;
 mod write;
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
+use std::ops::RangeInclusive;
 use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
 
-/// Most bytes of arguments: what a message of the agent's may have.
+use crate::{json, words};
+
+/// Most bytes of arguments: what a message of the agent's may have, and room for its escapes.
 const ARGUMENTS: u64 = 4 << 20;
 
 /// Reads the arguments, carries it out, prints the result.
 pub(crate) fn carry_out(name: &str) -> ExitCode {
-    let (value, code) = match arguments().and_then(|arguments| perform(name, &Arguments(arguments))) {
+    let (value, code) = match arguments().and_then(|arguments| perform(name, &arguments)) {
         Ok(value) => (value, ExitCode::SUCCESS),
         Err(why) => (json!({ "error": why }), ExitCode::FAILURE),
     };
-    let mut line = value.to_string();
-    line.push('\n');
-    match io::stdout().write_all(line.as_bytes()) {
+    let mut stdout = io::stdout().lock();
+    match writeln!(stdout, "{value}").and_then(|()| stdout.flush()) {
         Ok(()) => code,
-        Err(_) => ExitCode::FAILURE,
+        Err(error) => {
+            words::complain(&format!("cannot write to standard output: {error}"));
+            ExitCode::FAILURE
+        }
     }
 }
+
+/// From its arguments to its result.
+type Tool = fn(&Arguments) -> Result<Value, String>;
 
 fn perform(name: &str, arguments: &Arguments) -> Result<Value, String> {
-    match name {
-        "file_read" => read::read(arguments),
-        "file_write" => write::write(arguments),
-        "file_list" => list::list(arguments),
-        "file_search" => search::search(arguments),
-        "shell" => shell::shell(arguments),
-        _ => Err(format!("there is no built-in tool `{name}`")),
+    let (known, tool): (&[&str], Tool) = match name {
+        "file_read" => (&["path", "offset", "limit", "encoding"], read::read),
+        "file_write" => (&["path", "content", "encoding", "mode"], write::write),
+        "file_list" => (&["path", "depth", "limit"], list::list),
+        "file_search" => (&["path", "text", "names", "limit"], search::search),
+        "shell" => (&["command", "directory", "timeout_seconds"], shell::shell),
+        _ => return Err(format!("there is no built-in tool `{name}`")),
+    };
+    match arguments.0.keys().find(|name| !known.contains(&name.as_str())) {
+        Some(unknown) => Err(format!("there is no argument `{unknown}`")),
+        None => tool(arguments),
     }
 }
 
-fn arguments() -> Result<Map<String, Value>, String> {
-    let mut bytes = Vec::new();
-    let read = io::stdin().lock().take(ARGUMENTS + 1).read_to_end(&mut bytes);
-    read.map_err(|error| format!("cannot read the arguments: {error}"))?;
-    if bytes.len() as u64 > ARGUMENTS {
-        return Err(format!("the arguments have more than {ARGUMENTS} bytes"));
-    }
-    match serde_json::from_slice(&bytes) {
-        Ok(Value::Object(members)) => Ok(members),
-        Ok(_) => Err("the arguments are no JSON object".to_owned()),
-        Err(error) => Err(format!("the arguments are no JSON: {error}")),
-    }
+fn arguments() -> Result<Arguments, String> {
+    let object = json::object(io::stdin().lock(), ARGUMENTS)?;
+    object.map(Arguments).ok_or_else(|| "there are no arguments on standard input".to_owned())
 }
 
 /// Arguments by name; what has another type than it must have is an error, not another value.
@@ -72,19 +76,13 @@ impl Arguments {
     }
 
     /// A number of `range`, or `otherwise`.
-    fn number(
-        &self,
-        name: &str,
-        range: std::ops::RangeInclusive<u64>,
-        otherwise: u64,
-    ) -> Result<u64, String> {
+    fn number(&self, name: &str, range: RangeInclusive<u64>, otherwise: u64) -> Result<u64, String> {
         match self.0.get(name) {
             None => Ok(otherwise),
-            Some(value) => {
-                let number = value.as_u64().filter(|number| range.contains(number));
-                number
-                    .ok_or_else(|| format!("`{name}` is no number from {} to {}", range.start(), range.end()))
-            }
+            Some(value) => value
+                .as_u64()
+                .filter(|number| range.contains(number))
+                .ok_or_else(|| format!("`{name}` is no number from {} to {}", range.start(), range.end())),
         }
     }
 

@@ -1,6 +1,13 @@
 //! Text for a terminal that somebody else chose.
 
-/// `text` without characters that could drive a terminal; lines and tabs stay.
+use std::io::Write;
+
+/// Writes to standard error. Nobody is left to be told when that fails.
+pub(crate) fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{}", printable(text));
+}
+
+/// `text` without characters that could drive a terminal, or show it in another order; lines and tabs stay.
 pub(crate) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
@@ -21,6 +28,9 @@ mod tests {
 
     #[test]
     fn nothing_drives_the_terminal() {
-        assert_eq!(printable("a\tb\nc\u{1b}[2J\u{202e}é"), "a\tb\nc\\u{1b}[2J\\u{202e}é");
+        assert_eq!(
+            printable("a\tb\nc\u{1b}[2J\u{202e}é\r\u{9b}"),
+            "a\tb\nc\\u{1b}[2J\\u{202e}é\\u{d}\\u{9b}"
+        );
     }
 }

@@ -1,171 +1,250 @@
-//! The built-in file tools, on real files: what they do, and what they do not follow.
+//! The built-in file tools, on real files: what they do, what they refuse.
 
-#![allow(clippy::expect_used, clippy::unwrap_used)]
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::indexing_slicing)]
 
-use std::io::Write;
+mod support;
+
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
+use support::{Folder, builtin, error, program, raw};
 
-/// The result of one; whether it succeeded.
-fn run(name: &str, arguments: &Value) -> (bool, Value) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_agentrc-inside"))
-        .args(["--builtin", name])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(arguments.to_string().as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    (output.status.success(), serde_json::from_slice(&output.stdout).unwrap())
-}
-
-fn folder() -> tempfile::TempDir {
-    tempfile::tempdir().unwrap()
-}
-
-fn path(folder: &tempfile::TempDir, name: &str) -> String {
-    folder.path().canonicalize().unwrap().join(name).to_str().unwrap().to_owned()
+fn paths(listed: &Value, of: &str) -> Vec<String> {
+    listed[of].as_array().unwrap().iter().map(|entry| entry["path"].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]
 fn a_file_is_read_in_parts_and_as_base64() {
-    let folder = folder();
-    let file = path(&folder, "a");
-    std::fs::write(&file, "héllo").unwrap();
-    let (ok, whole) = run("file_read", &json!({ "path": file }));
-    assert!(
-        ok && whole["content"] == "héllo" && whole["size"] == 6 && whole["truncated"] == false,
-        "{whole}"
-    );
-    let (_, cut) = run("file_read", &json!({ "path": file, "limit": 2 }));
-    assert!(cut["content"] == "h" && cut["truncated"] == true, "{cut}");
-    let (ok, bad) = run("file_read", &json!({ "path": file, "offset": 2 }));
-    assert!(!ok && bad["error"].as_str().unwrap().contains("base64"), "{bad}");
-    let (_, raw) = run("file_read", &json!({ "path": file, "offset": 2, "encoding": "base64" }));
+    let folder = Folder::new();
+    let file = folder.file("a", "héllo");
+    let (ok, whole) = builtin("file_read", &json!({ "path": file }));
+    let wanted = json!({
+        "path": file, "size": 6, "offset": 0, "content": "héllo", "encoding": "utf-8", "truncated": false
+    });
+    assert!(ok && whole == wanted, "{whole}");
+    let (_, cut) = builtin("file_read", &json!({ "path": file, "limit": 2 }));
+    assert_eq!((&cut["content"], &cut["truncated"]), (&json!("h"), &json!(true)));
+    let (_, rest) = builtin("file_read", &json!({ "path": file, "offset": 1, "limit": 5 }));
+    assert_eq!((&rest["content"], &rest["truncated"]), (&json!("éllo"), &json!(false)));
+    assert!(error("file_read", &json!({ "path": file, "offset": 2 })).contains("base64"));
+    assert!(error("file_read", &json!({ "path": file, "offset": 1, "limit": 1 })).contains("`limit`"));
+    let (_, raw) = builtin("file_read", &json!({ "path": file, "offset": 2, "encoding": "base64" }));
     assert_eq!(raw["content"], "qWxsbw==");
+    let (ok, beyond) = builtin("file_read", &json!({ "path": file, "offset": 1000 }));
+    assert!(ok && beyond["content"] == "" && beyond["truncated"] == false, "{beyond}");
+}
+
+#[test]
+fn a_huge_file_is_read_up_to_the_limit() {
+    let folder = Folder::new();
+    let file = folder.at("huge");
+    std::fs::File::create(&file).unwrap().set_len(1 << 40).unwrap();
+    let (_, part) = builtin("file_read", &json!({ "path": file, "offset": 1_u64 << 39 }));
+    assert_eq!(part["content"].as_str().unwrap().len(), 262_144);
+    assert_eq!((&part["size"], &part["truncated"]), (&json!(1_u64 << 40), &json!(true)));
+    let (ok, _) = builtin("file_read", &json!({ "path": file, "limit": 1_048_576 }));
+    assert!(ok);
+    assert!(error("file_read", &json!({ "path": file, "limit": 1_048_577 })).contains("1048576"));
+    assert!(error("file_read", &json!({ "path": file, "offset": u64::MAX })).contains("`offset`"));
+}
+
+/// A file of /proc has no size, and still a content.
+#[test]
+fn a_file_without_a_size_is_read() {
+    let path = format!("/proc/{}/status", std::process::id());
+    let (ok, read) = builtin("file_read", &json!({ "path": path }));
+    assert!(ok && read["content"].as_str().unwrap().starts_with("Name:"), "{read}");
 }
 
 #[test]
 fn no_link_is_followed_in_any_part_of_a_path() {
-    let folder = folder();
-    std::fs::create_dir(path(&folder, "real")).unwrap();
-    std::fs::write(path(&folder, "real/a"), "secret").unwrap();
-    symlink("real", path(&folder, "way")).unwrap();
-    symlink("real/a", path(&folder, "link")).unwrap();
-    for way in ["way/a", "link"] {
-        let at = path(&folder, way);
+    let folder = Folder::new();
+    folder.file("real/a", "secret");
+    symlink("real", folder.at("way")).unwrap();
+    symlink("real/a", folder.at("link")).unwrap();
+    symlink("nothing", folder.at("dangling")).unwrap();
+    for way in ["way/a", "link", "dangling"] {
+        let at = folder.at(way);
         for (name, arguments) in [
             ("file_read", json!({ "path": at })),
             ("file_write", json!({ "path": at, "content": "x" })),
             ("file_write", json!({ "path": at, "content": "x", "mode": "append" })),
+            ("file_search", json!({ "path": at, "text": "secret" })),
         ] {
-            let (ok, said) = run(name, &arguments);
-            assert!(!ok, "{name} {at}: {said}");
+            let said = error(name, &arguments);
+            assert!(said.contains(&at) && said.contains("symbolic link"), "{name}: {said}");
         }
+        error("file_write", &json!({ "path": at, "content": "x", "mode": "create" }));
     }
     for at in ["way", "link"] {
-        assert!(!run("file_list", &json!({ "path": path(&folder, at) })).0);
-        assert!(!run("file_search", &json!({ "path": path(&folder, at), "text": "secret" })).0);
+        assert!(error("file_list", &json!({ "path": folder.at(at) })).contains("symbolic link"));
     }
-    assert_eq!(std::fs::read_to_string(path(&folder, "real/a")).unwrap(), "secret");
-    for odd in ["/proc/self/root/etc/hostname", "relative", "/tmp/../etc/hostname", ""] {
-        assert!(!run("file_read", &json!({ "path": odd })).0, "{odd}");
+    assert_eq!(std::fs::read_to_string(folder.at("real/a")).unwrap(), "secret");
+    assert_eq!(folder.names(), ["dangling", "link", "real", "way"]);
+}
+
+#[test]
+fn paths_that_could_be_read_in_two_ways_are_refused() {
+    let folder = Folder::new();
+    folder.file("d/a", "x");
+    for (path, wanted) in [
+        ("", "empty"),
+        ("/proc/self/root/etc/hostname", "symbolic link"),
+        (&folder.at("d/../d/a"), "`..`"),
+        (&folder.at("d/a\0b"), "NUL"),
+        (&folder.at("nothing"), "No such file"),
+        (&folder.at("d/a/b"), "Not a directory"),
+        (&folder.at(&"x".repeat(300)), "File name too long"),
+    ] {
+        let said = error("file_read", &json!({ "path": path }));
+        assert!(said.contains(wanted), "{path}: {said}");
     }
+    // Those below the working directory may be written so.
+    for path in ["d/a", "./d//a"] {
+        let mut command = program(&["--builtin", "file_read"]);
+        let (ok, read) = raw_in(command.current_dir(folder.at("")), &json!({ "path": path }));
+        assert!(ok && read["content"] == "x" && read["path"] == path, "{read}");
+        let (ok, _) = raw_in(command.current_dir(folder.at("d")), &json!({ "path": "../d/a" }));
+        assert!(!ok);
+    }
+}
+
+fn raw_in(command: &mut std::process::Command, arguments: &Value) -> (bool, Value) {
+    let output = support::finish(command.spawn().unwrap(), arguments.to_string().as_bytes());
+    (output.status.success(), serde_json::from_slice(&output.stdout).unwrap())
 }
 
 #[test]
 fn writing_replaces_whole_or_creates_or_appends() {
-    let folder = folder();
-    let file = path(&folder, "a");
-    std::fs::write(&file, "old").unwrap();
+    let folder = Folder::new();
+    let file = folder.file("a", "old");
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
-    assert!(run("file_write", &json!({ "path": file, "content": "new" })).0);
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), "new");
+    let before = std::fs::File::open(&file).unwrap();
+    let (ok, said) = builtin("file_write", &json!({ "path": file, "content": "née" }));
+    assert!(ok && said == json!({ "path": file, "written": 4 }), "{said}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "née");
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
-    assert!(run("file_write", &json!({ "path": file, "content": "er", "mode": "append" })).0);
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), "newer");
-    assert!(!run("file_write", &json!({ "path": file, "content": "x", "mode": "create" })).0);
-    let other = path(&folder, "b");
-    assert!(
-        run(
-            "file_write",
-            &json!({ "path": other, "content": "AP8=", "encoding": "base64", "mode": "create" })
-        )
-        .0
-    );
-    assert_eq!(std::fs::read(&other).unwrap(), [0, 0xff]);
-    assert!(!run("file_write", &json!({ "path": other, "content": "A", "encoding": "base64" })).0);
-    assert!(!run("file_write", &json!({ "path": folder.path(), "content": "x" })).0);
-    // Nothing is left of drafts.
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
-}
-
-#[test]
-fn listing_and_searching_stay_below_and_are_bounded() {
-    let folder = folder();
-    std::fs::create_dir_all(path(&folder, "d/e")).unwrap();
-    for (name, text) in [("b.txt", "one\nneedle here\r\n"), ("d/e/c.rs", "needle"), ("bin", "\0needle")] {
-        std::fs::write(path(&folder, name), text).unwrap();
+    // Who had opened the old one has it, whole.
+    assert_eq!(std::io::read_to_string(before).unwrap(), "old");
+    assert!(builtin("file_write", &json!({ "path": file, "content": "!", "mode": "append" })).0);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "née!");
+    let create =
+        |path: &str| json!({ "path": path, "content": "AP8=", "encoding": "base64", "mode": "create" });
+    assert!(error("file_write", &create(&file)).contains("File exists"));
+    for (name, mode) in [("b", "create"), ("c", "replace"), ("d", "append")] {
+        let other = folder.at(name);
+        let arguments = json!({ "path": other, "content": "AP8=", "encoding": "base64", "mode": mode });
+        assert!(builtin("file_write", &arguments).0);
+        assert_eq!(std::fs::read(&other).unwrap(), [0, 0xff], "{mode}");
     }
-    symlink("/etc", path(&folder, "etc")).unwrap();
-    let (_, listed) = run("file_list", &json!({ "path": path(&folder, ""), "depth": 8 }));
-    let names: Vec<_> =
-        listed["entries"].as_array().unwrap().iter().map(|entry| entry["path"].clone()).collect();
-    assert_eq!(names, ["b.txt", "bin", "d", "d/e", "d/e/c.rs", "etc"], "{listed}");
-    let (_, few) = run("file_list", &json!({ "path": path(&folder, ""), "depth": 8, "limit": 2 }));
-    assert!(few["entries"].as_array().unwrap().len() == 2 && few["truncated"] == true);
-    let (_, found) = run("file_search", &json!({ "path": path(&folder, ""), "text": "needle" }));
-    assert_eq!(
-        found["matches"],
-        json!([{ "path": "b.txt", "line": 2, "text": "needle here" }, { "path": "d/e/c.rs", "line": 1, "text": "needle" }])
-    );
-    let (_, named) =
-        run("file_search", &json!({ "path": path(&folder, ""), "text": "needle", "names": "*.rs" }));
-    assert_eq!(named["matches"].as_array().unwrap().len(), 1);
-}
-
-#[test]
-fn a_pipe_does_not_hold_it_up_and_a_device_is_no_file() {
-    let folder = folder();
-    let pipe = path(&folder, "pipe");
-    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    for at in [pipe.as_str(), "/dev/zero", "/"] {
-        assert!(!run("file_read", &json!({ "path": at })).0, "{at}");
-        assert!(!run("file_write", &json!({ "path": at, "content": "x" })).0, "{at}");
+    let bad = json!({ "path": folder.at("b"), "content": "A", "encoding": "base64" });
+    assert!(error("file_write", &bad).contains("base64"));
+    assert_eq!(std::fs::read(folder.at("b")).unwrap(), [0, 0xff]);
+    for path in [folder.at(""), folder.at("new/"), folder.at("no/x"), "/".to_owned()] {
+        error("file_write", &json!({ "path": path, "content": "x" }));
     }
+    assert_eq!(folder.names(), ["a", "b", "c", "d"], "no draft is left");
 }
 
 #[test]
-fn arguments_of_another_type_are_errors() {
-    for (name, arguments) in [
-        ("file_read", json!({ "path": 1 })),
-        ("file_read", json!({ "path": "/etc/hostname", "limit": "1" })),
-        ("file_read", json!({ "path": "/etc/hostname", "limit": 0 })),
-        ("file_read", json!({ "path": "/etc/hostname", "encoding": "latin1" })),
-        ("file_list", json!({})),
-        ("shell", json!({ "command": [] })),
-        ("nothing", json!({})),
-        ("file_read", json!([])),
+fn listing_is_by_name_bounded_and_follows_nothing() {
+    let folder = Folder::new();
+    folder.file("b.txt", "12345");
+    folder.file("d/e/c.rs", "");
+    folder.file("d.x", "");
+    symlink("/etc", folder.at("etc")).unwrap();
+    let list = |more: Value| {
+        let mut arguments = json!({ "path": folder.at("") });
+        arguments.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let (ok, listed) = builtin("file_list", &arguments);
+        assert!(ok, "{listed}");
+        listed
+    };
+    let listed = list(json!({ "depth": 8 }));
+    assert_eq!(paths(&listed, "entries"), ["b.txt", "d", "d/e", "d/e/c.rs", "d.x", "etc"]);
+    assert_eq!(listed["entries"][0], json!({ "path": "b.txt", "kind": "file", "size": 5 }));
+    assert_eq!(listed["entries"][1]["kind"], "directory");
+    assert_eq!(listed["entries"][5]["kind"], "symlink");
+    assert_eq!((&listed["truncated"], listed.get("unreadable")), (&json!(false), None));
+    assert_eq!(paths(&list(json!({})), "entries"), ["b.txt", "d", "d.x", "etc"]);
+    assert_eq!(paths(&list(json!({ "depth": 2 })), "entries"), ["b.txt", "d", "d/e", "d.x", "etc"]);
+    let few = list(json!({ "depth": 8, "limit": 2 }));
+    assert!(paths(&few, "entries") == ["b.txt", "d"] && few["truncated"] == true);
+    assert_eq!(list(json!({ "depth": 8, "limit": 6 }))["truncated"], false);
+    assert!(error("file_list", &json!({ "path": folder.at("b.txt") })).contains("Not a directory"));
+}
+
+#[test]
+fn searching_finds_lines_as_they_stand() {
+    let folder = Folder::new();
+    folder.file("b.txt", "one\nneedle here\r\nNEEDLE\n");
+    folder.file("d/e/c.rs", format!("{}needle", "é".repeat(500)));
+    folder.file("d/latin", b"\xe9 needle");
+    folder.file("bin", b"\0needle");
+    folder.file("late", [&[b'x'; 9000][..], b"\0\nneedle"].concat());
+    let large = std::fs::File::create(folder.at("large")).unwrap();
+    std::io::Write::write_all(&mut &large, b"needle\n").unwrap();
+    large.set_len((8 << 20) + 1).unwrap();
+    symlink("b.txt", folder.at("link")).unwrap();
+    let search = |more: Value| {
+        let mut arguments = json!({ "path": folder.at(""), "text": "needle" });
+        arguments.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let (ok, found) = builtin("file_search", &arguments);
+        assert!(ok, "{found}");
+        found
+    };
+    let found = search(json!({}));
+    let wanted = ["b.txt", "d/e/c.rs", "d/latin", "late"];
+    assert_eq!(paths(&found, "matches"), wanted);
+    assert_eq!(found["matches"][0], json!({ "path": wanted[0], "line": 2, "text": "needle here" }));
+    assert_eq!(found["matches"][1]["text"], "é".repeat(400));
+    assert_eq!((&found["truncated"], &found["files"]), (&json!(false), &json!(5)));
+    assert_eq!(paths(&search(json!({ "names": "*.r?" })), "matches"), ["d/e/c.rs"]);
+    let one = search(json!({ "limit": 1 }));
+    assert!(paths(&one, "matches").len() == 1 && one["truncated"] == true, "{one}");
+    assert_eq!(search(json!({ "limit": 4 }))["truncated"], false);
+    // No pattern, and in one file, too.
+    assert!(paths(&search(json!({ "text": ".*" })), "matches").is_empty());
+    let file = search(json!({ "path": folder.at("b.txt") }));
+    assert_eq!(paths(&file, "matches"), ["b.txt"]);
+    for text in ["", "a\nb", &"x".repeat(1001)] {
+        assert!(error("file_search", &json!({ "path": folder.at(""), "text": text })).contains("`text`"));
+    }
+    error("file_search", &json!({ "path": folder.at("large"), "text": "needle" }));
+}
+
+#[test]
+fn arguments_of_another_type_or_name_are_errors() {
+    let folder = Folder::new();
+    let file = folder.file("a", "x");
+    for (name, arguments, wanted) in [
+        ("file_read", json!({ "path": 1 }), "`path` is no text"),
+        ("file_read", json!({ "path": null }), "`path` is no text"),
+        ("file_read", json!({ "path": file, "limit": "1" }), "`limit` is no number from 1 to 1048576"),
+        ("file_read", json!({ "path": file, "limit": 0 }), "`limit`"),
+        ("file_read", json!({ "path": file, "limit": 1.0 }), "`limit`"),
+        ("file_read", json!({ "path": file, "offset": -1 }), "`offset`"),
+        ("file_read", json!({ "path": file, "encoding": "latin1" }), "none of: utf-8, base64"),
+        ("file_read", json!({ "path": file, "Path": file }), "no argument `Path`"),
+        ("file_write", json!({ "path": file }), "`content` is missing"),
+        ("file_write", json!({ "path": file, "content": ["x"] }), "`content` is no text"),
+        ("file_write", json!({ "path": file, "content": "y", "mode": "truncate" }), "`mode`"),
+        ("file_list", json!({}), "`path` is missing"),
+        ("file_list", json!({ "path": file, "depth": 9 }), "from 1 to 8"),
+        ("file_list", json!({ "path": file, "limit": 10_001 }), "from 1 to 10000"),
+        ("file_search", json!({ "path": file, "text": "x", "limit": 1001 }), "from 1 to 1000"),
+        ("file_search", json!({ "path": file, "text": "x", "names": 1 }), "`names` is no text"),
+        ("shell", json!({ "command": [] }), "`command` is no text"),
+        ("shell", json!({ "command": "true", "timeout_seconds": 601 }), "from 1 to 600"),
+        ("shell", json!({ "command": "true", "environment": {} }), "no argument"),
+        ("current_time", json!({}), "no built-in tool"),
     ] {
-        let (ok, said) = run(name, &arguments);
-        assert!(!ok && said["error"].is_string(), "{name} {arguments}: {said}");
+        let said = error(name, &arguments);
+        assert!(said.contains(wanted), "{name} {arguments}: {said}");
     }
-}
-
-#[test]
-fn a_command_says_what_it_said_on_both_streams() {
-    let (ok, said) = run("shell", &json!({ "command": "echo out; echo err >&2; exit 3", "directory": "/" }));
-    assert!(ok, "{said}");
-    assert_eq!(
-        (&said["stdout"], &said["stderr"], &said["exit_code"]),
-        (&json!("out\n"), &json!("err\n"), &json!(3))
-    );
-    let (_, much) = run("shell", &json!({ "command": "head -c 400000 /dev/zero | tr '\\0' x" }));
-    assert!(much["truncated"] == true && much["stdout"].as_str().unwrap().len() == 256 << 10);
-    let (_, killed) = run("shell", &json!({ "command": "kill -9 $$" }));
-    assert_eq!(killed["signal"], 9);
-    let (ok, late) = run("shell", &json!({ "command": "sleep 60", "timeout_seconds": 1 }));
-    assert!(!ok && late["error"].as_str().unwrap().contains("1 s"), "{late}");
+    for input in [&b""[..], b"[]", b"{", b"{\"path\":\"/a\",\"path\":\"/b\"}", &[b' '; (4 << 20) + 1]] {
+        let (ok, said) = raw(program(&["--builtin", "file_read"]), input);
+        assert!(!ok && said["error"].as_str().unwrap().contains("standard input"), "{said}");
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "x");
 }

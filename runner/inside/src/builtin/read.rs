@@ -1,4 +1,4 @@
-//! `file_read`.
+//! `file_read`: a file, or a part of one.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -32,13 +32,8 @@ pub(super) fn read(arguments: &Arguments) -> Result<Value, String> {
     file.take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
     let truncated = bytes.len() as u64 > limit;
     bytes.truncate(size(limit));
-    let content = if encoding == "base64" {
-        base64::encode(&bytes)
-    } else {
-        text(bytes, truncated).map_err(|at| {
-            format!("`{path}` is not UTF-8 at byte {}: read it as base64", offset + at as u64)
-        })?
-    };
+    let content =
+        if encoding == "base64" { base64::encode(&bytes) } else { text(path, offset, bytes, truncated)? };
     Ok(json!({
         "path": path, "size": found.st_size, "offset": offset, "content": content, "encoding": encoding,
         "truncated": truncated,
@@ -46,14 +41,22 @@ pub(super) fn read(arguments: &Arguments) -> Result<Value, String> {
 }
 
 /// The text, without a character that was cut at its end.
-fn text(mut bytes: Vec<u8>, truncated: bool) -> Result<String, usize> {
+fn text(path: &str, offset: u64, mut bytes: Vec<u8>, truncated: bool) -> Result<String, String> {
     if let Err(error) = std::str::from_utf8(&bytes) {
+        let good = error.valid_up_to();
         if !truncated || error.error_len().is_some() {
-            return Err(error.valid_up_to());
+            let at = offset + good as u64;
+            return Err(format!("`{path}` is not UTF-8 at byte {at}: read it as base64"));
         }
-        bytes.truncate(error.valid_up_to());
+        // Nothing would be read, and a reader that goes on where this ended would read nothing for ever.
+        if good == 0 {
+            return Err(format!(
+                "`{path}`: `limit` is less than the character at byte {offset} has: raise it"
+            ));
+        }
+        bytes.truncate(good);
     }
-    String::from_utf8(bytes).map_err(|error| error.utf8_error().valid_up_to())
+    String::from_utf8(bytes).map_err(|error| format!("`{path}`: {error}"))
 }
 
 #[cfg(test)]
@@ -62,8 +65,13 @@ mod tests {
 
     #[test]
     fn a_cut_never_splits_a_character() {
-        assert_eq!(text("aé".as_bytes()[..2].to_vec(), true).as_deref(), Ok("a"));
-        assert_eq!(text("aé".as_bytes()[..2].to_vec(), false), Err(1));
-        assert_eq!(text(vec![b'a', 0xff, b'b'], true), Err(1));
+        let cut = |bytes: &[u8], truncated| text("/a", 5, bytes.to_vec(), truncated);
+        assert_eq!(cut(b"a\xc3", true).as_deref(), Ok("a"));
+        assert_eq!(cut("aé".as_bytes(), true).as_deref(), Ok("aé"));
+        assert_eq!(cut(b"", false).as_deref(), Ok(""));
+        for (bytes, truncated, at) in [(&b"a\xc3"[..], false, 6), (b"a\xffb", true, 6), (b"\xa9", true, 5)] {
+            assert!(cut(bytes, truncated).unwrap_err().contains(&format!("at byte {at}")), "{bytes:?}");
+        }
+        assert!(cut(b"\xc3", true).unwrap_err().contains("`limit`"));
     }
 }
