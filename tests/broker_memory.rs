@@ -108,13 +108,19 @@ fn what_came_from_a_tool_changes_nothing_unless_the_operator_lets_it() {
 }
 
 #[test]
-fn a_schema_that_changed_after_the_plan_is_a_refusal() {
+fn what_a_tool_says_while_it_runs_is_untrusted_too() {
     as_each(AGENTRC, |lab| {
-        run(lab, RW, "say(Broker().call('memory.list'))");
-        lab.file(lab.project("notes.json"), "{");
-        lab.script(lab.project("go.sh"), "echo ran\n");
-        let outcome = lab.run(&format!("AGENT keeper\n{RW}\nCMD /bin/sh ./go.sh\n"));
-        assert_ne!(outcome.code(), 0);
-        assert!(!outcome.out().contains("ran"));
+        let code = "import os, time\nb, other = Broker(), Broker()\n\
+            b.send({'jsonrpc': '2.0', 'id': 9, 'method': 'tools/call', 'params': {'name': 'shell', 'arguments': {'command': 'echo said > /tmp/out; sleep 100'}}})\n\
+            while not os.path.exists('/tmp/out'): time.sleep(0.01)\n\
+            say(other.call('memory.write', key='k', value={'text': 'said'}))\n\
+            b.socket.close()\n\
+            say(other.call('memory.write', key='k', value={'text': 'said'}))";
+        let outcome = run(lab, &format!("{RW}\nTOOL utcp:shell\nALLOW invoke utcp:shell"), code);
+        let out = outcome.out();
+        let refused = out
+            .lines()
+            .filter(|line| line.starts_with("refused the agent has been given content from: tool"));
+        assert_eq!(refused.count(), 2, "as {}: {out}", lab.who.name);
     });
 }

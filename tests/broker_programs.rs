@@ -93,7 +93,6 @@ fn a_tool_sees_the_agents_files_and_nothing_else_of_it() {
         let tool = "#!/bin/sh\n\
             echo \"tmp $(cat /tmp/of-agent)\"\n\
             echo \"pids $(ls /proc | grep -c '^[0-9]')\"\n\
-            echo \"interfaces $(ls /sys/class/net 2>/dev/null | wc -l) $(grep -c : /proc/net/dev)\"\n\
             grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/self/status\n\
             echo x > /work/from-tool && echo wrote\n\
             echo x > /fixed/from-tool || echo held\n\
@@ -103,7 +102,7 @@ fn a_tool_sees_the_agents_files_and_nothing_else_of_it() {
             lab,
             tool,
             "BIND ./work /work rw\nBIND ./fixed /fixed ro",
-            "echo mine > /tmp/of-agent\nsleep 100 &\n/agentrc/tools/probe </dev/null\necho alive\nkill $!\n",
+            "echo mine > /tmp/of-agent\nfor n in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 100 & done\n/agentrc/tools/probe </dev/null\necho alive\n",
         );
         let out = outcome.out();
         assert!(
@@ -120,7 +119,7 @@ fn a_tool_sees_the_agents_files_and_nothing_else_of_it() {
         );
         assert!(out.ends_with("alive\n"), "{out}");
         let pids = out.lines().find_map(|line| line.strip_prefix("pids ")?.parse::<u32>().ok());
-        assert!(pids.is_some_and(|pids| pids < 10), "{out}");
+        assert!(pids.is_some_and(|pids| pids < 10) && !out.contains("root\n"), "{out}");
         assert!(lab.project("work/from-tool").exists() && !lab.project("fixed/from-tool").exists());
     });
 }
@@ -131,21 +130,17 @@ fn a_tool_has_no_network_and_no_way_to_the_broker() {
         let tool = format!(
             "#!/bin/sh\n{}",
             python(
-                "import os\n\
-                 def tried(act):\n    try: act(); return 'done'\n    except Exception as e: return type(e).__name__\n\
-                 say(tried(Broker), tried(lambda: socket.create_connection(('127.0.0.1', 9), 2)), tried(lambda: socket.create_connection(('api.example.com', 443), 2)))\n\
-                 say(open('/proc/net/dev').read().count(':'))"
+                "def tried(act):\n    try: act(); return 'done'\n    except Exception as e: return type(e).__name__\n\
+                 say(tried(Broker), tried(lambda: socket.create_connection(('api.example.com', 443), 2)))"
             )
         );
-        let outcome = run(lab, &tool, "URL tcp://api.example.com:443", "/agentrc/tools/probe </dev/null\n");
+        // The agent itself does what the tool tries.
+        let script = "/agentrc/src/tools/probe </dev/null\n/agentrc/tools/probe </dev/null\n";
+        let outcome = run(lab, &tool, "URL tcp://api.example.com:443", script);
         let out = outcome.out();
-        assert!(
-            !out.contains("done") && out.lines().count() == 2,
-            "as {}: {out}{}",
-            lab.who.name,
-            outcome.stderr
-        );
-        assert!(out.ends_with("1\n"), "only lo: {out}");
+        let (agent, tool) = out.split_once('\n').expect("two lines");
+        assert_eq!(agent, "done done", "as {}: {out}{}", lab.who.name, outcome.stderr);
+        assert!(!tool.contains("done") && tool.trim_end().contains(' '), "as {}: {out}", lab.who.name);
     });
 }
 
@@ -168,20 +163,52 @@ fn output_and_time_are_bounded_and_nothing_outlives_the_call() {
 fn a_caller_that_goes_away_takes_its_program_with_it() {
     as_each(AGENTRC, |lab| {
         lab.directory(lab.project("work"));
-        let tool = "#!/bin/sh\necho started > /work/started\nsleep 1000\n";
+        let tool = "#!/bin/sh\nwhile :; do echo alive >> /work/alive; sleep 0.02; done\n";
         let outcome = run(
             lab,
             tool,
             "BIND ./work /work rw",
-            "/agentrc/tools/probe </dev/null &\nwhile [ ! -e /work/started ]; do sleep 0.01; done\nkill -9 $!\nwait\nsleep 1\n",
+            "size() { wc -c </work/alive; }\n\
+             /agentrc/tools/probe </dev/null &\nwhile [ ! -s /work/alive ]; do sleep 0.01; done\n\
+             before=$(size); sleep 0.5; [ \"$before\" != \"$(size)\" ] && echo lives\n\
+             kill -9 $!\nwait\n\
+             for n in 1 2 3 4 5 6 7 8 9 10; do before=$(size); sleep 0.3; [ \"$before\" = \"$(size)\" ] && echo gone && break; done\n",
         );
-        outcome.expect_code(0);
+        assert_eq!(outcome.out(), "lives\ngone\n", "as {}: {}", lab.who.name, outcome.stderr);
         let results = outcome.events_named("broker.result");
         assert!(
             results.iter().any(|event| event.get("outcome").and_then(Value::as_str) == Some("cancelled")),
             "as {}: {results:?}",
             lab.who.name
         );
+    });
+}
+
+#[test]
+fn what_an_argument_of_a_local_tool_is_called_means_nothing_to_the_broker() {
+    as_each(AGENTRC, |lab| {
+        let script = "echo '{\"timeout_seconds\": 18446744073709551615}' | /agentrc/tools/probe\necho '{\"timeout_seconds\": 0}' | /agentrc/tools/probe\n";
+        let outcome = run(lab, "#!/bin/sh\nsleep 0.1\ncat\n", "", script);
+        let wanted = "{\"timeout_seconds\":18446744073709551615}\n{\"timeout_seconds\":0}\n";
+        assert_eq!(outcome.out(), wanted, "as {}: {}", lab.who.name, outcome.stderr);
+    });
+}
+
+#[test]
+fn the_form_that_is_decided_about_has_to_fit_the_schema_too() {
+    as_each(AGENTRC, |lab| {
+        lab.script(lab.project("tools/look"), "#!/bin/sh\ncat\n");
+        lab.file(
+            lab.project("tools/look.schema.json"),
+            r#"{"description": "Looks.", "inputSchema": {"type": "object", "properties": {"at": {"type": "string", "pattern": "^/data/"}}}, "facts": {"path": "at"}}"#,
+        );
+        let outcome = run(
+            lab,
+            "#!/bin/sh\n",
+            "TOOL local:./tools/look\nALLOW invoke local:./tools/look",
+            "/agentrc/tools/look --at /data/a\n/agentrc/tools/look --at /data/../etc/passwd; echo $?\n",
+        );
+        assert_eq!(outcome.out(), "{\"at\":\"/data/a\"}\n1\n", "as {}: {}", lab.who.name, outcome.stderr);
     });
 }
 

@@ -31,8 +31,9 @@ use policies::Policies;
 pub const LAYER: &str = "broker";
 /// How long the broker may take for one step of its start. It asks nobody for anything.
 const STARTING: Duration = Duration::from_secs(10);
-/// Most reports that are heard in one go.
+/// Most reports that are heard in one go, and how long that may take: starting a program takes milliseconds.
 const AT_ONCE: usize = 64;
+const IN_ONE_GO: Duration = Duration::from_millis(20);
 /// How long its last reports may take.
 const ENDING: Duration = Duration::from_secs(2);
 /// Our own program inside.
@@ -267,7 +268,11 @@ impl agentrc_jail::Broker for Broker {
 
     fn heard(&mut self, entrance: &mut Entrance<'_>, recorder: &mut dyn Recorder) -> Result<(), String> {
         // Not all that there may ever be: the supervisor has a clock to watch, and signals to hear.
+        let started = Instant::now();
         for _ in 0..AT_ONCE {
+            if started.elapsed() > IN_ONE_GO {
+                return Ok(());
+            }
             match channel::receive::<Report>(self.service.channel(), false) {
                 Ok(Some((report, attached))) => {
                     if let Some(order) = self.take(report, attached, Some(entrance), recorder)? {
@@ -289,14 +294,14 @@ impl agentrc_jail::Broker for Broker {
             return Ok(());
         }
         let deadline = Instant::now() + ENDING;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match self.next(left) {
+        while Instant::now() < deadline {
+            match self.next(deadline.saturating_duration_since(Instant::now())) {
                 // Nobody waits any more, and nothing is started any more.
                 Ok(report) => drop(self.take(report, Vec::new(), None, recorder)?),
                 Err(_) => return Ok(()),
             }
         }
+        Ok(())
     }
 }
 

@@ -13,19 +13,23 @@ use agentrc_memory::{Provenance, Trust};
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
+use crate::ending::{Ending, Killer};
 use crate::judge::{Asked, Judge, Verdict};
 use crate::limits::Limits;
 use crate::memory::{self, Memories, lesser};
 use crate::program::{Ended, pipes};
-use crate::report::{Call, Done, Report};
+use crate::report::Call;
 use crate::reporter::Reporter;
 use crate::tools::{Does, Tool, Tools};
 use crate::{arguments, clock, facts};
 
-/// How long a program may take that does not say itself (`timeout_seconds`).
-const PATIENCE: Duration = Duration::from_secs(300);
+/// How long a program may take, and how much longer than it says itself (`timeout_seconds` of a built-in one).
+const PATIENCE: Duration = Duration::from_secs(600);
+const MORE: Duration = Duration::from_secs(5);
 /// Programs that run at a time; further calls wait.
 const PROGRAMS: usize = 8;
+/// Namespace of the tools that are built in.
+const BUILT_IN: &str = "utcp";
 /// What a program exits with when policy of its own refuses.
 const REFUSED: i32 = 77;
 
@@ -192,12 +196,17 @@ impl Broker {
         if let Some(why) = tool.unfit(&whole) {
             return Err(printable_text(&why));
         }
-        facts::take(&tool.facts, &mut request.arguments, &self.directory).map_err(|why| printable_text(&why))
+        let seen = facts::take(&tool.facts, &mut request.arguments, &self.directory)
+            .map_err(|why| printable_text(&why))?;
+        // What is decided about, and handed over, is what has to fit.
+        match tool.unfit(&Value::Object(request.arguments.clone())) {
+            Some(why) => Err(format!("in the form that is decided about: {}", printable_text(&why))),
+            None => Ok(seen),
+        }
     }
 
     async fn perform(&self, permitted: Permitted<'_>) -> Outcome {
         let Permitted { request, tool, act, memory, rule } = permitted;
-        let started = Instant::now();
         let id = self.reporter.next_call();
         let arguments = text(&request.arguments);
         let call = Call {
@@ -210,9 +219,11 @@ impl Broker {
             entry: if let Does::Execute { entry } = tool.does { Some(entry) } else { None },
         };
         // Says how it ended also when nobody waits any more.
-        let ending = Ending { reporter: &self.reporter, id, act, started, told: Cell::new(false) };
+        let ending = Ending::new(&self.reporter, id, act);
         let outcome = match (&tool.does, memory) {
-            (Does::Execute { .. }, _) => self.execute(call, request, &arguments).await,
+            (Does::Execute { .. }, _) => {
+                self.execute(call, request, &arguments, tool.namespace == BUILT_IN).await
+            }
             (does, memory) => match self.reporter.intent(call, &[]).await {
                 Err(reason) => Outcome::Error(reason),
                 Ok(()) => self.serve(does, memory.as_deref(), id, &request.arguments),
@@ -245,7 +256,7 @@ impl Broker {
     }
 
     /// A program, in a sandbox that the supervisor makes.
-    async fn execute(&self, call: Call, request: &Request, arguments: &str) -> Outcome {
+    async fn execute(&self, call: Call, request: &Request, arguments: &str, built_in: bool) -> Outcome {
         let id = call.id;
         let Ok(_one) = self.programs.acquire().await else {
             return Outcome::Error("the broker ends".to_owned());
@@ -254,6 +265,8 @@ impl Broker {
             Ok(pipes) => pipes,
             Err(error) => return Outcome::Error(format!("no pipes for its program: {error}")),
         };
+        // What it says may reach the agent in other ways, and before it ends.
+        self.give(Trust::Tool);
         // Whoever waits for this may stop at any moment; also one in which the supervisor starts it.
         let mut killer = Killer { reporter: &self.reporter, id, armed: true };
         if let Err(reason) = self.reporter.intent(call, &theirs.each()).await {
@@ -261,11 +274,11 @@ impl Broker {
             return Outcome::Error(format!("its program was not started: {reason}"));
         }
         drop(theirs);
-        let asked = request.arguments.get("timeout_seconds").and_then(Value::as_u64).map(Duration::from_secs);
-        // The program keeps its own time first.
-        let patience = asked.map_or(PATIENCE, |asked| asked + Duration::from_secs(5));
+        // A built-in one keeps its own time first. What another's argument of that name means is not known.
+        let asked = request.arguments.get("timeout_seconds").filter(|_| built_in).and_then(Value::as_u64);
+        let patience =
+            asked.map_or(PATIENCE, |asked| PATIENCE.min(Duration::from_secs(asked)).saturating_add(MORE));
         let ended = ours.run(arguments.as_bytes(), self.limits.output(), patience).await;
-        self.give(Trust::Tool);
         killer.armed = matches!(ended, Ended::TooMuch | Ended::TooLong);
         let or = |complaint: String, otherwise: String| {
             if complaint.is_empty() { otherwise } else { printable_text(&complaint) }
@@ -315,65 +328,6 @@ impl Broker {
 /// Arguments as canonical JSON.
 fn text(arguments: &Map<String, Value>) -> String {
     json::sorted(&Value::Object(arguments.clone())).to_string()
-}
-
-/// Has the program killed when the call is not waited for to its end.
-struct Killer<'a> {
-    reporter: &'a Reporter,
-    id: u64,
-    armed: bool,
-}
-
-impl Drop for Killer<'_> {
-    fn drop(&mut self) {
-        if self.armed {
-            self.reporter.tell(&Report::Kill { id: self.id });
-        }
-    }
-}
-
-/// Says how a call ended, once.
-struct Ending<'a> {
-    reporter: &'a Reporter,
-    id: u64,
-    act: String,
-    started: Instant,
-    told: Cell<bool>,
-}
-
-impl Ending<'_> {
-    fn tell(&self, outcome: &Outcome) {
-        let (word, reason, bytes) = match outcome {
-            Outcome::Value(value) => ("ok", "", value.to_string().into_bytes()),
-            Outcome::Text(text) => ("ok", "", text.clone().into_bytes()),
-            Outcome::Error(reason) => ("error", reason.as_str(), Vec::new()),
-            Outcome::Refused(reason) => ("refused", reason.as_str(), Vec::new()),
-        };
-        self.say(word, reason, &bytes);
-    }
-
-    fn say(&self, outcome: &str, reason: &str, result: &[u8]) {
-        self.told.set(true);
-        self.reporter.done(
-            self.id,
-            Done {
-                act: self.act.clone(),
-                outcome: outcome.to_owned(),
-                reason: printable_text(reason),
-                bytes: result.len() as u64,
-                sha256: Digest::of(result).to_string(),
-                wall_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            },
-        );
-    }
-}
-
-impl Drop for Ending<'_> {
-    fn drop(&mut self) {
-        if !self.told.get() {
-            self.say("cancelled", "nobody waited for it any more", &[]);
-        }
-    }
 }
 
 /// What a caller is told of `outcome`: the text, and whether it is an error, and a refusal.

@@ -86,8 +86,17 @@ fn url(text: &str) -> Result<(String, String), &'static str> {
     }
     let host = authority.host().to_ascii_lowercase();
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&host).to_owned();
+    // One address has one form.
+    let host = match host.parse::<std::net::IpAddr>() {
+        Ok(address) => address.to_canonical().to_string(),
+        Err(_) => host,
+    };
     let path = uri.path();
     let lower = path.to_ascii_lowercase();
+    // An unreserved character (RFC 3986, section 2.3) is the same encoded or not.
+    if encodes_unreserved(&lower) {
+        return Err("has a path that can be read in two ways");
+    }
     let odd = ["/./", "/../", "//", "%2f", "%2e", "%5c", "%00", "\\"];
     if odd.iter().any(|odd| lower.contains(odd)) || lower.ends_with("/.") || lower.ends_with("/..") {
         return Err("has a path that can be read in two ways");
@@ -97,6 +106,14 @@ fn url(text: &str) -> Result<(String, String), &'static str> {
     let shown = if host.contains(':') { format!("[{host}]") } else { host.clone() };
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     Ok((format!("{scheme}://{shown}{port}{path}{query}"), host))
+}
+
+/// Whether a path, in lower case, has a letter, a digit, `-`, `.`, `_` or `~` percent-encoded.
+fn encodes_unreserved(path: &str) -> bool {
+    path.split('%').skip(1).any(|rest| {
+        let byte = rest.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+    })
 }
 
 #[cfg(test)]
@@ -128,6 +145,8 @@ mod tests {
             Ok("https://api.example.com/a?b=c")
         );
         assert_eq!(canonical("http://[::1]:81/").as_deref(), Ok("http://[::1]:81/"));
+        assert_eq!(url("http://[::ffff:127.0.0.1]/").map(|(_, host)| host).as_deref(), Ok("127.0.0.1"));
+        assert_eq!(canonical("https://a/%20b?%61").as_deref(), Ok("https://a/%20b?%61"));
         for text in [
             "ftp://a/",
             "/a",
@@ -137,6 +156,8 @@ mod tests {
             "https://a/b%2Fc",
             "https://a//b",
             "https://a/..",
+            "https://a/%61dmin",
+            "https://a/x%2Dy",
             "https://a\\@b/",
             "",
         ] {

@@ -14,6 +14,7 @@ mod arguments;
 mod call;
 mod clock;
 pub mod credential;
+mod ending;
 pub mod facts;
 pub mod judge;
 mod limits;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use agentfile::plan::{BrokerEntry, Facts, Hints, Origin, Plan, Runs};
+use agentrc_service::channel::cut;
 use jsonschema::Validator;
 use serde_json::Value;
 
@@ -128,7 +129,8 @@ impl Tool {
         let error = self.validator.iter_errors(arguments).next()?;
         let place = error.instance_path().to_string();
         let at = if place.is_empty() { String::new() } else { format!("`{place}`: ") };
-        Some(format!("{at}{error}"))
+        // It quotes the argument, which may be long.
+        Some(cut(&format!("{at}{error}")))
     }
 }
 
