@@ -23,6 +23,7 @@ ebpf *options:
 # Start-up and steady state beside every peer that this machine has, and as root the network beside none: Markdown tables.
 bench *options:
     benches/run {{options}}
+    benches/run --broker {{options}}
     benches/run --network {{options}}
 
 # Boot Debian's 6.1 and 6.12, and run the cases there.

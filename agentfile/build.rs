@@ -1,5 +1,5 @@
-//! Turns `policies/base.toml` and `policies/protected.toml` into constant tables (`base.rs` includes them), so that
-//! no TOML is parsed at launch and a mistake in the data stops the build.
+//! Turns `policies/base.toml` and `policies/protected.toml` (`base.rs` includes them) and `policies/tools.toml` (`tool.rs`)
+//! into constant tables, so that no TOML is parsed at launch and a mistake in the data stops the build.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -135,10 +135,50 @@ struct Protected {
     reason: String,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ToolFile {
+    later: Vec<String>,
+    tool: Vec<Tool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tool {
+    name: String,
+    title: String,
+    description: String,
+    runs: String,
+    #[serde(default)]
+    facts: Facts,
+    #[serde(default)]
+    hints: Hints,
+    input: String,
+    reason: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Facts {
+    path: Option<String>,
+    url: Option<String>,
+    method: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Hints {
+    read_only: bool,
+    destructive: bool,
+    idempotent: bool,
+    open_world: bool,
+}
+
 fn main() -> Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=../policies/base.toml");
     println!("cargo::rerun-if-changed=../policies/protected.toml");
+    println!("cargo::rerun-if-changed=../policies/tools.toml");
     let base: Base = toml::from_str(&std::fs::read_to_string("../policies/base.toml")?)?;
     let protected: ProtectedFile = toml::from_str(&std::fs::read_to_string("../policies/protected.toml")?)?;
 
@@ -179,6 +219,8 @@ fn main() -> Result<()> {
 
     let directory = std::env::var("OUT_DIR")?;
     std::fs::write(Path::new(&directory).join("base_tables.rs"), out)?;
+    let tools: ToolFile = toml::from_str(&std::fs::read_to_string("../policies/tools.toml")?)?;
+    std::fs::write(Path::new(&directory).join("tool_tables.rs"), tool_tables(&tools)?)?;
     Ok(())
 }
 
@@ -235,6 +277,33 @@ fn mounts(out: &mut String, mounts: &[Mount]) -> Result<()> {
     }
     writeln!(out, "];")?;
     Ok(())
+}
+
+/// Whether the definitions hold together is what a test of `tool.rs` asks the judge of all tools.
+fn tool_tables(tools: &ToolFile) -> Result<String> {
+    let mut out = String::new();
+    strings(&mut out, "LATER", &tools.later)?;
+    writeln!(out, "pub(crate) const BUILTINS: &[Builtin] = &[")?;
+    for Tool { name, title, description, runs, facts, hints, input, reason: why } in &tools.tool {
+        reason(name, why)?;
+        let runs = match runs.as_str() {
+            "broker" => "Runs::Broker",
+            "inside" => "Runs::Inside",
+            other => {
+                return Err(format!("{name}: runs neither in the `broker` nor `inside`: `{other}`").into());
+            }
+        };
+        let facts = [&facts.path, &facts.url, &facts.method];
+        let Hints { read_only, destructive, idempotent, open_world } = hints;
+        writeln!(
+            out,
+            "Builtin {{ name: {name:?}, title: {title:?}, description: {description:?}, runs: {runs}, facts: {facts:?}, \
+             hints: Hints {{ read_only: {read_only}, destructive: {destructive}, idempotent: {idempotent}, open_world: \
+             {open_world} }}, input: {input:?} }},"
+        )?;
+    }
+    writeln!(out, "];")?;
+    Ok(out)
 }
 
 fn trust(out: &mut String, trust: &Trust) -> Result<()> {

@@ -57,6 +57,44 @@ fn hello() {
 }
 
 #[test]
+fn tools() {
+    as_each(AGENTRC, |lab| {
+        let outcome = run(lab, &example(lab, "tools"));
+        outcome.expect_code(0);
+        says(
+            lab,
+            &outcome,
+            &[
+                "{\"key\":\"run\",\"version\":1}\n",
+                "\"content\":\"buy milk\\nwrite the report\\n\"",
+                "{\"lines\":2}\nexit code 77\nexit code 77\n",
+                "\"text\":\"began\"",
+            ],
+        );
+        let calls: Vec<_> =
+            outcome.events_named("broker.call").iter().filter_map(|call| call.get("act")?.as_str()).collect();
+        let wanted = [
+            "call memory.write log",
+            "call file_read /notes/today",
+            "call count /notes/today",
+            "call memory.write log",
+            "call memory.read log",
+        ];
+        assert_eq!(calls, wanted, "as {}", lab.who.name);
+        let shown = lab.finish_command(lab.agentrc(["audit", "show", "latest"])).out();
+        for words in [
+            "call 1: memory.write log",
+            "result 3: count /notes/today ok",
+            "denied call file_read /etc/passwd",
+        ] {
+            assert!(shown.contains(words), "as {}: {shown}", lab.who.name);
+        }
+        let why = lab.finish_command(lab.agentrc(["why", "latest"])).out();
+        assert!(why.contains("call file_read /etc/passwd"), "as {}: {why}", lab.who.name);
+    });
+}
+
+#[test]
 fn python_agent() {
     as_each(AGENTRC, |lab| {
         let folder = example(lab, "python-agent");
@@ -284,7 +322,7 @@ fn refused() {
         outcome.expect_code(125);
         assert_eq!(outcome.out(), "");
         let text = fs::read_to_string(folder.join("Agentfile")).expect("Agentfile");
-        for word in ["SERVER", "TOOL", "LIMIT"] {
+        for word in ["SERVER", "TOOL", "RATELIMIT"] {
             let line = text.lines().position(|line| line.starts_with(word)).expect("the line") + 1;
             assert!(
                 outcome.stderr.contains(&format!("Agentfile:{line}:")),

@@ -25,6 +25,9 @@ LIMIT open_files 256
 TIMEOUT 60
 URL https://api.example.com/v1
 URL tcp://192.0.2.7:5432
+TOOL utcp:file_read
+ALLOW invoke utcp:file_read
+MEMORY notes ./notes.json schema:Note mode:rw
 AUDIT all
 CMD /bin/sh ./go.sh
 ";
@@ -39,6 +42,8 @@ fn conditional(step: &str, lab: &Lab) -> Option<&'static str> {
         "cgroup-limit" if !has_controllers() => Some("no cgroup v2 controller is delegated here"),
         "enter-cgroup" if !lab.who.is_root() => Some("without limits only root's runs have a cgroup"),
         "landlock-port" if !has_landlock_net(lab) => Some("this kernel's Landlock knows no ports (ABI 4)"),
+        "tool-request" | "tool-process" | "tool-namespaces" | "tool-mounts" | "tool-proof"
+        | "tool-program" => Some("passed when a tool is called: the test below makes these fail"),
         "supplementary-groups" if !lab.who.is_root() => Some("only root can drop them"),
         _ => None,
     }
@@ -66,6 +71,7 @@ fn prepare(lab: &Lab) {
         lab.directory(lab.project(folder));
     }
     lab.file(lab.project("one-file"), "one\n");
+    lab.file(lab.project("notes.json"), r#"{"definitions": {"Note": {"type": "object"}}}"#);
     lab.file(lab.outside("granted/file"), "granted\n");
     lab.script(lab.project("go.sh"), "echo ran > /work/ran\necho ran\n");
     lab.agentfile(EVERYTHING);
@@ -201,6 +207,40 @@ fn every_step_that_fails_is_a_refusal_that_names_it_and_leaves_nothing() {
             }
         }
         assert!(failures.is_empty(), "as {}:\n  {}", lab.who.name, failures.join("\n  "));
+    });
+}
+
+#[test]
+fn a_tool_whose_sandbox_cannot_be_made_is_not_executed() {
+    let steps: Vec<_> = faults::steps(AGENTRC).into_iter().filter(|step| step.starts_with("tool-")).collect();
+    assert!(steps.len() > 4, "{steps:?}");
+    let binary = faults::binary(AGENTRC).display().to_string();
+    as_each(&binary, |lab| {
+        let ran = lab.project("rw/ran");
+        lab.directory(lab.project("rw"));
+        lab.script(lab.project("tools/probe"), "#!/bin/sh\necho ran > /work/ran\n");
+        lab.file(
+            lab.project("tools/probe.schema.json"),
+            r#"{"description": "Leaves a mark.", "inputSchema": {"type": "object"}}"#,
+        );
+        lab.script(lab.project("go.sh"), "/agentrc/tools/probe </dev/null\necho \"code $?\"\n");
+        lab.agentfile(
+            "AGENT walked\nCMD /bin/sh ./go.sh\nBIND ./rw /work rw\nTOOL local:./tools/probe\nALLOW invoke local:./tools/probe\n",
+        );
+        let walked = run(lab, None, false);
+        assert!(walked.said.contains("code 0") && ran.exists(), "without a fault: {}", walked.said);
+        std::fs::remove_file(&ran).expect("the canary");
+        for step in &steps {
+            let walked = run(lab, Some(step), false);
+            assert!(!ran.exists(), "as {}, {step}: the tool was executed: {}", lab.who.name, walked.said);
+            // The agent is told, and goes on; what could not be had was the tool.
+            assert!(
+                walked.said.contains("code 1") && walked.said.contains(step.as_str()),
+                "as {}, {step}: {}",
+                lab.who.name,
+                walked.said
+            );
+        }
     });
 }
 

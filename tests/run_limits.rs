@@ -39,9 +39,9 @@ fn a_limit_without_a_controller_is_a_refusal_with_its_line() {
 }
 
 #[test]
-fn limits_that_only_a_broker_can_count_are_refused() {
+fn rates_of_what_nobody_counts_are_refused() {
     as_each(AGENTRC, |lab| {
-        for line in ["LIMIT tool_calls 10", "LIMIT max_output 1MiB", "RATELIMIT utcp:x 5/min"] {
+        for line in ["RATELIMIT utcp:x 5/min", "RATELIMIT github 1/s", "RATELIMIT c.example 1/s"] {
             let outcome = lab.run(&format!("AGENT limits\n{line}\nCMD /bin/echo ran\n"));
             outcome.expect_code(125);
             assert!(outcome.stderr.contains("Agentfile:2:"), "as {}: {}", lab.who.name, outcome.stderr);

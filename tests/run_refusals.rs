@@ -31,18 +31,16 @@ fn refused(lab: &Lab, lines: &str, words: &[&str]) {
 #[test]
 fn what_needs_a_later_part_is_refused_with_its_place() {
     as_each(AGENTRC, |lab| {
-        lab.file(lab.project("f.py"), "def s(x: int) -> int:\n    return x\n");
-        lab.file(lab.project("memory.json"), r#"{"definitions": {"Note": {"type": "object"}}}"#);
-        lab.script(lab.project("tools/lint"), "#!/bin/sh\nexit 0\n");
+        lab.file(lab.project("f.py"), "def s(x: int) -> int:\n    '''Is it.'''\n    return x\n");
         for lines in [
-            "TOOL utcp:file_read",
-            "TOOL local:./tools/lint",
+            "TOOL utcp:http_request",
+            "TOOL mcp:files.read",
+            "TOOL strands:shell",
             "MCP files",
             "SERVER search https://mcp.example.com/mcp",
             "FUNCTION ./f.py:s",
             "SKILL review",
             "SKILL ghcr.io/example/skill:1",
-            "MEMORY notes ./memory.json schema:Note mode:rw",
             "TRACE otlp://127.0.0.1:4317",
             "HEALTHCHECK --interval=5 --timeout=1 CMD /bin/true",
             "TOOLSET registry://example.com/tools@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
@@ -97,7 +95,7 @@ fn all_reasons_are_given_at_once() {
     as_each(AGENTRC, |lab| {
         refused(
             lab,
-            "SERVER s https://a.example.com\nTOOL utcp:x\nMCP y",
+            "SERVER s https://a.example.com\nTOOL strands:x\nMCP y",
             &["Agentfile:3:", "Agentfile:4:", "Agentfile:5:"],
         );
         refused(
@@ -370,7 +368,7 @@ fn boundary_unsupported_fails() {
 fn a_refusal_shows_its_place_as_the_user_named_the_file() {
     as_each(AGENTRC, |lab| {
         lab.directory(lab.project("below"));
-        lab.file(lab.project("below/Agentfile"), "AGENT places\nTOOL utcp:file_read\nCMD /bin/true\n");
+        lab.file(lab.project("below/Agentfile"), "AGENT places\nMCP files\nCMD /bin/true\n");
         for (named, shown) in
             [("below", "--> below/Agentfile:2:1"), ("below/Agentfile", "--> below/Agentfile:2:1")]
         {

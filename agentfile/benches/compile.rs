@@ -31,12 +31,12 @@ fn mixed(lines: usize) -> String {
             format!("BIND ./src{n} /work/src{n} ro"),
             format!("BIND ./out{n} /out{n} rw"),
             format!("MOUNT /cache/{n} rw"),
-            format!("TOOL utcp:tool{n}"),
-            format!("ALLOW invoke utcp:tool{n}"),
+            format!("TOOL strands:tool{n}"),
+            format!("ALLOW invoke strands:tool{n}"),
             format!("URL https://host{n}.example.com"),
             format!("CRED key{n} env:KEY{n} host:host{n}.example.com"),
             format!("DENY write /out{n}/private"),
-            format!("RATELIMIT utcp:tool{n} 20/hour"),
+            format!("RATELIMIT strands:tool{n} 20/hour"),
             format!("# comment {n}"),
         ]
     });

@@ -18,6 +18,14 @@ pub(crate) const CEDAR_SCHEMA: &str = include_str!("../../policies/agentrc.cedar
 pub(crate) const HOME: &str = "/home/agent";
 /// Where the files that an Agentfile names are shown.
 pub const PROJECTION: &str = "/agentrc/src";
+/// The broker's socket inside.
+pub const SOCKET: &str = "/agentrc/broker.sock";
+/// Our own program inside: it speaks to the broker, and is the built-in tools.
+pub const CLIENT: &str = "/agentrc/bin/mcp";
+/// Where tools are shown: links to [`CLIENT`], with what they take beside them.
+pub const TOOLS: &str = "/agentrc/tools";
+/// Where the schemas of memories are shown.
+pub const MEMORIES: &str = "/agentrc/memory";
 
 /// One mount of the base.
 #[derive(Debug, Clone, Copy)]

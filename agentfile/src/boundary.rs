@@ -1,6 +1,9 @@
 //! Stage 2: what the text means. [`Boundaries`] holds every declared limit by class, names resolved, defaults filled in,
 //! each with the place that asked for it. `check` makes it from the syntax, `lower` makes the plan from it.
 
+mod capability;
+
+pub use self::capability::{Credential, Function, Memory, Reference, Server, Skill, Tool};
 use crate::place::Place;
 use crate::plan::{AuditLevel, Base, HostPath};
 use crate::policy::Policy;
@@ -210,95 +213,6 @@ impl Via {
     }
 }
 
-/// A declared tool.
-#[derive(Debug, Clone)]
-pub struct Tool {
-    /// `utcp`, `mcp`, `local`, …
-    pub namespace: String,
-    /// After the namespace, as written.
-    pub name: String,
-    /// Name as policies know it: `AgentRC::Tool::"entity"`.
-    pub entity: String,
-    /// The line.
-    pub place: Place,
-}
-
-/// A declared function.
-#[derive(Debug, Clone)]
-pub struct Function {
-    /// Its file, relative to the Agentfile's folder.
-    pub path: Option<String>,
-    /// Its name, which is also its entity's.
-    pub symbol: String,
-    /// The line.
-    pub place: Place,
-}
-
-/// A declared skill.
-#[derive(Debug, Clone)]
-pub struct Skill {
-    /// As written.
-    pub reference: String,
-    /// Its folder, relative to the Agentfile's, when it is there.
-    pub path: Option<String>,
-    /// Name as policies know it, and of its folder under `/agentrc/skills`.
-    pub entity: String,
-    /// The line.
-    pub place: Place,
-}
-
-/// A declared server.
-#[derive(Debug, Clone)]
-pub struct Server {
-    /// Its name.
-    pub name: String,
-    /// Where it is.
-    pub host: Host,
-}
-
-/// Something declared by one word.
-#[derive(Debug, Clone)]
-pub struct Reference {
-    /// As written.
-    pub reference: String,
-    /// The line.
-    pub place: Place,
-}
-
-/// A declared credential.
-#[derive(Debug, Clone)]
-pub struct Credential {
-    /// Its name.
-    pub name: String,
-    /// Where the value comes from, as written.
-    pub source: String,
-    /// Where it may go.
-    pub hosts: Vec<String>,
-    /// How it is put in.
-    pub inject: Option<String>,
-    /// Whether it is written in one of the older forms.
-    pub older_form: bool,
-    /// The line.
-    pub place: Place,
-}
-
-/// A declared memory store.
-#[derive(Debug, Clone)]
-pub struct Memory {
-    /// Its name.
-    pub name: String,
-    /// Its schema's file, relative to the Agentfile's folder.
-    pub schema_path: String,
-    /// The type in it.
-    pub schema_type: String,
-    /// SHA-256 (hex) of that file.
-    pub schema_sha256: String,
-    /// Whether the agent may write.
-    pub writable: bool,
-    /// The line.
-    pub place: Place,
-}
-
 /// A number with the place that set it.
 #[derive(Debug, Clone)]
 pub struct Quantity {
@@ -336,6 +250,8 @@ pub struct Counted {
     pub value: u64,
     /// In how many seconds; none: in the whole run.
     pub per_seconds: Option<u64>,
+    /// Whether it is of the run as a whole: a LIMIT.
+    pub of_run: bool,
     /// The line.
     pub place: Place,
 }

@@ -86,9 +86,9 @@ table! {
         "CMD program [argument…]"; "Says what is executed, directly, without a shell.";
         "An argument that starts with `./` must be in the Agentfile's folder; it is shown read-only under `/agentrc/src`, and the argument becomes that path. Double quotes group (an extension of draft 4). It begins in the first writable BIND or MOUNT of a folder, else in the first BIND of one, else in `/agentrc/src`. A source outside the Agentfile's folder is not looked at, so that a plan is the same everywhere: it counts as a folder, unless the last part of its target has a dot; should it be a file after all, the command begins in `/agentrc/src`.";
         "CMD python3 ./agent.py";
-    "TOOL" Line 1..=1, Refused, "tools";
+    "TOOL" Line 1..=1, Enforced, "tools";
         "TOOL namespace:name"; "Declares a tool.";
-        "`utcp:file_read`, `mcp:server.tool`, `local:./tools/lint`. A declaration is not a permit: it also needs an `ALLOW invoke` or a policy.";
+        "`utcp:NAME`: one that is built in (`policies/tools.toml`): `current_time`, `file_read`, `file_write`, `file_list`, `file_search`, `shell`. `local:./PATH`: a program beside the Agentfile, with `PATH.schema.json` (of `lint.py` also `lint.schema.json`) beside it: `{\"description\": …, \"inputSchema\": …}`, or a JSON Schema with a `description`; `\"facts\": {\"path\": \"ARGUMENT\"}` (also `url`, `method`) says which argument policies see as `context.path`; `annotations` are MCP's. Other namespaces, and `utcp:http_request`, are refused at `run` until they exist. A declaration is not a permit: it also needs an `ALLOW invoke` or a policy. What may be permitted is shown as `/agentrc/tools/NAME`, by the last part of its path: JSON on standard input, JSON on standard output, exit code 77 where policy refuses.";
         "TOOL local:./tools/lint";
     "TOOLSET" Line 1..=1, Refused, "tools";
         "TOOLSET namespace:name | registry://…@sha256:…"; "Declares a fixed list of tools.";
@@ -96,7 +96,7 @@ table! {
         "TOOLSET utcp:files";
     "FUNCTION" Line 1..=1, Refused, "tools";
         "FUNCTION ./path.py:symbol | name"; "Declares a typed function.";
-        "Run by an adapter inside a sandbox; needs a permit as a tool does.";
+        "Run by an adapter inside a sandbox; needs a permit as a tool does. What it takes is read from its `def` line (plain types and literal defaults), what an agent is told of it from its docstring.";
         "FUNCTION ./score.py:score";
     "SKILL" Line 1..=1, Enforced, "tools";
         "SKILL name | ./dir | reference"; "Shows a skill to the agent.";
@@ -130,9 +130,9 @@ table! {
         "MOUNT path ro | rw"; "Names a path that the agent expects.";
         "Without a BIND to it: an empty private directory, gone after the run.";
         "MOUNT /scratch rw";
-    "MEMORY" Line 4..=4, Refused, "memory";
+    "MEMORY" Line 4..=4, Enforced, "memory";
         "MEMORY name schema-path schema:Type mode:ro|rw"; "Declares a bounded store.";
-        "Behind the broker; its values are validated against the JSON Schema.";
+        "Behind the broker; its values are validated against the JSON Schema, which is also `/agentrc/memory/NAME.json`.";
         "MEMORY notes ./notes.schema.json schema:Note mode:rw";
     "POLICY" Block 0..=0, Enforced, "policy";
         "POLICY … END"; "Adds Cedar policies.";
@@ -148,11 +148,11 @@ table! {
         "DENY read /work/.env";
     "RATELIMIT" Line 2..=2, Enforced, "limits";
         "RATELIMIT target N/unit"; "Bounds how often.";
-        "A token bucket; units `s`, `min`, `hour`, `day`. Of a host that a URL line names, as it stands there: in the gateway. Of anything else: in the broker, and refused at `run` until that exists.";
+        "A token bucket; units `s`, `min`, `hour`, `day`. Of a host that a URL line names, as it stands there: in the gateway. Of a tool (as its line has it, or by its name) or a memory: in the broker. Of anything else: refused at `run` until that is counted.";
         "RATELIMIT api.example.com 60/min";
     "LIMIT" Line 2..=2, Enforced, "limits";
         "LIMIT name value[/unit]"; "Bounds a resource.";
-        "`memory`, `cpu`, `pids` by the cgroup, `open_files` by rlimit, `disk` by the private file systems' size, `wall` by the supervisor; one that this machine cannot enforce is a refusal. `network_requests` and `egress_bytes` by the gateway. `tool_calls` and `max_output` are the broker's, and refused at `run` until that exists.";
+        "`memory`, `cpu`, `pids` by the cgroup, `open_files` by rlimit, `disk` by the private file systems' size, `wall` by the supervisor; one that this machine cannot enforce is a refusal. `network_requests` and `egress_bytes` by the gateway. `tool_calls`, and `max_output` (bytes of one result), by the broker.";
         "LIMIT memory 2G";
     "TIMEOUT" Line 1..=1, Enforced, "limits";
         "TIMEOUT seconds"; "Bounds the wall time of the run.";

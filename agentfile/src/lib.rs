@@ -19,8 +19,10 @@ pub mod diag;
 pub mod directive;
 pub mod fix;
 pub mod fmt;
+pub mod function;
 mod hosts;
 mod idiom;
+pub mod json;
 pub mod lex;
 mod lower;
 pub mod memory;
@@ -30,9 +32,11 @@ pub mod place;
 pub mod plan;
 pub mod policy;
 pub mod render;
+pub mod schema;
 pub mod skill;
 pub mod span;
 pub mod syntax;
+pub mod tool;
 mod work;
 
 /// The files beside the Agentfile, as the compiler may see them. Paths are relative to the Agentfile's folder,

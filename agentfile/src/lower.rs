@@ -7,8 +7,9 @@ pub(crate) mod egress;
 mod environment;
 mod grants;
 mod landlock;
-mod limits;
+pub(crate) mod limits;
 pub(crate) mod mounts;
+mod projection;
 pub(crate) mod protected;
 mod seccomp;
 pub(crate) mod sources;
@@ -16,6 +17,7 @@ pub(crate) mod sources;
 use crate::base::BASE_FILE;
 use crate::boundary::Boundaries;
 use crate::plan::{Audit, Capabilities, Command, FORMAT, Namespace, Origin, Plan};
+use crate::policy::permits::Permits;
 
 /// Makes the plan. `file` is the Agentfile's name, which stays read-only in a writable bind of its folder.
 ///
@@ -26,7 +28,8 @@ pub(crate) fn lower(boundaries: &Boundaries, file: &str) -> Result<Plan, cedar::
     // The first line for which TLS ends at the gateway: the agent has to trust what it meets there.
     let trust =
         egress.iter().find(|egress| egress.agent && egress.terminate_tls).map(|egress| &egress.origin);
-    let mounts = mounts::lower(boundaries, file, &egress, trust);
+    let permits = Permits::of(boundaries);
+    let mounts = mounts::lower(boundaries, file, &egress, trust, &permits);
     Ok(Plan {
         format: FORMAT,
         agent: boundaries.agent.clone(),
@@ -57,7 +60,7 @@ pub(crate) fn lower(boundaries: &Boundaries, file: &str) -> Result<Plan, cedar::
         limits: limits::lower(boundaries),
         egress,
         cedar: cedar::lower(boundaries)?,
-        broker: broker::lower(boundaries),
+        broker: broker::lower(boundaries, &permits),
         audit: Audit {
             level: boundaries.audit.0,
             origin: boundaries

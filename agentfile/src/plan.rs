@@ -8,13 +8,16 @@ pub mod difference;
 pub mod digest;
 pub mod inside;
 mod mount;
+mod tool;
+pub mod unenforced;
 pub mod words;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::broker::{BrokerEntry, VAULT_TOKEN, dotenv_parts, source_file};
 pub use self::mount::{Access, Generated, HostPath, Mount, MountSource, NotAHostPath, Protected};
-pub use crate::base::{PROJECTION, SYSTEM_BUNDLES};
+pub use self::tool::{Facts, FunctionDefinition, Hints, Runs, ToolDefinition};
+pub use crate::base::{CLIENT, MEMORIES, PROJECTION, SOCKET, SYSTEM_BUNDLES, TOOLS};
 pub use crate::span::Origin;
 pub use crate::syntax::AuditLevel;
 
@@ -258,8 +261,28 @@ pub struct CountedLimit {
     pub value: u64,
     /// In how many seconds; none: in the whole run.
     pub per_seconds: Option<u64>,
+    /// What it counts. Empty: nothing that is declared.
+    pub applies_to: Vec<Target>,
     /// Who asked for it.
     pub origin: Origin,
+}
+
+/// Something that a limit counts, by the name that policies know it by.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs)]
+pub enum Target {
+    /// A LIMIT line: the run as a whole, of which `name` says what.
+    Run,
+    Tool(String),
+    Function(String),
+    Skill(String),
+    Memory(String),
+    Credential(String),
+    /// `SERVER` or `MCP`.
+    Server(String),
+    /// A destination of the agent, a name or `*.suffix` as its URL line has it.
+    Host(String),
 }
 
 /// One network destination.

@@ -5,10 +5,12 @@
 //!                                                 └▶ inside (loops that run in each sandbox) ─┘
 //! ```
 //!
-//! `--network` measures the way through the gateway beside the direct one instead ([`network`]).
+//! `--network` measures the way through the gateway beside the direct one instead ([`network`]), `--broker` calls of tools
+//! ([`broker`]).
 //!
 //! Runs are interleaved: one of each peer, then the next round, so that a slow moment of the machine hits all of them.
 
+mod broker;
 mod inside;
 mod measure;
 mod network;
@@ -25,8 +27,10 @@ fn main() -> ExitCode {
     let result = match arguments.split_first() {
         Some((first, rest)) if first == "inside" => inside::run(rest),
         Some((first, rest)) if first == "client" => network::client::run(rest),
+        Some((first, [])) if first == "caller" => broker::caller::run(),
         _ => options::Options::parse(&arguments).and_then(|options| match &options.network {
             Some(cost) => network::bench(&options, cost),
+            None if options.broker => broker::bench(&options),
             None => bench(&options),
         }),
     };

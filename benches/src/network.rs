@@ -29,6 +29,14 @@ use std::process::Command;
 use crate::measure;
 use crate::options::{Caller, Options};
 
+/// What the processes that serve a run keep in memory together: the broker's, for a run without a network. KiB.
+///
+/// # Errors
+/// /proc does not say.
+pub(crate) fn broker_memory(supervisor: u32) -> Result<f64, String> {
+    memory::of_broker(supervisor)
+}
+
 /// The server's name and address: benches/run gives the address to `lo`, and the name to `/etc/hosts`. The gateway reaches
 /// neither private addresses nor those for documentation.
 const HOST: &str = "api.example.com";

@@ -28,12 +28,14 @@ pub(crate) struct Options {
     pub(crate) steady_rounds: usize,
     /// The network's tables instead of the others: the program that measures what the egress filter costs.
     pub(crate) network: Option<PathBuf>,
+    /// The broker's table instead of the others.
+    pub(crate) broker: bool,
     /// JSON instead of Markdown.
     pub(crate) json: bool,
 }
 
 impl Options {
-    /// Reads `--agentrc FILE --scratch DIR --caller NAME:ID:HOME… [--rounds N] [--steady-rounds N] [--network COST] [--json]`.
+    /// Reads `--agentrc FILE --scratch DIR --caller NAME:ID:HOME… [--rounds N] [--steady-rounds N] [--network COST] [--broker] [--json]`.
     pub(crate) fn parse(arguments: &[String]) -> Result<Self, String> {
         let mut options = Self {
             agentrc: PathBuf::new(),
@@ -42,6 +44,7 @@ impl Options {
             rounds: 60,
             steady_rounds: 7,
             network: None,
+            broker: false,
             json: false,
         };
         let mut words = arguments.iter();
@@ -54,6 +57,7 @@ impl Options {
                 "--rounds" => options.rounds = count(value()?)?,
                 "--steady-rounds" => options.steady_rounds = count(value()?)?,
                 "--network" => options.network = Some(PathBuf::from(value()?)),
+                "--broker" => options.broker = true,
                 "--json" => options.json = true,
                 _ => return Err(format!("unknown option `{word}`")),
             }

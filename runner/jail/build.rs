@@ -1,5 +1,5 @@
-//! Turns `policies/seccomp.toml` and `policies/seccomp-gateway.toml` into static tables. System call and errno names become paths into libc, so that a name
-//! that does not exist on the target is a build error and never a skipped line.
+//! Turns `policies/seccomp.toml`, `policies/seccomp-gateway.toml` and `policies/seccomp-broker.toml` into static tables. System call
+//! and errno names become paths into libc, so that a name that does not exist on the target is a build error and never a skipped line.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -70,7 +70,7 @@ type Failure = Box<dyn std::error::Error>;
 fn main() -> Result<(), Failure> {
     println!("cargo::rerun-if-changed=build.rs");
     let architecture = std::env::var("CARGO_CFG_TARGET_ARCH")?;
-    for name in ["seccomp", "seccomp-gateway"] {
+    for name in ["seccomp", "seccomp-gateway", "seccomp-broker"] {
         let path = format!("../../policies/{name}.toml");
         println!("cargo::rerun-if-changed={path}");
         let table: Table = toml::from_str(&std::fs::read_to_string(&path)?)?;

@@ -8,7 +8,7 @@ use cedar_policy::pst;
 
 use super::Check;
 use crate::Kind;
-use crate::base::{BaseSource, MOUNTS};
+use crate::base::{BaseSource, MEMORIES, MOUNTS, SOCKET, TOOLS};
 use crate::boundary::{Content, Denied, PathDenial};
 use crate::lower::mounts::base_mounts;
 use crate::path;
@@ -16,6 +16,9 @@ use crate::place::Place;
 use crate::plan::HostPath;
 use crate::policy::region::{self, Pattern, Region};
 use crate::policy::{Policy, names};
+
+/// What the projection has for the broker. What is asked there is decided, not shown or hidden.
+const BROKER: [&str; 4] = ["/agentrc/bin", SOCKET, TOOLS, MEMORIES];
 
 /// The tree as it is before anything is denied, and what is.
 pub(super) struct Access {
@@ -200,6 +203,16 @@ impl Check<'_> {
         denied: Denied,
         place: &Place,
     ) {
+        let of_broker = BROKER.iter().any(|own| path::is_beneath(path, own));
+        if denied == Denied::Read && of_broker {
+            self.error(
+                "E065",
+                place.span,
+                format!("this hides `{path}`, which is a way to the broker"),
+                "write `DENY invoke NAME`, or remove the line that declares the tool or memory",
+            );
+            return;
+        }
         // What lies at or beneath it, as a whole.
         let beneath = format!("{path}/");
         let covered: Vec<(String, Node)> = access

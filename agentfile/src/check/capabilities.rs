@@ -1,44 +1,19 @@
-//! `TOOL`, `TOOLSET`, `FUNCTION`, `SKILL`, `MCP`, `MEMORY`: what the broker is asked to serve. These lines declare;
+//! `TOOLSET`, `FUNCTION`, `SKILL`, `MCP`, `MEMORY`: what the broker is asked to serve. These lines declare;
 //! using a tool, function or skill needs a permit too.
 
-use super::{Check, Once};
+use super::Check;
 use crate::Kind;
-use crate::boundary::{Function, Memory, Projection, Reference, Skill, Tool};
+use crate::boundary::{Function, Memory, Projection, Reference, Skill};
+use crate::function::{self, Signature};
+use crate::lower::limits::Targets;
 use crate::memory::{About, judge};
 use crate::place::Place;
-use crate::plan::digest;
+use crate::plan::{FunctionDefinition, digest};
 use crate::policy::permits::Permits;
 use crate::span::Span;
-use crate::syntax::{Namespaced, Word};
+use crate::syntax::Word;
 
 impl Check<'_> {
-    pub(super) fn tool(&mut self, tool: &Namespaced, place: Place) {
-        let mut entity = tool.name.clone();
-        if tool.namespace == "local" {
-            let word = Word { text: tool.name.clone(), span: tool.word.span };
-            if !tool.name.starts_with("./") {
-                self.error(
-                    "E048",
-                    word.span,
-                    format!("`{}` is not a file beside the Agentfile", tool.name),
-                    "write `TOOL local:./path/of/program`",
-                );
-                return;
-            }
-            // Declared all the same, so that what allows it is not reported, too.
-            self.project(&word, Some(Kind::File));
-            entity = word.text.rsplit('/').next().unwrap_or_default().to_owned();
-        }
-        if self.once_named("tool", &entity, tool.word.span) {
-            self.out.tools.push(Tool {
-                namespace: tool.namespace.clone(),
-                name: tool.name.clone(),
-                entity,
-                place,
-            });
-        }
-    }
-
     pub(super) fn toolset(&mut self, word: &Word, place: Place) {
         if self.once_named("toolset", &word.text, word.span) {
             self.out.toolsets.push(Reference { reference: word.text.clone(), place });
@@ -48,7 +23,23 @@ impl Check<'_> {
     pub(super) fn function(&mut self, path: Option<&Word>, symbol: &Word, place: Place) {
         let path = path.and_then(|word| self.project(word, Some(Kind::File)));
         if self.once_named("function", &symbol.text, symbol.span) {
-            self.out.functions.push(Function { path, symbol: symbol.text.clone(), place });
+            let definition = path.as_ref().and_then(|path| self.signature(path, symbol));
+            self.out.functions.push(Function { path, symbol: symbol.text.clone(), definition, place });
+        }
+    }
+
+    fn signature(&mut self, path: &str, symbol: &Word) -> Option<FunctionDefinition> {
+        let bytes = self.content(path, symbol.span)?;
+        match function::read(&bytes, &symbol.text) {
+            Ok(Signature { description, input_schema, output_schema }) => {
+                let schema_sha256 = digest::sha256_hex(input_schema.to_string().as_bytes());
+                Some(FunctionDefinition { description, input_schema, schema_sha256, output_schema })
+            }
+            Err(fault) => {
+                let message = format!("`{}` of `{path}` {}", symbol.text, fault.what);
+                self.error("E083", symbol.span, message, fault.help);
+                None
+            }
         }
     }
 
@@ -112,11 +103,13 @@ impl Check<'_> {
             };
             self.error("E076", span, format!("`{path}` {}", fault.what), fault.help);
         }
+        // What is JSON is UTF-8; what is not has just been refused.
+        let schema = String::from_utf8(bytes).unwrap_or_default();
         self.out.memories.push(Memory {
             name: name.text.clone(),
             schema_path: path,
             schema_type: schema_type.text.clone(),
-            schema_sha256: digest::sha256_hex(&bytes),
+            schema,
             writable,
             place,
         });
@@ -159,26 +152,17 @@ impl Check<'_> {
             );
         }
         let words = std::mem::take(&mut self.rate_targets);
-        for word in words {
-            if !self.is_countable(&word.text) {
-                self.warn(
-                    "W022",
-                    word.span,
-                    format!("`{}` is not declared, so this rate limits nothing", word.text),
-                    "name a tool, function, skill, credential, memory, server or host of this file",
-                );
-            }
+        let targets = Targets::of(&self.out);
+        let idle: Vec<_> =
+            words.into_iter().filter(|word| targets.named(&word.text).next().is_none()).collect();
+        for word in idle {
+            self.warn(
+                "W022",
+                word.span,
+                format!("`{}` is not declared, so this rate limits nothing", word.text),
+                "name a tool, function, skill, credential, memory, server or host of this file",
+            );
         }
-    }
-
-    /// Whether a RATELIMIT of `target` can ever count something.
-    fn is_countable(&self, target: &str) -> bool {
-        let bare = target.split_once(':').map_or(target, |(_, name)| name);
-        let open = !self.out.toolsets.is_empty() || !self.out.mcp.is_empty();
-        open || ["tool", "function", "skill", "credential", "memory", "server", "MCP server", "host"]
-            .iter()
-            .flat_map(|kind| [(kind, target), (kind, bare)])
-            .any(|(kind, name)| self.first.contains_key(&Once::Name(kind, name.to_owned())))
     }
 }
 

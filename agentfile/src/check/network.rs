@@ -30,7 +30,6 @@ impl Check<'_> {
             );
             return;
         }
-        let _ = self.first.insert_first(super::Once::Name("host", url.host.clone()), url.word.span);
         self.out.hosts.push(destination(url, Via::Agent, place));
     }
 

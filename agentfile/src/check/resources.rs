@@ -70,6 +70,7 @@ impl Check<'_> {
                     name: word.to_owned(),
                     value,
                     per_seconds: per,
+                    of_run: true,
                     place,
                 });
             }
@@ -171,7 +172,8 @@ impl Check<'_> {
         }
         self.rate_targets.push(target.clone());
         let name = target.text.clone();
-        self.out.limits.counted.push(Counted { name, value: count, per_seconds: Some(per_seconds), place });
+        let per_seconds = Some(per_seconds);
+        self.out.limits.counted.push(Counted { name, value: count, per_seconds, of_run: false, place });
     }
 
     fn twice(&mut self, what: &str, first: Span, span: Span) {

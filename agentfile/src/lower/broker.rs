@@ -2,17 +2,18 @@
 
 use super::egress::scheme_word;
 use crate::boundary::Boundaries;
-use crate::plan::BrokerEntry;
+use crate::plan::{BrokerEntry, digest};
 use crate::policy::permits::Permits;
 
 /// All entries.
-pub(super) fn lower(boundaries: &Boundaries) -> Vec<BrokerEntry> {
-    let permits = Permits::of(boundaries);
+pub(super) fn lower(boundaries: &Boundaries, permits: &Permits) -> Vec<BrokerEntry> {
     let mut entries = Vec::new();
     entries.extend(boundaries.tools.iter().map(|tool| BrokerEntry::Tool {
         namespace: tool.namespace.clone(),
         name: tool.name.clone(),
+        entity: tool.entity.clone(),
         permitted: permits.tool(&tool.entity),
+        definition: tool.definition.clone().map(Box::new),
         origin: tool.place.origin.clone(),
     }));
     entries.extend(boundaries.toolsets.iter().map(|toolset| BrokerEntry::Toolset {
@@ -23,6 +24,7 @@ pub(super) fn lower(boundaries: &Boundaries) -> Vec<BrokerEntry> {
         path: function.path.clone(),
         symbol: function.symbol.clone(),
         permitted: permits.function(&function.symbol),
+        definition: function.definition.clone().map(Box::new),
         origin: function.place.origin.clone(),
     }));
     entries.extend(boundaries.skills.iter().map(|skill| BrokerEntry::Skill {
@@ -49,7 +51,7 @@ pub(super) fn lower(boundaries: &Boundaries) -> Vec<BrokerEntry> {
         schema_path: memory.schema_path.clone(),
         schema_type: memory.schema_type.clone(),
         writable: memory.writable,
-        schema_sha256: memory.schema_sha256.clone(),
+        schema_sha256: digest::sha256_hex(memory.schema.as_bytes()),
         origin: memory.place.origin.clone(),
     }));
     entries.extend(boundaries.credentials.iter().map(|credential| BrokerEntry::Credential {

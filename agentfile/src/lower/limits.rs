@@ -1,8 +1,12 @@
-//! Bounds on resources as the kernel takes them: cgroup v2 files (cgroup-v2.rst) and rlimits (getrlimit(2)).
+//! Bounds on resources as the kernel takes them: cgroup v2 files (cgroup-v2.rst) and rlimits (getrlimit(2)); and what the
+//! broker and the gateway count, by the names that they know.
+
+use std::collections::{BTreeSet, HashMap};
 
 use crate::base::{BASE_FILE, RLIMITS};
-use crate::boundary::{Boundaries, Quantity};
-use crate::plan::{Bound, CgroupLimit, CountedLimit, Limits, Origin, Rlimit};
+use crate::boundary::{Boundaries, Counted, Quantity};
+use crate::check::server_name;
+use crate::plan::{Bound, CgroupLimit, CountedLimit, Limits, Origin, Rlimit, Target};
 
 /// Period of the CPU quota in microseconds: the kernel's default.
 const CPU_PERIOD: u64 = 100_000;
@@ -36,6 +40,14 @@ pub(super) fn lower(boundaries: &Boundaries) -> Limits {
             .as_ref()
             .map(|quantity| Bound { value: quantity.value, origin: quantity.place.origin.clone() })
     };
+    let targets = Targets::of(boundaries);
+    let applies_to = |counted: &Counted| {
+        if counted.of_run {
+            vec![Target::Run]
+        } else {
+            targets.named(&counted.name).collect::<BTreeSet<_>>().into_iter().collect()
+        }
+    };
     Limits {
         cgroup,
         rlimits: rlimits(boundaries),
@@ -48,9 +60,69 @@ pub(super) fn lower(boundaries: &Boundaries) -> Limits {
                 name: counted.name.clone(),
                 value: counted.value,
                 per_seconds: counted.per_seconds,
+                applies_to: applies_to(counted),
                 origin: counted.place.origin.clone(),
             })
             .collect(),
+    }
+}
+
+/// What a RATELIMIT may be about, by each of the ways to write it.
+pub(crate) struct Targets {
+    by_name: HashMap<String, Vec<Target>>,
+    /// Whether tools may come from elsewhere (TOOLSET, MCP): then any name may be one's.
+    open: bool,
+}
+
+impl Targets {
+    /// All that `boundaries` declares.
+    pub(crate) fn of(boundaries: &Boundaries) -> Self {
+        let open = !boundaries.toolsets.is_empty() || !boundaries.mcp.is_empty();
+        let mut targets = Self { by_name: HashMap::new(), open };
+        for tool in &boundaries.tools {
+            let written = format!("{}:{}", tool.namespace, tool.name);
+            targets.add(&Target::Tool(tool.entity.clone()), [written, tool.entity.clone()]);
+        }
+        for function in &boundaries.functions {
+            let target = Target::Function(function.symbol.clone());
+            let path = function.path.iter().map(|path| format!("./{path}:{}", function.symbol));
+            targets.add(&target, path.chain([function.symbol.clone()]));
+        }
+        for skill in &boundaries.skills {
+            targets
+                .add(&Target::Skill(skill.entity.clone()), [skill.reference.clone(), skill.entity.clone()]);
+        }
+        for memory in &boundaries.memories {
+            targets.add(&Target::Memory(memory.name.clone()), [memory.name.clone()]);
+        }
+        for credential in &boundaries.credentials {
+            targets.add(&Target::Credential(credential.name.clone()), [credential.name.clone()]);
+        }
+        for server in &boundaries.servers {
+            targets.add(&Target::Server(server.name.clone()), [server.name.clone()]);
+        }
+        for mcp in &boundaries.mcp {
+            let name = server_name(&mcp.reference).to_owned();
+            targets.add(&Target::Server(name.clone()), [mcp.reference.clone(), name]);
+        }
+        for host in boundaries.agent_hosts() {
+            targets.add(&Target::Host(host.host.clone()), [host.host.clone()]);
+        }
+        targets
+    }
+
+    fn add(&mut self, target: &Target, names: impl IntoIterator<Item = String>) {
+        for name in names {
+            self.by_name.entry(name).or_default().push(target.clone());
+        }
+    }
+
+    /// What `name` is about. Nothing: such a rate limits nothing.
+    pub(crate) fn named(&self, name: &str) -> impl Iterator<Item = Target> {
+        let known = self.by_name.get(name).into_iter().flatten().cloned();
+        let bare = name.split_once(':').map_or(name, |(_, bare)| bare);
+        let elsewhere = self.open && !self.by_name.contains_key(name);
+        known.chain(elsewhere.then(|| Target::Tool(bare.to_owned())))
     }
 }
 

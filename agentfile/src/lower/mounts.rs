@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::projection::projection;
 use super::{protected, sources};
 use crate::base::{
     BASE_FILE, BaseSource, DEV_NODES, MOUNT_MODE, MOUNT_SIZE, MOUNTS, PROC_MASKED, PROC_READ_ONLY,
@@ -12,12 +13,13 @@ use crate::boundary::{Boundaries, Content, Denied, Share};
 use crate::path;
 use crate::plan::inside::{self, Addresses};
 use crate::plan::{Access, Base, Egress, Generated, HostPath, Mount, MountSource, Origin, Protected};
+use crate::policy::permits::Permits;
 use crate::syntax::BindMode;
 
 /// tmpfs sizes are whole pages; a size of 0 would mean no bound.
 const PAGE: u64 = 4096;
 
-type Table = BTreeMap<String, Mount>;
+pub(super) type Table = BTreeMap<String, Mount>;
 
 /// The mount table of `boundaries`, whose destinations are `egress`. `trust`: the line that needs the run's own certificates.
 pub(super) fn lower(
@@ -25,6 +27,7 @@ pub(super) fn lower(
     file: &str,
     egress: &[Egress],
     trust: Option<&Origin>,
+    permits: &Permits,
 ) -> Vec<Mount> {
     let sizes = Sizes::of(boundaries);
     let mut table = base(boundaries, &sizes, &names(egress));
@@ -32,7 +35,7 @@ pub(super) fn lower(
     for share in &boundaries.shares {
         table.insert(share.target.clone(), shared(share, file, &sizes, &mut copies));
     }
-    projection(boundaries, &mut table);
+    projection(boundaries, permits, &mut table);
     if let Some(origin) = trust {
         bundles(boundaries, origin, &mut table);
     }
@@ -139,38 +142,6 @@ fn shared(share: &Share, file: &str, sizes: &Sizes, copies: &mut usize) -> Mount
         access,
         optional: false,
         origin: share.place.origin.clone(),
-    }
-}
-
-fn projection(boundaries: &Boundaries, table: &mut Table) {
-    let targets: HashSet<&str> =
-        boundaries.projections.iter().map(|projection| projection.target.as_str()).collect();
-    for projection in &boundaries.projections {
-        // A file of a folder that is itself projected is already there.
-        if path::ancestors(&projection.target).any(|folder| targets.contains(folder)) {
-            continue;
-        }
-        table.entry(projection.target.clone()).or_insert_with(|| Mount {
-            target: projection.target.clone(),
-            source: MountSource::Bind {
-                source: HostPath::Project(projection.path.clone()),
-                protected: Vec::new(),
-            },
-            access: Access::ReadOnly,
-            optional: false,
-            origin: projection.place.origin.clone(),
-        });
-    }
-    if let Some(procedure) = &boundaries.procedure {
-        let target = "/agentrc/SOP".to_owned();
-        let mount = Mount {
-            target: target.clone(),
-            source: MountSource::File { content: procedure.text.clone(), mode: 0o444 },
-            access: Access::ReadOnly,
-            optional: false,
-            origin: procedure.place.origin.clone(),
-        };
-        table.insert(target, mount);
     }
 }
 

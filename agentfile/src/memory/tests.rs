@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::graph::SCHEMAS_MAX;
 use super::{About, Dialect, Fault, judge};
+use crate::schema::SCHEMAS_MAX;
 
 fn note(schema: Value) -> Result<super::Declared, Fault> {
     let mut document = schema;
@@ -57,6 +57,7 @@ fn what_is_no_schema_at_all_is_refused() {
     for (text, what) in [
         ("", "is not JSON"),
         ("{", "is not JSON"),
+        (r#"{"title": "Note", "title": "Note"}"#, "twice in one object"),
         ("[]", "is not a JSON object"),
         ("true", "is not a JSON object"),
         ("\"Note\"", "is not a JSON object"),

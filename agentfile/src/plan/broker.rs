@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Origin;
+use super::{FunctionDefinition, Origin, ToolDefinition};
 
 /// Something that the broker or the gateway serves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,8 +11,14 @@ use super::Origin;
 pub enum BrokerEntry {
     Tool {
         namespace: String,
+        /// As written, behind the namespace.
         name: String,
+        /// As policies, MCP and `/agentrc/tools` know it: `AgentRC::Tool::"entity"`.
+        entity: String,
+        /// Whether something could permit it; what is not permitted is not shown.
         permitted: bool,
+        /// None: of a namespace that is not served yet, and so refused at `run`.
+        definition: Option<Box<ToolDefinition>>,
         origin: Origin,
     },
     Toolset {
@@ -23,6 +29,8 @@ pub enum BrokerEntry {
         path: Option<String>,
         symbol: String,
         permitted: bool,
+        /// None: it is in no file beside the Agentfile.
+        definition: Option<Box<FunctionDefinition>>,
         origin: Origin,
     },
     Skill {

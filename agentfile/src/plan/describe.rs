@@ -1,6 +1,6 @@
 //! The plan by class, each line with its origin: the data of `agentrc plan`.
 
-use super::{Base, BrokerEntry, CountedLimit, HostPath, MountSource, Origin, Plan, words};
+use super::{Base, MountSource, Origin, Plan, words};
 
 /// One class of boundary.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,7 +159,7 @@ fn audit(plan: &Plan) -> Vec<Line> {
     let level = match plan.audit.level {
         super::AuditLevel::Off => "start and end only",
         super::AuditLevel::Basic => {
-            "start, end, limits reached, what agentrc denies (the kernel's own denials are not seen)"
+            "start, end, limits reached, calls of tools, what agentrc denies (the kernel's own denials are not seen)"
         }
         super::AuditLevel::All => "as `basic`, and what agentrc permits",
         super::AuditLevel::Compliance => "as `all`, on disk before it takes effect",
@@ -202,48 +202,4 @@ fn ports(plan: &Plan) -> String {
 
 fn grants(plan: &Plan) -> Vec<Line> {
     plan.grants.iter().map(|grant| line(grant.asks.clone(), &grant.origin)).collect()
-}
-
-/// What this version parses, checks and plans, and cannot yet enforce: `run` refuses a plan for which this is not empty.
-///
-/// Not in the list, since the projection of files holds them: `SOP`, and `SKILL ./folder` (shown when it is permitted
-/// without a condition, otherwise not there at all).
-#[must_use]
-pub fn unenforced(plan: &Plan) -> Vec<(String, Origin)> {
-    let mut found = Vec::new();
-    if let Base::Reference { reference, origin } = &plan.base {
-        found.push((format!("FROM {reference}"), origin.clone()));
-    }
-    for entry in &plan.broker {
-        let (directive, name, _) = words::entry(entry);
-        let files_only = directive == "SKILL" && name.starts_with("./");
-        let by_gateway =
-            matches!(entry, BrokerEntry::Credential { .. } | BrokerEntry::CredentialBroker { .. });
-        if !files_only && !by_gateway {
-            found.push((format!("{directive} {name}"), words::entry_origin(entry).clone()));
-        }
-    }
-    for counted in plan.limits.counted.iter().filter(|counted| !by_gateway(plan, counted)) {
-        let amount = words::rate(counted.value, counted.per_seconds);
-        found.push((format!("the limit {} ({amount})", counted.name), counted.origin.clone()));
-    }
-    if let Some(disk) = &plan.limits.disk_bytes {
-        // The upper layer of a copy lies on the host's disk, which has no quota for it.
-        for mount in &plan.mounts {
-            if let MountSource::Copy { source, .. } = &mount.source {
-                let source: String = HostPath::into(source.clone());
-                found.push((format!("LIMIT disk for the copy of {source}"), disk.origin.clone()));
-            }
-        }
-    }
-    for policy in plan.cedar.policies.iter().filter(|policy| policy.approval.is_some()) {
-        found.push((format!("@approval of the policy `{}`", policy.id), policy.origin.clone()));
-    }
-    found
-}
-
-/// Whether the gateway counts it: the agent's requests and bytes, and what goes to one of its destinations.
-fn by_gateway(plan: &Plan, counted: &CountedLimit) -> bool {
-    let destination = |name: &str| plan.egress.iter().any(|egress| egress.agent && egress.host == name);
-    matches!(counted.name.as_str(), "network_requests" | "egress_bytes") || destination(&counted.name)
 }

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Access, BrokerEntry, Mount, MountSource, Origin, Plan, words};
+use super::{
+    Access, BrokerEntry, FunctionDefinition, Mount, MountSource, Origin, Plan, ToolDefinition, words,
+};
 
 /// One difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -182,6 +184,9 @@ impl Differences {
             let (more, less) = (words::entry(entry).2, words::entry(earlier).2);
             if more != less {
                 self.add("broker", true, format!("changes {key}: {more}, not {less}"), Some(origin));
+            } else if told(entry) != told(earlier) {
+                // Another description may make a model use it for something else.
+                self.add("broker", true, format!("changes what an agent is told of {key}"), Some(origin));
             }
         }
     }
@@ -270,11 +275,21 @@ impl Differences {
     }
 }
 
+/// What an agent is told of a tool or function.
+fn told(entry: &BrokerEntry) -> (Option<&ToolDefinition>, Option<&FunctionDefinition>) {
+    match entry {
+        BrokerEntry::Tool { definition, .. } => (definition.as_deref(), None),
+        BrokerEntry::Function { definition, .. } => (None, definition.as_deref()),
+        _ => (None, None),
+    }
+}
+
 fn at(mount: &Mount) -> String {
     let source = words::source(&mount.source);
     match &mount.source {
         MountSource::Mask | MountSource::Narrow => format!("the restriction of {} ({source})", mount.target),
         MountSource::Directory => format!("the folder {}", mount.target),
+        MountSource::Socket => format!("{source} {}", mount.target),
         _ => {
             let access = match mount.access {
                 Access::ReadOnly => "read of",

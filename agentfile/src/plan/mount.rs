@@ -146,13 +146,15 @@ pub enum MountSource {
         /// Which.
         what: Generated,
     },
+    /// The broker's listening unix socket, made inside by the sandbox's first process: no other run has it at any path.
+    Socket,
     /// Something that is hidden: an empty, unreadable file or folder on top of what a wider mount shows.
     Mask,
     /// A part of a wider writable mount that is read-only.
     Narrow,
 }
 
-/// Files whose text the runner fills in.
+/// Files whose content the runner fills in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Generated {
@@ -163,6 +165,8 @@ pub enum Generated {
     /// The host's certificates (`SYSTEM_BUNDLES`), and the run's own authority behind them. Where it is optional and the
     /// host has no file, there is none inside either; where the host's file is a link, it lies over what that leads to.
     TrustBundle,
+    /// Our own static program that talks to the broker; anyone may execute it (0555).
+    Client,
 }
 
 /// A path below a writable bind that stays read-only.

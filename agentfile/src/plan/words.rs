@@ -1,6 +1,6 @@
 //! Quantities and sources of a plan in the words that people read: shared by `describe` and `difference`.
 
-use super::{Access, BrokerEntry, CgroupLimit, Egress, Generated, Mount, MountSource};
+use super::{Access, BrokerEntry, CgroupLimit, Egress, Generated, Mount, MountSource, Runs, ToolDefinition};
 
 /// Bytes with the largest unit that leaves a whole number, such as `512 MiB`.
 #[must_use]
@@ -48,11 +48,12 @@ pub(crate) fn authority(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
-/// What may be done at a mount: `read`, `read and write`, `nothing`.
+/// What may be done at a mount: `read`, `read and write`, `connect`, `nothing`.
 #[must_use]
 pub fn access(mount: &Mount) -> &'static str {
     match (&mount.source, mount.access) {
         (MountSource::Mask, _) => "nothing",
+        (MountSource::Socket, _) => "connect",
         (_, Access::ReadOnly) => "read",
         (_, Access::ReadWrite) => "read and write",
     }
@@ -75,7 +76,13 @@ pub fn source(source: &MountSource) -> String {
         MountSource::Generated { what: Generated::TrustBundle } => {
             "the host's certificates, and the run's own".to_owned()
         }
-        MountSource::Generated { .. } => "a file made for the run".to_owned(),
+        MountSource::Generated { what: Generated::Client } => {
+            "agentrc's own program that talks to the broker".to_owned()
+        }
+        MountSource::Generated { what: Generated::Passwd | Generated::Group } => {
+            "a file made for the run".to_owned()
+        }
+        MountSource::Socket => "the broker's socket".to_owned(),
         MountSource::Mask => "hidden".to_owned(),
         MountSource::Narrow => "read-only here".to_owned(),
     }
@@ -103,8 +110,9 @@ pub fn cgroup(limit: &CgroupLimit) -> (&str, String) {
 pub fn entry(entry: &BrokerEntry) -> (&'static str, String, String) {
     let permitted = |permitted: bool| if permitted { "permitted" } else { "not permitted" }.to_owned();
     match entry {
-        BrokerEntry::Tool { namespace, name, permitted: yes, .. } => {
-            ("TOOL", format!("{namespace}:{name}"), permitted(*yes))
+        BrokerEntry::Tool { namespace, name, permitted: yes, definition, .. } => {
+            let more = definition.as_deref().map_or_else(String::new, tool);
+            ("TOOL", format!("{namespace}:{name}"), permitted(*yes) + &more)
         }
         BrokerEntry::Toolset { reference, .. } => ("TOOLSET", reference.clone(), String::new()),
         BrokerEntry::Function { path, symbol, permitted: yes, .. } => {
@@ -135,6 +143,23 @@ pub fn entry(entry: &BrokerEntry) -> (&'static str, String, String) {
         }
         BrokerEntry::Trace { target, .. } => ("TRACE", target.clone(), String::new()),
     }
+}
+
+/// Where a tool runs and what policies see of its arguments, with the digest of what it takes.
+fn tool(definition: &ToolDefinition) -> String {
+    let mut text = match &definition.runs {
+        Runs::Broker => ", built in, in the broker itself".to_owned(),
+        Runs::Inside => ", built in, in a sandbox of its own".to_owned(),
+        Runs::Program(path) => format!(", {path} in a sandbox of its own"),
+    };
+    let facts: Vec<_> =
+        definition.facts.each().map(|(fact, argument)| format!("`{argument}` as {fact}")).collect();
+    if !facts.is_empty() {
+        text.push_str(", policies see ");
+        text.push_str(&facts.join(", "));
+    }
+    let digest = definition.schema_sha256.get(..12).unwrap_or(&definition.schema_sha256);
+    format!("{text} ({digest})")
 }
 
 /// Where a broker entry was written.

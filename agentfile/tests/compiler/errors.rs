@@ -1,6 +1,8 @@
 //! Each finding of stage 2 and 3: what causes it, where it points, and that the neighbouring valid form does not.
 
 use agentfile::compile::{Validate, compile};
+use agentfile::diag::Severity;
+use agentfile::plan::BrokerEntry;
 
 use crate::support::{Folder, compiled, errors, findings, plan};
 
@@ -200,6 +202,48 @@ fn the_front_matter_of_a_skill_is_judged() {
 }
 
 #[test]
+fn a_tool_is_built_in_or_has_its_schema_beside_it() {
+    refused("TOOL utcp:Shell\nALLOW invoke utcp:Shell", "E081", "utcp:Shell");
+    refused("TOOL utcp:a:b\nALLOW invoke utcp:a:b", "E081", "utcp:a:b");
+    refused("TOOL local:./tools/odd+name", "E081", "local:./tools/odd+name");
+    refused("TOOL local:./tools/mute\nALLOW invoke mute", "E082", "local:./tools/mute");
+    refused("TOOL local:./tools/broken\nALLOW invoke broken", "E082", "local:./tools/broken");
+    let help = |lines: &str| {
+        let found = compiled(&format!("{HEAD}{lines}\n")).diagnostics;
+        let error = found.into_iter().find(|found| found.severity == Severity::Error);
+        error.and_then(|error| error.help).unwrap_or_default()
+    };
+    assert_eq!(help("TOOL utcp:file_raed"), "did you mean `utcp:file_read`?");
+    assert!(help("TOOL utcp:browser").contains("`utcp:shell`, `utcp:http_request`"));
+    assert!(help("TOOL local:./tools/mute").contains("write `tools/mute.schema.json`: {\"description\""));
+    clean("TOOL utcp:http_request\nALLOW invoke utcp:http_request");
+    clean("TOOL local:./tools/lint\nALLOW invoke lint");
+    clean("TOOL local:./tools/bare.py\nALLOW invoke local:./tools/bare.py");
+    // Of a namespace that is not served yet, nothing is known.
+    clean("TOOL strands:a/b\nALLOW invoke strands:a/b");
+}
+
+#[test]
+fn the_file_with_the_whole_name_comes_before_that_without_the_extension() {
+    let definition = |files: &[(&str, &str)]| {
+        let mut folder = Folder::usual();
+        folder.0.extend(files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())));
+        let source = format!("{HEAD}TOOL local:./tools/bare.py\nALLOW invoke bare.py\n");
+        compile("Agentfile", source.as_bytes(), &folder, Validate::Always).plan.map(|plan| plan.broker)
+    };
+    let described = |entries: Option<Vec<BrokerEntry>>| match entries.unwrap().remove(0) {
+        BrokerEntry::Tool { definition: Some(definition), .. } => definition.description,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(described(definition(&[])), "Takes nothing.");
+    let whole = ("tools/bare.py.schema.json", r#"{"description": "Nearer.", "type": "object"}"#);
+    assert_eq!(described(definition(&[whole])), "Nearer.");
+    // It is not passed over when something is wrong with it.
+    assert_eq!(definition(&[("tools/bare.py.schema.json", "{}")]), None);
+    assert_eq!(definition(&[("tools/bare.py.schema.json/x", "{}")]), None);
+}
+
+#[test]
 fn names_are_unique_in_their_kind() {
     refused("TOOL utcp:shell\nTOOL strands:shell\nALLOW invoke utcp:shell", "E052", "strands:shell");
     refused("CRED k env:A host:h.example\nCRED k env:B host:h.example\nURL https://h.example", "E052", "k");
@@ -251,6 +295,7 @@ fn what_is_allowed_is_declared_and_not_denied() {
             .as_str(),
     );
     clean("MOUNT /data rw\nALLOW write /data/x\nALLOW read /usr/share");
+    refused("FUNCTION ./functions/review.py:nothing\nALLOW invoke nothing", "E083", "nothing");
     clean("FUNCTION ./functions/review.py:summarize\nALLOW invoke ./functions/review.py:summarize");
     clean("SKILL ./skills/review\nALLOW invoke ./skills/review");
 }
@@ -274,6 +319,7 @@ fn limits_are_single_sane_and_consistent() {
         "LIMIT",
     );
     warned("RATELIMIT shell 1/s", "W022");
+    warned("TOOL utcp:shell\nALLOW invoke shell\nRATELIMIT strands:shell 1/s", "W022");
     clean("LIMIT memory 1GiB\nSLICE mem=1024");
     clean("LIMIT wall 60\nTIMEOUT 60");
     clean("LIMIT tool_calls 0");

@@ -145,7 +145,7 @@ fn a_policy_on_requests_has_those_seen_that_its_scope_is_about() {
 
 #[test]
 fn a_policy_on_other_actions_or_for_another_agent_has_none_seen() {
-    let lines = "URL https://a.example\nTOOL utcp:t";
+    let lines = "URL https://a.example\nTOOL strands:t";
     let other = "forbid(principal, action == AgentRC::Action::\"tool.invoke\", resource) when { context.method == \"x\" };";
     assert_eq!(seen(lines, other), [""; 0]);
     let agent = "forbid(principal == AgentRC::Agent::\"y\", action == AgentRC::Action::\"network.egress\", resource) when { context.method == \"x\" };";

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use agentfile::compile::{Validate, compile};
-use agentfile::plan::{Access, MountSource, Plan, digest};
+use agentfile::plan::{Access, BrokerEntry, FileRights, Generated, MountSource, Plan, Runs, digest};
 use serde_json::Value;
 
 use crate::support::{Folder, plan};
@@ -229,4 +229,74 @@ fn what_a_credential_is_read_from_is_hidden_where_a_bind_shows_it() {
     for other in ["env:T", "keyring:t", "vault://kv/src#t", "file:elsewhere/t"] {
         assert_eq!(masks(&format!("BIND ./src /src ro\nCRED T {other} host:a.example")), [], "{other}");
     }
+}
+
+#[test]
+fn the_way_to_the_broker_is_shown_where_there_is_something_to_ask_for() {
+    let shown = |lines: &str| -> Vec<(String, String, FileRights)> {
+        let plan = plan(&format!("AGENT x\nCMD true\n{lines}\n"));
+        let mounts = plan.mounts.iter().filter(|mount| {
+            mount.target.starts_with("/agentrc/")
+                && !mount.target.starts_with("/agentrc/src")
+                && mount.source != MountSource::Directory
+        });
+        let rights = |target: &str| {
+            let above = |path: &str| target == path || target.starts_with(&format!("{path}/"));
+            let rules = plan.landlock.rules.iter().filter(|rule| above(&rule.path));
+            rules.max_by_key(|rule| rule.path.len()).unwrap().rights
+        };
+        mounts
+            .map(|mount| {
+                assert_eq!(mount.access, Access::ReadOnly);
+                (mount.target.clone(), mount.origin.to_string(), rights(&mount.target))
+            })
+            .collect()
+    };
+    let at = |target: &str, line: u32| {
+        (format!("/agentrc/{target}"), format!("Agentfile:{line}:1"), FileRights::ReadExecute)
+    };
+    assert_eq!(shown("TOOL strands:x\nALLOW invoke strands:x\nMCP m"), []);
+    // Declared is enough for the socket; what nothing permits is not shown.
+    let way = [at("bin/mcp", 3), at("broker.sock", 3)];
+    assert_eq!(shown("TOOL utcp:shell"), way);
+    assert_eq!(shown("FROM scratch\nTOOL utcp:shell"), [at("bin/mcp", 4), at("broker.sock", 4)]);
+    let memory = "MEMORY n ./schemas/notes.json schema:Note mode:ro";
+    assert_eq!(shown(memory), [way.to_vec(), vec![at("memory/n.json", 3)]].concat());
+    let all = format!("{memory}\nTOOL local:./tools/lint\nTOOL utcp:shell\nALLOW invoke lint");
+    let tools = [
+        at("memory/n.json", 3),
+        at("tools/lint", 4),
+        at("tools/lint.help", 4),
+        at("tools/lint.schema.json", 4),
+    ];
+    assert_eq!(shown(&all), [way.to_vec(), tools.to_vec()].concat());
+    let permit = "TOOL utcp:shell\nPOLICY\npermit(principal, action == AgentRC::Action::\"tool.invoke\", resource) when { context.path == \"/x\" };\nEND";
+    assert_eq!(shown(permit).len(), 5);
+}
+
+#[test]
+fn what_is_shown_of_a_tool_is_its_link_its_schema_and_its_help() {
+    let plan = all().remove("tools").unwrap();
+    let source = |target: &str| {
+        plan.mounts.iter().find(|mount| mount.target == target).map(|mount| mount.source.clone()).unwrap()
+    };
+    assert_eq!(source("/agentrc/broker.sock"), MountSource::Socket);
+    assert_eq!(source("/agentrc/bin/mcp"), MountSource::Generated { what: Generated::Client });
+    assert_eq!(source("/agentrc/tools/lint"), MountSource::Symlink { to: "../bin/mcp".to_owned() });
+    let MountSource::File { content, mode: 0o444 } = source("/agentrc/tools/lint.schema.json") else {
+        panic!()
+    };
+    let definition = plan.broker.iter().find_map(|entry| match entry {
+        BrokerEntry::Tool { entity, definition, .. } if entity == "lint" => definition.clone(),
+        _ => None,
+    });
+    let definition = definition.unwrap();
+    assert_eq!(definition.runs, Runs::Program("/agentrc/src/tools/lint".to_owned()));
+    assert_eq!(serde_json::from_str::<Value>(&content).unwrap(), definition.input_schema);
+    let MountSource::File { content, .. } = source("/agentrc/tools/lint.help") else { panic!() };
+    assert!(
+        content.contains("Looks for mistakes in a file.") && content.contains("\"file\": string, required")
+    );
+    let MountSource::File { content, .. } = source("/agentrc/memory/notes.json") else { panic!() };
+    assert_eq!(content.as_bytes(), Folder::usual().0["schemas/notes.json"]);
 }

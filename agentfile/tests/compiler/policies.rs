@@ -84,7 +84,7 @@ fn every_published_idiom_is_shown_its_valid_form_and_fixed() {
             "// only; this \"one\npermit(principal, action == AgentRC::Action::\"tool.invoke\", resource == AgentRC::Tool::\"a#b\"); // yes",
         ),
     ] {
-        let source = with_policy("TOOL utcp:a\nTOOL utcp:b", idiom);
+        let source = with_policy("TOOL strands:a\nTOOL strands:b", idiom);
         let found = compiled(&source);
         let codes: Vec<_> = found
             .diagnostics
@@ -99,7 +99,7 @@ fn every_published_idiom_is_shown_its_valid_form_and_fixed() {
         for fix in fixes {
             fixed.replace_range(fix.span.start..fix.span.end, &fix.replacement);
         }
-        assert_eq!(fixed, with_policy("TOOL utcp:a\nTOOL utcp:b", valid));
+        assert_eq!(fixed, with_policy("TOOL strands:a\nTOOL strands:b", valid));
         assert_eq!(errors(&fixed), Vec::<&str>::new(), "{fixed}");
     }
 }
@@ -107,7 +107,7 @@ fn every_published_idiom_is_shown_its_valid_form_and_fixed() {
 #[test]
 fn ids_are_written_or_made_from_lines_and_unique() {
     let source = with_policy(
-        "TOOL utcp:a",
+        "TOOL strands:a",
         "@id(\"reads\")\npermit(principal, action == AgentRC::Action::\"tool.invoke\", resource == AgentRC::Tool::\"a\");\nforbid(principal, action == AgentRC::Action::\"agent.delegate\", resource); forbid(principal, action == AgentRC::Action::\"mcp.request\", resource);",
     );
     let ids: Vec<_> =
@@ -237,9 +237,9 @@ fn permits_on_files_give_nothing_and_say_so() {
 #[test]
 fn an_approval_is_in_the_plan_and_only_on_a_permit() {
     let permit = "@approval(\"shell\") permit(principal, action == AgentRC::Action::\"tool.invoke\", resource == AgentRC::Tool::\"a\");";
-    let policies = plan(&with_policy("TOOL utcp:a", permit)).cedar.policies;
+    let policies = plan(&with_policy("TOOL strands:a", permit)).cedar.policies;
     assert_eq!(policies[0].approval.as_deref(), Some("shell"));
-    assert_eq!(errors(&with_policy("TOOL utcp:a", &permit.replace("permit(", "forbid("))), ["E067"]);
+    assert_eq!(errors(&with_policy("TOOL strands:a", &permit.replace("permit(", "forbid("))), ["E067"]);
 }
 
 #[test]
@@ -249,12 +249,12 @@ fn names_that_nothing_declares_are_pointed_at() {
             "permit(principal == AgentRC::Agent::\"x\", action == AgentRC::Action::\"tool.invoke\", resource == AgentRC::Tool::\"{tool}\");"
         )
     };
-    assert_eq!(findings(&with_policy("TOOL utcp:a", &permit("a"))), []);
-    let found = compiled(&with_policy("TOOL utcp:a\nALLOW invoke a", &permit("utcp:a")));
+    assert_eq!(findings(&with_policy("TOOL strands:a", &permit("a"))), []);
+    let found = compiled(&with_policy("TOOL strands:a\nALLOW invoke a", &permit("strands:a")));
     let warning = found.diagnostics.iter().find(|one| one.code == "W023").unwrap();
     assert!(warning.help.as_ref().unwrap().contains("AgentRC::Tool::\"a\""));
     let other = permit("a").replace("Agent::\"x\"", "Agent::\"y\"");
-    assert!(findings(&with_policy("TOOL utcp:a", &other)).iter().any(|(code, _)| *code == "W024"));
+    assert!(findings(&with_policy("TOOL strands:a", &other)).iter().any(|(code, _)| *code == "W024"));
     let prefix = "forbid(principal, action == AgentRC::Action::\"tool.invoke\", resource) when { context.path like \"/work*\" };";
     assert!(findings(&with_policy("", prefix)).iter().any(|(code, _)| *code == "W015"));
 }
@@ -279,7 +279,7 @@ fn a_skill_is_shown_only_when_it_is_permitted_without_a_condition() {
 #[test]
 fn what_the_compiler_makes_fits_the_schema_whatever_the_names_are() {
     // `Validate::Always` reports a made policy that does not fit as a fault of the compiler.
-    let source = "AGENT x\nCMD true\nBIND ./src /it\\odd rw\nBIND ~/é /é ro\nMOUNT /m rw\nURL https://a.example/p+th\nURL tcp://10.0.0.5:5432\nURL https://*.b.example\nSERVER s.s https://c.example/mcp\nMCP m_m\nTOOL utcp:a/b:c\nALLOW invoke utcp:a/b:c\nFUNCTION f-f\nDENY invoke f-f\nSKILL k.k\nALLOW invoke k.k\nCRED c\\c env:A host:a.example host:*.b.example\nMEMORY n-n ./schemas/notes.json schema:Note mode:rw\nALLOW resolve c\\c\nDENY egress z.example\nDENY write /m/a\nDENY read /m/b\nALLOW read /m\n";
+    let source = "AGENT x\nCMD true\nBIND ./src /it\\odd rw\nBIND ~/é /é ro\nMOUNT /m rw\nURL https://a.example/p+th\nURL tcp://10.0.0.5:5432\nURL https://*.b.example\nSERVER s.s https://c.example/mcp\nMCP m_m\nTOOL strands:a/b:c\nALLOW invoke strands:a/b:c\nFUNCTION f-f\nDENY invoke f-f\nSKILL k.k\nALLOW invoke k.k\nCRED c\\c env:A host:a.example host:*.b.example\nMEMORY n-n ./schemas/notes.json schema:Note mode:rw\nALLOW resolve c\\c\nDENY egress z.example\nDENY write /m/a\nDENY read /m/b\nALLOW read /m\n";
     let found = compiled(source);
     let errors: Vec<_> = found.diagnostics.iter().filter(|one| one.severity == Severity::Error).collect();
     assert!(errors.is_empty(), "{errors:#?}");
@@ -348,4 +348,24 @@ fn what_is_wrong_for_every_action_is_said_once() {
     assert_eq!(two.len(), 3, "another attribute and another policy are other findings: {messages:#?}");
     assert!(messages[0].ends_with("(the same for 1 other action)"), "{messages:#?}");
     assert!(messages[1].contains("`path`") && messages[1].ends_with("not found"), "{messages:#?}");
+}
+
+#[test]
+fn the_way_to_the_broker_is_not_hidden_by_a_path() {
+    for path in [
+        "/agentrc/broker.sock",
+        "/agentrc/bin",
+        "/agentrc/bin/mcp",
+        "/agentrc/tools",
+        "/agentrc/tools/shell",
+        "/agentrc/memory/notes.json",
+        "/agentrc",
+    ] {
+        let lines = format!("TOOL utcp:shell\nALLOW invoke shell\nDENY read {path}");
+        assert_eq!(errors(&format!("AGENT x\nCMD true\n{lines}\n")), ["E065"], "{path}");
+        let forbid = forbid("filesystem.read", &format!("context.path like \"{path}/*\""));
+        assert_eq!(errors(&with_policy("TOOL utcp:shell", &forbid)), ["E065"], "{path}");
+        // Nothing there can be written anyway.
+        assert_eq!(errors(&format!("AGENT x\nCMD true\nDENY write {path}\n")), Vec::<&str>::new());
+    }
 }

@@ -89,8 +89,11 @@ const WORDS: &[&str] = &[
     "rw",
     "copy",
     "direct",
-    "utcp:a",
+    "strands:a",
+    "utcp:shell",
+    "utcp:none",
     "local:./tools/lint",
+    "local:./agent.py",
     "./functions/review.py:f",
     "./skills/review",
     "mcp:s.t",
@@ -215,6 +218,6 @@ proptest! {
 
     #[test]
     fn any_policy(words in proptest::collection::vec(proptest::sample::select(CEDAR), 0..30)) {
-        holds(format!("AGENT x\nCMD true\nBIND ./src /work rw\nTOOL utcp:a\nPOLICY\n{}\nEND\n", words.join(" ")).as_bytes());
+        holds(format!("AGENT x\nCMD true\nBIND ./src /work rw\nTOOL strands:a\nPOLICY\n{}\nEND\n", words.join(" ")).as_bytes());
     }
 }

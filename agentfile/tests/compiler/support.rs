@@ -7,6 +7,25 @@ use agentfile::diag::Severity;
 use agentfile::plan::Plan;
 use agentfile::{Kind, Package};
 
+/// A schema beside a program, with all that one may say.
+const LINT: &str = r#"{
+  "title": "Lint",
+  "description": "Looks for mistakes in a file.",
+  "inputSchema": {
+    "type": "object",
+    "properties": {
+      "strict": { "type": "boolean", "default": false },
+      "file": { "type": "string", "description": "What to look at." },
+      "service": { "type": "string" },
+      "method": { "enum": ["GET", "POST"], "type": "string" }
+    },
+    "required": ["file"],
+    "additionalProperties": false
+  },
+  "facts": { "path": "file", "url": "service", "method": "method" },
+  "annotations": { "readOnlyHint": true, "destructiveHint": false }
+}"#;
+
 /// Files by path; folders are those that the paths have.
 pub(crate) struct Folder(pub(crate) BTreeMap<String, Vec<u8>>);
 
@@ -16,7 +35,17 @@ impl Folder {
         let files = [
             ("agent.py", "print('hello')\n"),
             ("tools/lint", "#!/bin/sh\n"),
-            ("functions/review.py", "def summarize(): pass\n"),
+            ("tools/lint.schema.json", LINT),
+            ("tools/bare.py", "#!/usr/bin/env python3\n"),
+            ("tools/bare.schema.json", r#"{"description": "Takes nothing.", "type": "object"}"#),
+            ("tools/mute", "#!/bin/sh\n"),
+            ("tools/broken", "#!/bin/sh\n"),
+            ("tools/broken.schema.json", r#"{"description": "Breaks.", "inputSchema": {"type": "objekt"}}"#),
+            ("tools/odd+name", "#!/bin/sh\n"),
+            (
+                "functions/review.py",
+                "def summarize(text: str, lines: int = 3) -> str:\n    '''Summarizes a text.'''\n    return text\n",
+            ),
             ("skills/review/SKILL.md", "---\nname: review\ndescription: reviews\n---\n# Review\n"),
             ("skills/review/scripts/run.sh", "#!/bin/sh\n"),
             ("skills/empty/README.md", "no skill\n"),

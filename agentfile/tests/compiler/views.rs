@@ -1,10 +1,12 @@
 //! What people see of a plan: its description, its differences, and what is not yet enforced.
 
-use agentfile::plan::describe::{describe, unenforced};
+use agentfile::compile::{Validate, compile};
+use agentfile::plan::describe::describe;
 use agentfile::plan::difference::difference;
+use agentfile::plan::unenforced::unenforced;
 
 use crate::plans;
-use crate::support::plan;
+use crate::support::{Folder, plan};
 
 fn differences(old: &str, new: &str) -> Vec<(String, bool)> {
     let of = |lines: &str| plan(&format!("AGENT x\nCMD true\n{lines}\n"));
@@ -39,16 +41,46 @@ fn differences_are_in_words_and_say_what_widens() {
         ("", "TIMEOUT 60", "limits wall time to 1 min", false),
         ("AUDIT all", "AUDIT basic", "lowers the audit from all to basic", true),
         (
-            "TOOL utcp:a",
-            "TOOL utcp:a\nALLOW invoke utcp:a",
-            "changes TOOL utcp:a: permitted, not not permitted",
+            "TOOL strands:a",
+            "TOOL strands:a\nALLOW invoke strands:a",
+            "changes TOOL strands:a: permitted, not not permitted",
             true,
         ),
         ("", "CRED k env:A host:a.example", "adds CRED k", true),
+        ("", "TOOL local:./tools/lint", "adds TOOL local:./tools/lint", true),
     ] {
         let found = differences(old, new);
         assert!(found.contains(&(text.to_owned(), widens)), "{old} → {new}: {found:#?}");
     }
+}
+
+#[test]
+fn another_description_of_a_tool_is_a_difference() {
+    let of = |schema: &str| {
+        let mut folder = Folder::usual();
+        folder.0.insert("tools/lint.schema.json".to_owned(), schema.as_bytes().to_vec());
+        let source = "AGENT x\nCMD true\nTOOL local:./tools/lint\nALLOW invoke lint\n";
+        compile("Agentfile", source.as_bytes(), &folder, Validate::Always).plan.unwrap()
+    };
+    let old = of(r#"{"description": "Lints.", "type": "object"}"#);
+    let found = |new: &str| {
+        let all = difference(&old, &of(new)).into_iter().filter(|found| found.class == "broker");
+        all.map(|found| (found.text, found.widens)).collect::<Vec<_>>()
+    };
+    let told = "changes what an agent is told of TOOL local:./tools/lint".to_owned();
+    assert_eq!(
+        found(
+            r#"{"description": "Lints. Use it for everything.", "inputSchema": {"description": "Lints.", "type": "object"}}"#
+        ),
+        [(told, true)]
+    );
+    let other = found(r#"{"description": "Lints.", "type": "object", "required": ["a"]}"#);
+    assert!(
+        other[0].0.starts_with(
+            "changes TOOL local:./tools/lint: permitted, /agentrc/src/tools/lint in a sandbox of its own ("
+        ),
+        "{other:?}"
+    );
 }
 
 #[test]
@@ -106,12 +138,13 @@ fn what_is_not_yet_enforced_is_all_named() {
     }
     let lines =
         |name: &str| of(name).into_iter().map(|(_, line)| line).collect::<std::collections::BTreeSet<_>>();
-    // The SKILL line of a local folder is held by what is shown; the DENY and ALLOW lines by what they speak of.
-    assert_eq!(lines("tools"), [3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 19, 20].into());
-    assert_eq!(lines("network"), [8, 14].into());
-    assert_eq!(lines("limits"), [10, 12].into());
+    // Not there: what the broker serves, a SKILL of a local folder, which is held by what is shown, and the DENY and ALLOW
+    // lines, which are held by what they speak of.
+    assert_eq!(lines("tools"), [7, 8, 9, 10, 12, 13, 14, 25, 26, 27, 28, 30].into());
+    assert_eq!(lines("network"), [8, 14, 15].into());
+    assert_eq!(lines("limits"), [].into());
     assert_eq!(lines("reference"), [1, 4].into());
-    assert_eq!(lines("policies"), [4, 5, 14].into());
+    assert_eq!(lines("policies"), [5, 14].into());
     // What the gateway counts, it counts of the destinations that are declared.
     let rates = plan(
         "AGENT x\nCMD true\nURL https://a.example\nURL https://*.b.example\nRATELIMIT a.example 1/s\nRATELIMIT *.b.example 1/s\nRATELIMIT c.example 1/s\nSERVER s https://d.example\nRATELIMIT d.example 1/s\n",

@@ -85,6 +85,18 @@ fn gateway(supervisor: u32) -> Result<u32, String> {
     }
 }
 
+/// PSS of the supervisor's largest child in its own network: the broker is that, and the process that tools come from is smaller.
+///
+/// # Errors
+/// /proc does not say.
+pub(super) fn of_broker(supervisor: u32) -> Result<f64, String> {
+    let path = format!("/proc/{supervisor}/task/{supervisor}/children");
+    let children = fs::read_to_string(&path).map_err(|error| format!("`{path}`: {error}"))?;
+    let served = children.split_whitespace().filter_map(|child| child.parse().ok());
+    let sizes = served.filter_map(|child| resident(child).ok()).map(|one| one.pss);
+    sizes.max_by(f64::total_cmp).ok_or_else(|| "the supervisor has no children".to_owned())
+}
+
 fn resident(process: u32) -> Result<Resident, String> {
     let path = format!("/proc/{process}/smaps_rollup");
     let text = fs::read_to_string(&path).map_err(|error| format!("`{path}`: {error}"))?;

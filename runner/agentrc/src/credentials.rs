@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use agentfile::plan::{BrokerEntry, Plan};
 use agentrc_broker::credential::{Environment, Family, Resolver, family};
-use agentrc_egress::report;
-use agentrc_jail::service::Service;
+use agentrc_jail::service::{Role, Service};
 use agentrc_secret::Placeholder;
 use agentrc_secret::wire::{self, Credential};
+use agentrc_service::channel;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -62,7 +62,7 @@ impl Resolving {
         let pair = UnixStream::pair();
         let (values, theirs) =
             pair.map_err(|error| Refusal::new(format!("no socket for the values: {error}")).step(STEP))?;
-        let service = Service::start(&[theirs.as_fd()], |channel| {
+        let service = Service::start(Role::Resolver, &[theirs.as_fd()], |channel| {
             work(&channel, &theirs, plan, wanted, &Environment::of_process(folder, keyring))
         })
         .map_err(|refusal| Refusal::from(&refusal))?;
@@ -81,7 +81,7 @@ impl Resolving {
     /// A value cannot be had.
     pub fn placeholders(self, plan: &Plan) -> Result<Vec<(OsString, OsString)>, Refusal> {
         let refused = |reason: &str| Refusal::new(reason).step(STEP);
-        match report::receive_within::<Said>(self.service.channel(), PATIENCE) {
+        match channel::receive_within::<Said>(self.service.channel(), PATIENCE) {
             Ok(Some(Said::Placeholders { placeholders })) => {
                 // The older form puts its value in unasked: there is nothing for the agent to send.
                 let older = |name: &str| {
@@ -135,7 +135,7 @@ fn work(
         }
         Err(failed) => Said::Failed(failed),
     };
-    u8::from(report::send(channel.as_fd(), &said, &[]).is_err())
+    u8::from(channel::send(channel.as_fd(), &said, &[]).is_err())
 }
 
 /// All values, each from its source.

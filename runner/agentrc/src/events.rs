@@ -61,6 +61,28 @@ pub fn words(event: &Event, style: Style) -> String {
         Event::Permitted { act, rule } => {
             format!("{} {} [{}]", style.paint(Tone::Good, "permitted"), escape(act), escape(rule))
         }
+        Event::Call { call, act, arguments, rule, pid, program, .. } => {
+            let given = if arguments == "{}" { String::new() } else { format!(" {}", escape(arguments)) };
+            format!(
+                "{} {call}: {}{given}{} [{}]",
+                style.paint(Tone::Good, "call"),
+                escape(act.strip_prefix("call ").unwrap_or(act)),
+                by(program.as_deref(), *pid),
+                escape(rule)
+            )
+        }
+        Event::Result { call, act, outcome, reason, bytes: size, wall_ms, .. } => {
+            let good = outcome == "ok";
+            let reason = if reason.is_empty() { String::new() } else { format!(": {}", escape(reason)) };
+            format!(
+                "{} {call}: {} {}, {} in {}{reason}",
+                style.paint(if good { Tone::Good } else { Tone::Bad }, "result"),
+                escape(act.strip_prefix("call ").unwrap_or(act)),
+                escape(outcome),
+                bytes(*size),
+                milliseconds(*wall_ms),
+            )
+        }
         Event::Limit { limit, outcome, count, origin } => {
             let place = origin.as_ref().map(|origin| format!(" [{}]", escape(origin))).unwrap_or_default();
             format!("{} {}: {}{}{place}", bad("limit"), escape(limit), escape(outcome), times(*count))
@@ -95,12 +117,7 @@ fn evidence_of(layer: &LayerEvidence) -> String {
 /// One denial in words.
 #[must_use]
 pub fn denied(denial: &Denial, style: Style) -> String {
-    let who = match (&denial.program, denial.pid) {
-        (Some(program), Some(pid)) => format!(" by {} ({pid})", escape(program)),
-        (Some(program), None) => format!(" by {}", escape(program)),
-        (None, Some(pid)) => format!(" by process {pid}"),
-        (None, None) => String::new(),
-    };
+    let who = by(denial.program.as_deref(), denial.pid);
     let reason = denial.reason.as_ref().map(|reason| format!(": {}", escape(reason))).unwrap_or_default();
     let rule = if denial.rule.is_empty() { String::new() } else { format!(" [{}]", escape(&denial.rule)) };
     format!(
@@ -111,6 +128,16 @@ pub fn denied(denial: &Denial, style: Style) -> String {
         escape(&denial.layer),
         times(denial.count),
     )
+}
+
+/// Whose act it was, as far as it is known.
+fn by(program: Option<&str>, pid: Option<i32>) -> String {
+    match (program, pid) {
+        (Some(program), Some(pid)) => format!(" by {} ({pid})", escape(program)),
+        (Some(program), None) => format!(" by {}", escape(program)),
+        (None, Some(pid)) => format!(" by process {pid}"),
+        (None, None) => String::new(),
+    }
 }
 
 fn times(count: u64) -> String {

@@ -12,9 +12,9 @@ use agentrc_audit::Event;
 use agentrc_audit::event::{Denial, LayerEvidence, Probe};
 use agentrc_ebpf::{Allowed, Hook, Protocol, Support, Verdict};
 use agentrc_egress::reason::UNDECLARED_ADDRESS;
-use agentrc_egress::tally::{Counted, DISTINCT, Tally};
 use agentrc_host::config::Place;
 use agentrc_jail::{Recorder, Unopened};
+use agentrc_service::tally::{Counted, DISTINCT, Tally};
 
 use crate::refusal::Refusal;
 use crate::socket;

@@ -13,10 +13,11 @@ use agentrc_decide::{Act, Ceiling, Chain, Request};
 use agentrc_egress::Config;
 use agentrc_egress::judge::{Asked, Judge, Verdict};
 use agentrc_egress::reason::PERMITTED;
-use agentrc_egress::report::{self, Client, Order, Report, cut};
+use agentrc_egress::report::{self, Client, Order, Report};
 use agentrc_egress::upstream::Proxy;
-use agentrc_jail::service::{Service, confine};
+use agentrc_jail::service::{Role, Service, confine};
 use agentrc_jail::{Recorder, Unopened};
+use agentrc_service::channel::{self, cut};
 use rustix::io::Errno;
 
 use crate::refusal::Refusal;
@@ -137,7 +138,7 @@ impl Gateway {
             return Ok(None);
         }
         let kept: Vec<_> = values.iter().map(|values| values.as_fd()).collect();
-        let service = Service::start(&kept, |channel| {
+        let service = Service::start(Role::Gateway, &kept, |channel| {
             let Ok(values) = values.map(UnixStream::try_clone).transpose() else { return exit::REFUSED };
             let config = Config {
                 plan,
@@ -177,7 +178,7 @@ impl Gateway {
 
     /// The next report, waited for.
     fn next(&self, patience: Duration) -> Result<Report, String> {
-        match report::receive_within::<Report>(self.service.channel(), patience) {
+        match channel::receive_within::<Report>(self.service.channel(), patience) {
             Ok(Some(Report::Failed { reason })) => Err(format!("the gateway failed: {reason}")),
             Ok(Some(report)) => Ok(report),
             Ok(None) => Err("the gateway ended".to_owned()),
@@ -198,7 +199,7 @@ impl Gateway {
     }
 
     fn order(&self, order: &Order) -> Result<(), String> {
-        report::send(self.service.channel(), order, &[])
+        channel::send(self.service.channel(), order, &[])
             .map_err(|errno| format!("the gateway cannot be told: {}", describe(errno)))
     }
 
@@ -277,7 +278,7 @@ impl agentrc_jail::Gateway for Gateway {
     fn heard(&mut self, init: i32, recorder: &mut dyn Recorder) -> Result<(), String> {
         // Not all that there may ever be: the supervisor has a clock to watch, and signals to hear.
         for _ in 0..AT_ONCE {
-            match report::receive::<Report>(self.service.channel(), false) {
+            match channel::receive::<Report>(self.service.channel(), false) {
                 Ok(Some((report, _))) => {
                     if let Some(number) = self.take(report, init, recorder)? {
                         self.order(&Order::Recorded { number })?;

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod arguments;
+pub mod broker;
 pub mod commands;
 pub mod consent;
 pub mod credentials;
@@ -17,6 +18,7 @@ pub mod fault;
 pub mod filter;
 pub mod gateway;
 pub mod host;
+pub mod inside;
 pub mod package;
 pub mod recorder;
 pub mod refusal;

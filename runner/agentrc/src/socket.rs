@@ -70,14 +70,32 @@ pub fn process_of(client: &Client, init: i32) -> Option<Process> {
 /// The pid inside of a process of the sandbox's, by its pid on the host. `None`: it is gone, or is not in the sandbox.
 #[must_use]
 pub fn pid_inside(pid: i32, init: i32) -> Option<i32> {
-    let namespace = |pid: i32| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
-    if namespace(pid)? != namespace(init)? {
-        return None;
-    }
-    process(pid).map(|process| process.pid)
+    is_inside(pid, init).then(|| process(pid)).flatten().map(|process| process.pid)
 }
 
-fn process(pid: i32) -> Option<Process> {
+/// Whether a process, by its pid on the host, is in the sandbox whose first process is `init`: whose pid namespace it is in, an
+/// ordinary user may not see, but every process there is a descendant of its first one (pid_namespaces(7)), and no other is. One
+/// that is gone is not.
+#[must_use]
+pub fn is_inside(pid: i32, init: i32) -> bool {
+    let mut at = pid;
+    for _ in 0..PROCESSES {
+        if at == init {
+            return true;
+        }
+        let Ok(status) = fs::read_to_string(format!("/proc/{at}/status")) else { return false };
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse::<i32>().ok());
+        match parent {
+            Some(parent) if parent > 1 => at = parent,
+            _ => return false,
+        }
+    }
+    false
+}
+
+/// A process, by its pid on the host.
+#[must_use]
+pub fn process(pid: i32) -> Option<Process> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
     let pid = field("NSpid:")?.split_whitespace().next_back()?.parse().ok()?;
@@ -134,6 +152,18 @@ mod tests {
         assert_eq!(found.pid, own);
         drop(socket);
         assert_eq!(process_of(&client, own), None);
+    }
+
+    #[test]
+    fn a_process_is_inside_below_its_first_one() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let below = i32::try_from(child.id()).unwrap();
+        assert!(is_inside(below, own) && is_inside(own, own));
+        assert!(!is_inside(own, below) && !is_inside(1, own));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!is_inside(below, own));
     }
 
     #[test]

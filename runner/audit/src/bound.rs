@@ -52,6 +52,12 @@ fn each_string(event: &mut Event, f: &mut dyn FnMut(&mut String)) {
             [layer, act, verdict, rule].into_iter().chain(program).chain(reason).for_each(f);
         }
         Event::Permitted { act, rule } => [act, rule].into_iter().for_each(f),
+        Event::Call { call: _, act, arguments, arguments_sha256, rule, pid: _, program } => {
+            [act, arguments, arguments_sha256, rule].into_iter().chain(program).for_each(f);
+        }
+        Event::Result { call: _, act, outcome, reason, bytes: _, sha256, wall_ms: _ } => {
+            [act, outcome, reason, sha256].into_iter().for_each(f);
+        }
         Event::Limit { limit, outcome, count: _, origin } => {
             [limit, outcome].into_iter().chain(origin).for_each(f);
         }

@@ -47,6 +47,42 @@ pub enum Event {
         /// The policies that permit it, with their lines.
         rule: String,
     },
+    /// The broker is about to perform a call: recorded before it does.
+    #[serde(rename = "broker.call")]
+    Call {
+        /// Number of the call in this run, from 1.
+        call: u64,
+        /// What: `call file_read /work/a`.
+        act: String,
+        /// Its arguments as canonical JSON, cut where they are long.
+        arguments: String,
+        /// SHA-256 (hex) of all of them.
+        arguments_sha256: String,
+        /// The policies that permit it, with their lines.
+        rule: String,
+        /// Process id inside the sandbox, where known.
+        pid: Option<i32>,
+        /// Program name (comm), where known.
+        program: Option<String>,
+    },
+    /// A call is over.
+    #[serde(rename = "broker.result")]
+    Result {
+        /// [`Event::Call`]'s number.
+        call: u64,
+        /// As there.
+        act: String,
+        /// `ok`, `error`, `refused`, `cancelled`.
+        outcome: String,
+        /// Why, where it is not `ok`.
+        reason: String,
+        /// Bytes of the result.
+        bytes: u64,
+        /// SHA-256 (hex) of the result.
+        sha256: String,
+        /// How long it took, in milliseconds.
+        wall_ms: u64,
+    },
     /// A bound was reached (`pids.max`, `memory.max`, wall time), and what followed.
     #[serde(rename = "limit")]
     Limit {
@@ -167,6 +203,24 @@ pub(crate) fn samples() -> Vec<Event> {
             count: 3,
         }),
         Event::Permitted { act: text("connect api.example.com:443"), rule: text("url@3 [Agentfile:3:1]") },
+        Event::Call {
+            call: 1,
+            act: text("call file_read /work/a"),
+            arguments: text("{\"path\":\"/work/a\"}"),
+            arguments_sha256: "ab".repeat(32),
+            rule: text("allow@3 [Agentfile:3:1]"),
+            pid: Some(2),
+            program: Some(text("python3")),
+        },
+        Event::Result {
+            call: 1,
+            act: text("call file_read /work/a"),
+            outcome: text("error"),
+            reason: text("no such file"),
+            bytes: 0,
+            sha256: "ab".repeat(32),
+            wall_ms: 5,
+        },
         Event::Limit {
             limit: text("pids.max"),
             outcome: text("denied"),

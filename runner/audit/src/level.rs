@@ -5,14 +5,16 @@ pub use agentfile::plan::AuditLevel;
 use crate::event::Event;
 
 /// The lowest level at which an event of this kind is recorded. This is the whole table: start and end always, what the
-/// agent was denied from `basic` on, what agentrc permits from `all` on.
+/// agent was denied and what the broker does for it from `basic` on, what the gateway permits from `all` on.
 #[must_use]
 pub fn lowest(event: &Event) -> AuditLevel {
     match event {
         Event::Armed { .. } | Event::Refused { .. } | Event::Killed { .. } | Event::Ended { .. } => {
             AuditLevel::Off
         }
-        Event::Limit { .. } | Event::Denial(_) => AuditLevel::Basic,
+        Event::Limit { .. } | Event::Denial(_) | Event::Call { .. } | Event::Result { .. } => {
+            AuditLevel::Basic
+        }
         Event::Permitted { .. } => AuditLevel::All,
     }
 }

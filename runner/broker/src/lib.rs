@@ -1,8 +1,29 @@
-//! The one way to what a run uses of the host and of others. For now that is where the values of credentials come from;
-//! tools, functions, skills, servers and memory come with the broker itself.
+//! The one way to what a run does beyond computing in its sandbox: tools and memories, and where the values of credentials come
+//! from. Two processes, both outside of the sandbox:
 //!
-//! [`credential::Resolver`] runs in a process of its own, before the sandbox exists. It reads what the sources name, hands
-//! the values to the gateway, and ends. No host program is run.
+//! [`credential::Resolver`] runs before the sandbox exists. It reads what the sources name, hands the values to the gateway, and ends.
+//!
+//! The broker ([`run`]) serves the unix socket that was opened inside, as long as the agent runs:
+//!
+//! ```text
+//! line ─ message (protocol) ─ tool (tools) ─ arguments ─ facts ─ judge ─ limits ─ record ─ program, memory or clock ─ result
+//! ```
 #![forbid(unsafe_code)]
 
+mod arguments;
+mod call;
+mod clock;
 pub mod credential;
+mod ending;
+pub mod facts;
+pub mod judge;
+mod limits;
+mod memory;
+mod program;
+mod protocol;
+pub mod report;
+mod reporter;
+mod serve;
+mod tools;
+
+pub use serve::{Config, run};

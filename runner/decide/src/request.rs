@@ -49,9 +49,9 @@ pub enum Act {
     /// `filesystem.write` on `Path::"path"`.
     Write { path: String },
     /// `memory.read` on `Memory::"name"`.
-    MemoryRead { name: String, schema: String },
+    MemoryRead { name: String, schema: String, trust: String },
     /// `memory.write` on `Memory::"name"`.
-    MemoryWrite { name: String, schema: String },
+    MemoryWrite { name: String, schema: String, trust: String },
     /// `mcp.request` on `MCPServer::"server"`.
     Mcp { server: String, method: String, tool: String, url: String },
     /// `agent.delegate` on `Agent::"to"`.
@@ -75,6 +75,26 @@ pub struct Call {
     pub host: String,
     /// A method that they name.
     pub method: String,
+    /// Who asks: `agent`.
+    pub caller: String,
+    /// How often this one was called in this run, this call included.
+    pub call_count: i64,
+    /// The least trusted of what the agent has been given in this run: `trusted`, `tool`, `network`.
+    pub trust: String,
+}
+
+impl Call {
+    /// What policies compare has to be canonical, or absent.
+    fn check(&self) -> Result<(), NotCanonical> {
+        // The root, too, can be listed.
+        if !matches!(self.path.as_str(), "" | "/") {
+            canonical_path(&self.path)?;
+        }
+        if !self.host.is_empty() {
+            canonical_host(&self.host)?;
+        }
+        Ok(())
+    }
 }
 
 /// A name in a form that policies cannot be expected to match.
@@ -142,7 +162,13 @@ impl Request {
                 ("url", text(&call.url)),
                 ("host", text(&call.host)),
                 ("method", text(&call.method)),
+                ("caller", text(&call.caller)),
+                ("call_count", Fact::Number(call.call_count)),
+                ("trust", text(&call.trust)),
             ]
+        };
+        let memory = |name, schema, trust| {
+            vec![("name", text(name)), ("schema", text(schema)), ("trust", text(trust))]
         };
         match &self.act {
             Act::Tool { call: made, .. } => ("tool.invoke", "Tool", made.name.clone(), call(made)),
@@ -171,11 +197,11 @@ impl Request {
             ),
             Act::Read { path } => ("filesystem.read", "Path", path.clone(), vec![("path", text(path))]),
             Act::Write { path } => ("filesystem.write", "Path", path.clone(), vec![("path", text(path))]),
-            Act::MemoryRead { name, schema } => {
-                ("memory.read", "Memory", name.clone(), vec![("name", text(name)), ("schema", text(schema))])
+            Act::MemoryRead { name, schema, trust } => {
+                ("memory.read", "Memory", name.clone(), memory(name, schema, trust))
             }
-            Act::MemoryWrite { name, schema } => {
-                ("memory.write", "Memory", name.clone(), vec![("name", text(name)), ("schema", text(schema))])
+            Act::MemoryWrite { name, schema, trust } => {
+                ("memory.write", "Memory", name.clone(), memory(name, schema, trust))
             }
             Act::Mcp { server, method, tool, url } => (
                 "mcp.request",
@@ -198,9 +224,7 @@ impl Request {
     fn parents(&self) -> Result<Vec<(&'static str, String)>, NotCanonical> {
         match &self.act {
             Act::Read { path } | Act::Write { path } => {
-                if agentfile::path::inside(path).as_deref() != Ok(path) {
-                    return Err(NotCanonical { name: path.clone(), kind: "path" });
-                }
+                canonical_path(path)?;
                 let folders = agentfile::path::ancestors(path).map(|folder| ("Path", folder.to_owned()));
                 Ok(folders.chain([("Path", "/".to_owned())]).collect())
             }
@@ -212,7 +236,11 @@ impl Request {
                 Ok(suffixes.filter(|_| !is_address).map(|suffix| ("Host", format!("*{suffix}"))).collect())
             }
             Act::Resolve { host, .. } => canonical_host(host).map(|()| Vec::new()),
-            Act::Tool { server: Some(server), .. } => Ok(vec![("MCPServer", server.clone())]),
+            Act::Tool { call, server } => {
+                call.check()?;
+                Ok(server.iter().map(|server| ("MCPServer", server.clone())).collect())
+            }
+            Act::Function { call } => call.check().map(|()| Vec::new()),
             _ => Ok(Vec::new()),
         }
     }
@@ -234,6 +262,15 @@ fn uid(kind: &str, id: &str) -> Result<EntityUid, NotCanonical> {
     // Kinds are words of this file; ids are data, and stay so.
     let kind = KINDS.get(kind).ok_or_else(|| unusable(id))?;
     Ok(EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id)))
+}
+
+/// Absolute and normalised.
+fn canonical_path(path: &str) -> Result<(), NotCanonical> {
+    if agentfile::path::inside(path).as_deref() == Ok(path) {
+        Ok(())
+    } else {
+        Err(NotCanonical { name: path.to_owned(), kind: "path" })
+    }
 }
 
 /// A DNS name in lower case without a trailing dot, or an address as Rust writes it. A name that ends in a number is one

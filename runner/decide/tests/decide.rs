@@ -274,4 +274,38 @@ mod ceilings {
         assert!(chain.decide(&invoke("a\" || true || \"")).allow);
         assert!(!chain.decide(&invoke("a")).allow);
     }
+
+    #[test]
+    fn a_call_whose_path_or_host_is_not_canonical_is_denied() {
+        let chain = chain(&[("all", "permit(principal, action, resource);")]);
+        let decide = |path: &str, host: &str| {
+            let call = Call {
+                name: "t".to_owned(),
+                path: path.to_owned(),
+                host: host.to_owned(),
+                ..Call::default()
+            };
+            chain.decide(&Request { agent: "a".to_owned(), act: Act::Tool { call, server: None } }).allow
+        };
+        assert!(decide("/work/a", "api.example.com") && decide("", "") && decide("/", ""));
+        for path in ["/work/../etc", "work", "/work/", "/work//a"] {
+            assert!(!decide(path, ""), "{path}");
+        }
+        for host in ["API.example.com", "api.example.com.", "127.1", "a b"] {
+            assert!(!decide("", host), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_policy_sees_how_often_and_with_what_trust_a_tool_is_called() {
+        let chain = chain(&[(
+            "some",
+            "permit(principal, action, resource) when { context.call_count <= 2 && context.trust != \"network\" };",
+        )]);
+        let decide = |call_count, trust: &str| {
+            let call = Call { name: "t".to_owned(), call_count, trust: trust.to_owned(), ..Call::default() };
+            chain.decide(&Request { agent: "a".to_owned(), act: Act::Tool { call, server: None } }).allow
+        };
+        assert!(decide(2, "trusted") && !decide(3, "trusted") && !decide(1, "network"));
+    }
 }

@@ -10,9 +10,10 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use agentfile::plan::inside::{Reachable, reachable, takes_in};
+use agentfile::plan::inside::{Reachable, reachable};
 use agentfile::plan::{BrokerEntry, Egress, Plan};
 use agentrc_secret::wire::{self, Credential};
+use agentrc_service::channel::receive;
 use tokio::io::Interest;
 use tokio::net::{TcpListener, UdpSocket, UnixDatagram};
 use tokio::task::LocalSet;
@@ -25,7 +26,7 @@ use crate::limits::Limits;
 use crate::names::Names;
 use crate::places::Places;
 use crate::pump::Shared;
-use crate::report::{Client, Order, Report, receive};
+use crate::report::{Client, Order, Report};
 use crate::reporter::Reporter;
 use crate::tls::{Roots, host_bundle};
 use crate::upstream::{Proxy, Upstream};
@@ -175,9 +176,7 @@ fn prepare(config: Config<'_>, reporter: Rc<Reporter>) -> Result<(Gateway, tokio
         config.values.map(|values| guard(&config.plan.broker, values, config.keep)).transpose()?.map(Rc::new);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(8).build()?;
-    let is_host =
-        |name: &str| egress.iter().any(|egress| egress.host == name || takes_in(&egress.host, name));
-    let limits = Limits::new(&config.plan.limits.counted, is_host, Instant::now());
+    let limits = Limits::new(&config.plan.limits.counted, Instant::now());
     let gateway = Gateway {
         names: RefCell::new(Names::new(&egress)?),
         reachable: reachable(&egress)?,

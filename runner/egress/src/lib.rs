@@ -28,7 +28,6 @@ pub mod reporter;
 mod resolver;
 #[cfg(test)]
 mod sample;
-pub mod tally;
 mod tls;
 mod unmask;
 pub mod upstream;

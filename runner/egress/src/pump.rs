@@ -10,13 +10,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use agentrc_service::limit::Limit;
 use rustix::pipe::{PipeFlags, SpliceFlags};
 use tokio::io::{AsyncRead, AsyncWriteExt, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 use crate::eager::{Eager, Side};
-use crate::limits::{Limit, Limits};
+use crate::limits::Limits;
 
 /// The shared buffer. What fills it is the beginning of more, and the kernel goes on with it.
 const SMALL: usize = 64 * 1024;
@@ -247,7 +248,7 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::Shutdown;
 
-    use agentfile::plan::{CountedLimit, Origin};
+    use agentfile::plan::{CountedLimit, Origin, Target};
 
     use super::*;
 
@@ -329,9 +330,10 @@ mod tests {
             name: "egress_bytes".to_owned(),
             value: 1000,
             per_seconds: None,
+            applies_to: vec![Target::Run],
             origin: Origin::builtin("t"),
         };
-        let ended = pumped(Limits::new(&[limit], |_| false, Instant::now()), |mut agent, mut world| {
+        let ended = pumped(Limits::new(&[limit], Instant::now()), |mut agent, mut world| {
             world.write_all(&[1; 5000]).unwrap();
             agent.read_exact(&mut [0; 5000]).unwrap();
             agent.write_all(&[2; 600]).unwrap();

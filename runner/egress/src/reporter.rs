@@ -1,18 +1,16 @@
 //! What the gateway tells the supervisor while it serves. What the agent can repeat as often as it likes is counted and told
 //! ever more rarely, so that it fills no disk; what must be on record before it happens waits for the answer.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-use std::os::fd::{AsFd, OwnedFd};
+use std::cell::RefCell;
+use std::os::fd::OwnedFd;
 use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
-use tokio::sync::oneshot;
+use agentrc_service::channel::cut;
+use agentrc_service::limit::Limit;
+use agentrc_service::tally::Tally;
+use agentrc_service::voice::Voice;
 
-use crate::limits::Limit;
-use crate::report::{Client, Denied, Report, cut, send};
-use crate::tally::Tally;
+use crate::report::{Client, Denied, Report};
 
 /// Most reports that are told in one go.
 const AT_ONCE: usize = 32;
@@ -20,57 +18,34 @@ const AT_ONCE: usize = 32;
 /// The gateway's voice.
 #[derive(Debug)]
 pub struct Reporter {
-    channel: OwnedFd,
+    voice: Voice<()>,
     /// Whether what is permitted is told, too, and waited for.
     intents: bool,
     denied: RefCell<Tally<Denied>>,
-    number: Cell<u64>,
-    waiting: RefCell<HashMap<u64, oneshot::Sender<()>>>,
-    /// The supervisor is gone, or cannot be told: nothing more is permitted.
-    broken: Cell<bool>,
 }
 
 impl Reporter {
     /// Speaks through `channel`.
     #[must_use]
     pub fn new(channel: OwnedFd, intents: bool) -> Self {
-        Self {
-            channel,
-            intents,
-            denied: RefCell::default(),
-            number: Cell::new(0),
-            waiting: RefCell::default(),
-            broken: Cell::new(false),
-        }
+        Self { voice: Voice::new(channel), intents, denied: RefCell::default() }
     }
 
     /// The channel, to hear orders.
     #[must_use]
     pub fn channel(&self) -> &OwnedFd {
-        &self.channel
+        self.voice.channel()
     }
 
-    /// Tells it now, and waits while the supervisor is busy: an agent that is denied faster than can be written down waits,
-    /// too.
+    /// Tells it now.
     pub fn tell(&self, report: &Report) {
-        loop {
-            match send(self.channel.as_fd(), report, &[]) {
-                Ok(()) => return,
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => {
-                    let mut watched = [PollFd::new(&self.channel, PollFlags::OUT)];
-                    // Interrupted or not: it is tried again.
-                    let _ = poll(&mut watched, None);
-                }
-                Err(_) => return self.broken.set(true),
-            }
-        }
+        self.voice.tell(report, &[]);
     }
 
     /// Whether the supervisor can be told no more.
     #[must_use]
     pub fn is_broken(&self) -> bool {
-        self.broken.get()
+        self.voice.is_broken()
     }
 
     /// Something is denied. Returns when it is on record, or counted: then the program may be told.
@@ -99,7 +74,7 @@ impl Reporter {
 
     async fn count(&self, key: Denied, client: Client) {
         let Some((denied, count)) = self.denied.borrow_mut().count(key, Instant::now()) else { return };
-        let (number, recorded) = self.numbered();
+        let (number, recorded) = self.voice.numbered();
         self.tell(&Report::Denied { number: Some(number), denied, count, client: Some(client) });
         // That nobody answers is noticed by whoever listens to the supervisor.
         let _ = recorded.await;
@@ -115,23 +90,15 @@ impl Reporter {
         }
     }
 
-    fn numbered(&self) -> (u64, oneshot::Receiver<()>) {
-        let number = self.number.get();
-        self.number.set(number + 1);
-        let (recorded, waits) = oneshot::channel();
-        self.waiting.borrow_mut().insert(number, recorded);
-        (number, waits)
-    }
-
     /// Something is about to be permitted. Returns whether it may be: always at once when permissions are not recorded.
     pub async fn intent(&self, act: &str, rule: &str) -> bool {
-        if self.broken.get() {
+        if self.voice.is_broken() {
             return false;
         }
         if !self.intents {
             return true;
         }
-        let (number, waits) = self.numbered();
+        let (number, waits) = self.voice.numbered();
         self.tell(&Report::Intent { number, act: cut(act), rule: cut(rule) });
         waits.await.is_ok()
     }
@@ -139,21 +106,20 @@ impl Reporter {
     /// It is on record. An answer to nothing that was asked is none of the supervisor's.
     #[must_use]
     pub fn recorded(&self, number: u64) -> bool {
-        let waiting = self.waiting.borrow_mut().remove(&number);
-        // Whoever waited may be gone with its connection.
-        waiting.map(|waiting| waiting.send(())).is_some()
+        self.voice.answered(number, ())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+    use std::os::fd::AsFd;
 
+    use agentrc_service::channel::receive;
+    use agentrc_service::tally::DISTINCT;
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
     use super::*;
-    use crate::report::receive;
-    use crate::tally::DISTINCT;
 
     fn reporter(intents: bool) -> (Reporter, OwnedFd) {
         let (ours, theirs) =

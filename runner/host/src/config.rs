@@ -25,6 +25,18 @@ pub struct Config {
     pub proxy: Option<Setting<Proxy>>,
     /// Names (`*.suffix` for all below it) that may resolve to addresses of private networks.
     pub private: Vec<Setting<String>>,
+    /// Whether content from tools or the network may change memories; unset is [`Untrusted::Refuse`].
+    pub untrusted: Option<Setting<Untrusted>>,
+}
+
+/// What happens when an agent that was given content by a tool or the network changes a memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Untrusted {
+    /// Nothing is changed.
+    Refuse,
+    /// It is, with where it came from.
+    Allow,
 }
 
 /// A value, and where it was said: for refusals, and for the audit log, which names each exception in force.
@@ -131,6 +143,15 @@ impl Config {
         self.require.iter().find(|setting| setting.value == requirement).map(|setting| &setting.place)
     }
 
+    /// The place that lets content from tools and the network change memories, if one does.
+    #[must_use]
+    pub fn untrusted_memories(&self) -> Option<&Place> {
+        self.untrusted
+            .as_ref()
+            .filter(|setting| setting.value == Untrusted::Allow)
+            .map(|setting| &setting.place)
+    }
+
     /// The exception by which `host` (in lower case) may resolve to an address of a private network.
     #[must_use]
     pub fn private(&self, host: &str) -> Option<&Setting<String>> {
@@ -174,11 +195,12 @@ struct Said {
     require: Vec<Setting<Requirement>>,
     proxy: Option<Setting<Proxy>>,
     private: Option<Vec<Setting<String>>>,
+    untrusted: Option<Setting<Untrusted>>,
 }
 
 impl Said {
     fn of(text: &Text) -> Result<Self, Error> {
-        let Read { enforcement, network } = text.parse()?;
+        let Read { enforcement, network, memory } = text.parse()?;
         let mut require: Vec<Setting<Requirement>> = Vec::new();
         for written in enforcement.require.unwrap_or_default() {
             if require.iter().all(|setting| setting.value != *written.get_ref()) {
@@ -196,7 +218,8 @@ impl Said {
             });
             names.collect::<Result<Vec<_>, _>>()
         });
-        Ok(Self { require, proxy: proxy.transpose()?, private: private.transpose()? })
+        let untrusted = memory.untrusted.map(|written| text.setting(&written, *written.get_ref()));
+        Ok(Self { require, proxy: proxy.transpose()?, private: private.transpose()?, untrusted })
     }
 
     /// The system's, with what a user may add: requirements, exceptions within the system's, and what it leaves open.
@@ -227,7 +250,16 @@ impl Said {
             }
             (system, user) => system.or(user).unwrap_or_default(),
         };
-        Ok(Config { require, proxy, private })
+        let untrusted = match (self.untrusted, user.untrusted) {
+            (Some(system), Some(user))
+                if system.value == Untrusted::Refuse && user.value == Untrusted::Allow =>
+            {
+                let why = format!("`memory.untrusted` is \"refuse\" by {}", system.place);
+                return Err(wrong(user.place, why, format!("remove the line, or change {SYSTEM}")));
+            }
+            (system, user) => user.or(system),
+        };
+        Ok(Config { require, proxy, private, untrusted })
     }
 }
 

@@ -11,7 +11,7 @@ use crate::cgroup::Cgroup;
 use crate::channel::{self, Answer, Message};
 use crate::launch::{blame, refused};
 use crate::layer::Layer;
-use crate::prove::{Readings, judge};
+use crate::prove::{NAMESPACES, Readings, judge};
 use crate::refusal::Refusal;
 use crate::step::{Step, run};
 use crate::supervise::{Sandbox, Woken};
@@ -20,9 +20,24 @@ use crate::{Filter, Gateway};
 
 /// How long arming may take before it counts as hung: a bind on a dead network file system must not hang the caller.
 const ARMING: Duration = Duration::from_secs(30);
+/// How long the last words of a sandbox that is gone are waited for.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
-/// The evidence, the sandbox's terminal, and its mount table.
-pub(crate) type Armed = (Evidence, Option<OwnedFd>, std::fs::File);
+/// A sandbox that has proven itself.
+pub(crate) struct Armed {
+    /// What it proved.
+    pub(crate) evidence: Evidence,
+    /// Its terminal.
+    pub(crate) master: Option<OwnedFd>,
+    /// The broker's socket inside.
+    pub(crate) listener: Option<OwnedFd>,
+    /// What the entrance needs of it.
+    pub(crate) door: Vec<OwnedFd>,
+    /// The inode numbers of its namespaces.
+    pub(crate) namespaces: [u64; NAMESPACES],
+    /// Its mount table.
+    pub(crate) mountinfo: std::fs::File,
+}
 
 /// What is around the sandbox.
 pub(crate) struct Around<'a> {
@@ -30,6 +45,8 @@ pub(crate) struct Around<'a> {
     pub(crate) layers: &'a [&'a dyn Layer],
     /// How many sockets the gateway gets.
     pub(crate) expected: usize,
+    /// How many descriptors the entrance needs.
+    pub(crate) door: usize,
     /// Where the sandbox is moved to, if it was not born there.
     pub(crate) cgroup: Option<&'a Cgroup>,
     /// Whether the egress filter is attached to that.
@@ -46,6 +63,8 @@ impl Around<'_> {
     ) -> Result<Armed, Refusal> {
         let started = Instant::now();
         let mut master = None;
+        let mut listener = None;
+        let mut door = Vec::with_capacity(self.door);
         let mut sockets = Vec::with_capacity(self.expected);
         if self.expected == 0 {
             self.enter(sandbox).map_err(|refusal| last_words(sandbox, self.layers).unwrap_or(refusal))?;
@@ -58,6 +77,12 @@ impl Around<'_> {
             }
             match sandbox.next(None, left) {
                 Ok(Woken::Message(Some(Message::Pty(descriptor)))) => master = Some(descriptor),
+                Ok(Woken::Message(Some(Message::Listener(socket)))) if listener.is_none() => {
+                    listener = Some(socket);
+                }
+                Ok(Woken::Message(Some(Message::Door(descriptor)))) if door.len() < self.door => {
+                    door.push(descriptor);
+                }
                 Ok(Woken::Message(Some(Message::Socket(socket)))) if sockets.len() < self.expected => {
                     sockets.push(socket);
                     if sockets.len() == self.expected {
@@ -86,7 +111,7 @@ impl Around<'_> {
                     while let Some(signal) = signal::next(&sandbox.signals).map_err(hear)? {
                         heed(signal)?;
                     }
-                    return Ok((evidence, master, mountinfo));
+                    return Ok(Armed { evidence, master, listener, door, namespaces, mountinfo });
                 }
                 Ok(Woken::Signal(signal)) => heed(signal)?,
                 Ok(Woken::Tick | Woken::Mounts | Woken::Outside(_)) => {}
@@ -141,8 +166,14 @@ fn heed(signal: i32) -> Result<(), Refusal> {
 
 /// What the agent's process said before it went, when it went before its readings were read: the nearer reason.
 pub(crate) fn last_words(sandbox: &Sandbox, layers: &[&dyn Layer]) -> Option<Refusal> {
-    match sandbox.next(None, Duration::from_millis(100)) {
-        Ok(Woken::Message(Some(Message::Failed(failure)))) => Some(blame(&failure, layers)),
-        _ => None,
+    let started = Instant::now();
+    loop {
+        let left = LAST_WORDS.checked_sub(started.elapsed()).filter(|left| !left.is_zero())?;
+        match sandbox.next(None, left) {
+            Ok(Woken::Message(Some(Message::Failed(failure)))) => return Some(blame(&failure, layers)),
+            // What was on its way before them: sockets, a terminal.
+            Ok(Woken::Message(Some(_)) | Woken::Tick) => {}
+            _ => return None,
+        }
     }
 }

@@ -28,6 +28,14 @@ pub(crate) enum Message {
     Pty(OwnedFd),
     /// A socket that was opened inside for the gateway, in the order in which the network layer opened them.
     Socket(OwnedFd),
+    /// The broker's socket, which listens.
+    Listener(OwnedFd),
+    /// What the entrance needs of the sandbox: its user namespace, its mount namespace, then each path of Landlock's rules.
+    Door(OwnedFd),
+    /// A tool's first process, by its pidfd.
+    Entered(OwnedFd),
+    /// A tool's process has proven itself, and waits for its go.
+    Proven,
     /// Everything is armed: `/proc/self/{status,mountinfo,limits}` of the agent, the inode numbers of its
     /// namespaces, and what each probe was answered (0: it succeeded).
     Evidence {
@@ -63,8 +71,19 @@ pub(crate) fn send(socket: BorrowedFd<'_>, message: &Message) -> Result<(), Errn
         Message::Failed(failure) => {
             put(&mut bytes, 1, failure.step as u16, failure.item, failure.errno.raw_os_error());
         }
-        Message::Pty(one) | Message::Socket(one) => {
-            put(&mut bytes, if matches!(message, Message::Pty(_)) { 2 } else { 6 }, 0, 0, 0);
+        Message::Pty(one)
+        | Message::Socket(one)
+        | Message::Listener(one)
+        | Message::Door(one)
+        | Message::Entered(one) => {
+            let kind = match message {
+                Message::Pty(_) => 2,
+                Message::Socket(_) => 6,
+                Message::Door(_) => 8,
+                Message::Entered(_) => 9,
+                _ => 7,
+            };
+            put(&mut bytes, kind, 0, 0, 0);
             attached = [one.as_fd(), one.as_fd(), one.as_fd()];
             ancillary.push(SendAncillaryMessage::ScmRights(attached.get(..1).unwrap_or_default()));
         }
@@ -78,6 +97,7 @@ pub(crate) fn send(socket: BorrowedFd<'_>, message: &Message) -> Result<(), Errn
             attached = [status.as_fd(), mountinfo.as_fd(), limits.as_fd()];
             ancillary.push(SendAncillaryMessage::ScmRights(&attached));
         }
+        Message::Proven => put(&mut bytes, 10, 0, 0, 0),
         Message::ExecFailed(errno) => put(&mut bytes, 4, 0, 0, errno.raw_os_error()),
         Message::Exited(status) => put(&mut bytes, 5, 0, 0, *status),
     }
@@ -151,6 +171,10 @@ fn decode(bytes: &[u8; SIZE], length: usize, attached: Vec<OwnedFd>) -> Option<M
         4 => Message::ExecFailed(errno()?),
         5 => Message::Exited(number),
         6 => Message::Socket(attached.next()?),
+        7 => Message::Listener(attached.next()?),
+        8 => Message::Door(attached.next()?),
+        9 => Message::Entered(attached.next()?),
+        10 => Message::Proven,
         _ => return None,
     };
     attached.next().is_none().then_some(message)

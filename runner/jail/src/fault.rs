@@ -14,7 +14,7 @@ pub(crate) fn check(_: Step) -> Result<(), Errno> {
 #[cfg(feature = "fault-injection")]
 pub(crate) use enabled::check;
 #[cfg(feature = "fault-injection")]
-pub use enabled::{arm, passed};
+pub use enabled::{arm, disarm, passed};
 
 #[cfg(feature = "fault-injection")]
 mod enabled {
@@ -34,6 +34,11 @@ mod enabled {
             ARMED.store(*step as u16, Ordering::Relaxed);
         }
         step.is_some()
+    }
+
+    /// Lets everything pass again, in this process and in what is forked from it from now on.
+    pub fn disarm() {
+        ARMED.store(NONE, Ordering::Relaxed);
     }
 
     /// Whether this process, or the one that it was cloned from before the clone, has passed the step.

@@ -12,6 +12,9 @@ use rustix::pty::OpenptFlags;
 
 use crate::channel::{self, Answer, Message};
 use crate::layer::Layer;
+use crate::layer::landlock::Landlock;
+use crate::layer::mounts::Mounts;
+use crate::layer::namespaces::Namespaces;
 use crate::layer::network::Network;
 use crate::prove::{NAMESPACE_FILES, NAMESPACES, Targets};
 use crate::step::{Failure, Step, run};
@@ -36,18 +39,22 @@ pub(crate) struct Agent {
 /// Everything that init needs.
 pub(crate) struct Init<'a> {
     /// First: namespaces.
-    pub(crate) namespaces: &'a dyn Layer,
+    pub(crate) namespaces: &'a Namespaces,
     /// The network namespace, whose sockets are the gateway's.
     pub(crate) network: &'a Network,
     /// Whether it waits, once it is armed, to be moved into its cgroup: the gateway's sockets must have been made outside
     /// of it, or what the gateway sends were judged as the sandbox's.
     pub(crate) enters: bool,
     /// Before the terminal is opened: mounts.
-    pub(crate) mounts: &'a dyn Layer,
+    pub(crate) mounts: &'a Mounts,
     /// After it: capabilities.
     pub(crate) privilege: &'a dyn Layer,
-    /// Last: Landlock, seccomp.
-    pub(crate) locks: [&'a dyn Layer; 2],
+    /// Last but one: Landlock.
+    pub(crate) landlock: &'a Landlock,
+    /// Last: seccomp.
+    pub(crate) seccomp: &'a dyn Layer,
+    /// Whether tools will enter: then the supervisor gets what that takes.
+    pub(crate) entered: bool,
     /// In the agent's process, once it holds no descriptor of ours: a low `LIMIT open_files` must bound the agent's files,
     /// not those of the launch.
     pub(crate) limits: &'a dyn Layer,
@@ -86,11 +93,17 @@ impl Init<'_> {
     /// Arms everything, and forks the agent's process. Returns its pid.
     fn arm(&self) -> Result<i32, Failure> {
         self.namespaces.apply()?;
+        if self.entered {
+            self.namespaces.open()?.into_iter().try_for_each(|namespace| self.open_door(namespace))?;
+        }
         self.network.apply()?;
         for socket in self.network.sockets() {
             run(Step::SendSockets, 0, || channel::send(self.channel.as_fd(), &Message::Socket(socket)))?;
         }
         self.mounts.apply()?;
+        if let Some(listener) = self.mounts.listener() {
+            run(Step::SendSockets, 1, || channel::send(self.channel.as_fd(), &Message::Listener(listener)))?;
+        }
         let terminal = if self.streams.pty() { Some(self.open_terminal()?) } else { None };
         self.privilege.apply()?;
         // The supervisor may have died before the line above tied this process to it: then nobody holds the other end.
@@ -100,7 +113,11 @@ impl Init<'_> {
             let gone = watched.iter().any(|one| !one.revents().is_empty());
             if gone { Err(Errno::PIPE) } else { Ok(()) }
         })?;
-        self.locks.iter().try_for_each(|layer| layer.apply())?;
+        self.landlock.apply()?;
+        self.seccomp.apply()?;
+        if self.entered {
+            self.landlock.opened().try_for_each(|path| self.open_door(path))?;
+        }
         // Before there is a second process.
         if self.enters {
             run(Step::EnterCgroup, 2, || channel::await_answer(self.channel.as_fd(), Answer::Inside))?;
@@ -117,6 +134,10 @@ impl Init<'_> {
             }
             None => self.become_agent(terminal.as_ref()),
         }
+    }
+
+    fn open_door(&self, descriptor: OwnedFd) -> Result<(), Failure> {
+        run(Step::SendDoor, 0, || channel::send(self.channel.as_fd(), &Message::Door(descriptor)))
     }
 
     /// A pseudo-terminal in the sandbox's own devpts: the master goes to the supervisor, the slave to the agent.

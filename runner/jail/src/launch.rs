@@ -12,6 +12,7 @@ use crate::arming::{Armed, Around, last_words};
 use crate::cgroup::Cgroup;
 use crate::channel::{self, Answer};
 use crate::command::{agent, argv};
+use crate::entrance::{Entrance, Prepared};
 use crate::init::{Init, not_executed};
 use crate::layer::{Layer, capabilities, landlock, limits, mounts, namespaces, network, seccomp};
 use crate::placeholder::Placeholders;
@@ -22,18 +23,19 @@ use crate::resolve::Places;
 use crate::signals::Signals;
 use crate::step::{Failure, Step, run};
 use crate::streams::Streams;
-use crate::supervise::{Sandbox, Watched, supervise};
+use crate::supervise::{Beside, Sandbox, Watched, supervise};
 use crate::sys::process::{Cloned, clone_into};
-use crate::{Ended, Filter, Gateway, Recorder, Request, Unopened};
+use crate::{Broker, Ended, Filter, Gateway, Recorder, Request, Unopened};
 
 /// Arms the plan, proves it, executes the command, and stays until its end. The gateway serves the network of a plan that
-/// declares one.
+/// declares one, the broker the socket of a plan that has one.
 ///
 /// # Errors
 /// A [`Refusal`]: the command was not executed, and nothing is left behind.
 pub fn launch(
     request: &Request<'_>,
     mut gateway: Option<&mut (dyn Gateway + 'static)>,
+    broker: Option<&mut (dyn Broker + 'static)>,
     filter: &mut dyn Filter,
     recorder: &mut dyn Recorder,
     signals: &Signals,
@@ -52,8 +54,10 @@ pub fn launch(
         placeholders: &mut placeholders,
         sockets: None,
         trust: request.trust,
+        client: request.client,
     };
     let mounts = mounts::prepare(inputs)?;
+    let mut broker = serving(&mounts, broker)?;
     let namespaces = namespaces::Namespaces::prepare(&plan.namespaces, &plan.agent)?;
     let network = network::Network::prepare(&plan.egress);
     if network.expected() > 0 && gateway.is_none() {
@@ -69,6 +73,8 @@ pub fn launch(
     let targets =
         Targets::prepare(mounts.held(), [undeclared, network.declared_port().unwrap_or(undeclared)])?;
     let agent = agent(request, &mounts, streams.pty())?;
+    let tools = [&limits as &dyn Layer, &capabilities, &seccomp];
+    let tools = Prepared::of(&namespaces, &mounts, tools, &landlock, agent.umask)?;
 
     check(Step::SupplementaryGroups, drop_groups)?;
     let name = request.run.file_name().unwrap_or_default().to_string_lossy();
@@ -96,7 +102,9 @@ pub fn launch(
                 mounts: &mounts,
                 limits: &limits,
                 privilege: &capabilities,
-                locks: [&landlock, &seccomp],
+                landlock: &landlock,
+                seccomp: &seccomp,
+                entered: tools.is_some(),
                 streams: &streams,
                 targets: &targets,
                 agent: &agent,
@@ -113,21 +121,23 @@ pub fn launch(
         channel: ours,
         signals: heard,
         mountinfo: None,
-        outside: [None, None],
+        outside: [None, None, None, None],
         started,
     };
     // While the sandbox arms itself.
-    let prepared = signals
-        .narrow()
-        .and_then(|()| attach(filter, cgroup.as_ref()))
-        .and_then(|filtered| open_log(recorder).map(|()| filtered));
-    let armed = prepared.and_then(|filtered| {
+    let prepared = signals.narrow().and_then(|()| attach(filter, cgroup.as_ref())).and_then(|filtered| {
+        let zygote = tools.as_ref().map(|tools| tools.start(cgroup.as_ref())).transpose()?;
+        open_log(recorder).map(|()| (filtered, zygote))
+    });
+    let armed = prepared.and_then(|(filtered, zygote)| {
         let cgroup = cgroup.as_ref().filter(|_| enters);
-        let around = Around { layers: &layers, expected: network.expected(), cgroup, filtered };
-        around.arm(&sandbox, &mut gateway, filter)
+        let door = tools.as_ref().map_or(0, Prepared::door);
+        let around = Around { layers: &layers, expected: network.expected(), door, cgroup, filtered };
+        around.arm(&sandbox, &mut gateway, filter).map(|armed| (armed, zygote))
     });
     drop(targets);
-    let judged = armed.map(|(mut evidence, master, mountinfo): Armed| {
+    let judged = armed.map(|(armed, zygote)| {
+        let Armed { mut evidence, master, listener, door, namespaces, mountinfo } = armed;
         sandbox.mountinfo = Some(mountinfo);
         if let Some(cgroup) = &cgroup {
             evidence.layers.push(LayerEvidence {
@@ -146,19 +156,31 @@ pub fn launch(
             evidence.layers.push(gateway.ready().map_err(|unopened| refused(Step::Serve, unopened))?);
             channel = Some(keep(gateway.channel())?);
         }
-        sandbox.outside = [channel, ring];
+        let mut asked = None;
+        if let Some(broker) = broker.as_deref_mut() {
+            check(Step::ServeBroker, || Ok(()))?;
+            let served = listener.ok_or_else(|| unopened("the sandbox made no socket for the broker"));
+            let served = served.and_then(|listener| broker.hand_over(listener, sandbox.pid));
+            let served = served.and_then(|()| broker.ready());
+            evidence.layers.push(served.map_err(|unopened| refused(Step::ServeBroker, unopened))?);
+            asked = Some(keep(broker.channel())?);
+        }
+        let open = |(zygote, tools)| Entrance::open(zygote, tools, &layers, door, namespaces);
+        let entrance = zygote.zip(tools.as_ref()).map(open).transpose()?;
+        let entered = entrance.as_ref().map(|entrance| keep(entrance.channel())).transpose()?;
+        sandbox.outside = [channel, ring, asked, entered];
         record(request, recorder, evidence)?;
         let relay =
             master.map(|master| Relay::start(master, streams.shown(), streams.interactive())).transpose();
         let relay = relay.map_err(|errno| Refusal::kernel(Step::Terminal, "standard input", errno))?;
         run(Step::Go, 0, || channel::answer(sandbox.channel.as_fd(), Answer::Go))?;
-        Ok::<_, Refusal>(relay)
+        Ok::<_, Refusal>((relay, entrance))
     });
     // A sandbox that ended while it was judged has said why: that is the nearer reason.
     let nearer = |refusal| last_words(&sandbox, &layers).unwrap_or(refusal);
     let armed = judged.and_then(|judged| judged.map_err(nearer));
-    let relay = match armed {
-        Ok(relay) => relay,
+    let (relay, entrance) = match armed {
+        Ok(armed) => armed,
         Err(refusal) => {
             sandbox.signal(libc::SIGKILL);
             sandbox.reap();
@@ -171,15 +193,17 @@ pub fn launch(
         limits: &plan.limits.cgroup,
         mounts: &mounts,
     };
-    let mut end = supervise(&sandbox, relay, &watched, gateway.as_deref_mut(), filter, recorder);
-    let reaped = sandbox.reap();
-    let told = match gateway {
-        Some(gateway) if sandbox.outside[0].is_some() => gateway.finish(recorder),
-        _ => Ok(()),
+    let mut beside = Beside {
+        gateway: gateway.filter(|_| sandbox.outside[0].is_some()),
+        broker: broker.zip(entrance),
+        filter,
     };
-    if let Err(reason) = told.and(filter.finish(recorder)) {
+    let mut end = supervise(&sandbox, relay, &watched, &mut beside, recorder);
+    let reaped = sandbox.reap();
+    if let Err(reason) = beside.finish(recorder) {
         end.killed.get_or_insert(reason);
     }
+    drop(beside);
     mounts.tidy();
     if let Some(failure) = end.failed {
         return Err(blame(&failure, &layers));
@@ -222,6 +246,21 @@ fn record_end(ended: &Ended, recorder: &mut dyn Recorder) -> Result<(), String> 
     })
 }
 
+/// The broker, if the plan has a socket of it.
+fn serving<'a>(
+    mounts: &mounts::Mounts,
+    broker: Option<&'a mut (dyn Broker + 'static)>,
+) -> Result<Option<&'a mut (dyn Broker + 'static)>, Refusal> {
+    match (mounts.socket(), broker) {
+        (None, _) => Ok(None),
+        (Some(_), Some(broker)) => Ok(Some(broker)),
+        (Some(socket), None) => Err(Refusal::new(
+            Step::Broker,
+            format!("nothing serves the broker's socket `{socket}` of this plan"),
+        )),
+    }
+}
+
 /// Attaches the egress filter, where this host can have one.
 fn attach(filter: &mut dyn Filter, cgroup: Option<&Cgroup>) -> Result<bool, Refusal> {
     check(Step::AttachFilter, || Ok(()))?;
@@ -231,6 +270,10 @@ fn attach(filter: &mut dyn Filter, cgroup: Option<&Cgroup>) -> Result<bool, Refu
 fn open_log(recorder: &mut dyn Recorder) -> Result<(), Refusal> {
     check(Step::OpenLog, || Ok(()))?;
     recorder.open().map_err(|unopened| refused(Step::OpenLog, unopened))
+}
+
+fn unopened(reason: &str) -> Unopened {
+    Unopened { reason: reason.to_owned(), help: None }
 }
 
 /// A refusal by somebody else than the kernel.

@@ -20,10 +20,12 @@ use agentfile::plan::Plan;
 use agentrc_audit::event::Event;
 
 mod arming;
+mod broker;
 mod cgroup;
 mod channel;
 mod child;
 mod command;
+mod entrance;
 mod environment;
 mod fault;
 mod filter;
@@ -46,6 +48,8 @@ mod streams;
 mod supervise;
 mod sys;
 
+pub use broker::Broker;
+pub use entrance::{Entered, Entrance, Work};
 pub use filter::Filter;
 pub use gateway::Gateway;
 pub use launch::launch;
@@ -56,7 +60,7 @@ pub use step::Step;
 #[cfg(feature = "fault-injection")]
 pub use child::Guarded;
 #[cfg(feature = "fault-injection")]
-pub use fault::{arm as arm_fault, passed as passed_step};
+pub use fault::{arm as arm_fault, disarm as disarm_fault, passed as passed_step};
 
 /// One run, as the command line asks for it.
 #[derive(Debug)]
@@ -81,6 +85,8 @@ pub struct Request<'a> {
     pub cgroup_required: Option<&'a str>,
     /// The certificate of the run's own authority, in PEM, for a plan with a trust bundle.
     pub trust: Option<&'a [u8]>,
+    /// The program of ours that talks to the broker from inside, for a plan that shows it.
+    pub client: Option<&'a [u8]>,
     /// Variables beside the plan's; none that the plan sets.
     pub environment: &'a [(OsString, OsString)],
     /// Version of agentrc, for the record.
@@ -130,7 +136,7 @@ pub struct Ended {
     pub exec_failed: Option<String>,
     /// From the beginning of the launch to the end.
     pub wall: Duration,
-    /// User and system time of everything in the sandbox that was waited for.
+    /// User and system time of everything in the agent's own sandbox that was waited for: of tools that entered, nothing.
     pub cpu: Duration,
     /// Peak resident set of the largest process, in KiB.
     pub peak_rss_kib: u64,

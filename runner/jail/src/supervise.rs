@@ -16,7 +16,7 @@ use crate::pty::Relay;
 use crate::step::Failure;
 use crate::sys::process::{Reaped, signal_pidfd, wait};
 use crate::sys::signal;
-use crate::{Filter, Gateway, Recorder};
+use crate::{Broker, Entrance, Filter, Gateway, Recorder};
 
 /// How often the audit log and the cgroup's counters are looked at.
 const TICK: Duration = Duration::from_millis(250);
@@ -32,8 +32,8 @@ pub(crate) struct Sandbox {
     pub(crate) signals: OwnedFd,
     /// The sandbox's mount table, once it has been judged: it becomes readable anew when it changes.
     pub(crate) mountinfo: Option<std::fs::File>,
-    /// The gateway's channel and the egress filter's ring, once they are to be heard.
-    pub(crate) outside: [Option<OwnedFd>; 2],
+    /// The gateway's channel, the egress filter's ring, the broker's channel and the zygote's, once they are to be heard.
+    pub(crate) outside: [Option<OwnedFd>; 4],
     /// When everything began.
     pub(crate) started: Instant,
 }
@@ -46,7 +46,7 @@ pub(crate) enum Woken {
     Signal(i32),
     /// Init is gone.
     Dead,
-    /// The gateway has something to say, or is gone; or the egress filter has refused something.
+    /// The gateway or the broker has something to say, or is gone, or the zygote is; or the egress filter has refused something.
     Outside(Outside),
     /// The sandbox's mount table changed.
     Mounts,
@@ -59,6 +59,8 @@ pub(crate) enum Woken {
 pub(crate) enum Outside {
     Gateway,
     Filter,
+    Broker,
+    Zygote,
 }
 
 impl Sandbox {
@@ -82,6 +84,8 @@ impl Sandbox {
             }),
             self.outside[0].as_ref().map_or(interest(none), |fd| interest((fd.as_fd(), PollFlags::IN))),
             self.outside[1].as_ref().map_or(interest(none), |fd| interest((fd.as_fd(), PollFlags::IN))),
+            self.outside[2].as_ref().map_or(interest(none), |fd| interest((fd.as_fd(), PollFlags::IN))),
+            self.outside[3].as_ref().map_or(interest(none), |fd| interest((fd.as_fd(), PollFlags::IN))),
         ];
         let wait = Timespec {
             tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
@@ -92,7 +96,7 @@ impl Sandbox {
             other => other.map(drop)?,
         }
         let ready = watched.each_ref().map(PollFd::revents);
-        let [message, signal, dead, stdin, master, stdout, table, gateway, filter] = ready;
+        let [message, signal, dead, stdin, master, stdout, table, gateway, filter, broker, zygote] = ready;
         if let Some(relay) = relay {
             relay.move_bytes([stdin, master, stdout]);
         }
@@ -110,6 +114,12 @@ impl Sandbox {
         }
         if !filter.is_empty() && self.outside[1].is_some() {
             return Ok(Woken::Outside(Outside::Filter));
+        }
+        if !broker.is_empty() && self.outside[2].is_some() {
+            return Ok(Woken::Outside(Outside::Broker));
+        }
+        if !zygote.is_empty() && self.outside[3].is_some() {
+            return Ok(Woken::Outside(Outside::Zygote));
         }
         Ok(if table.is_empty() { Woken::Tick } else { Woken::Mounts })
     }
@@ -193,13 +203,58 @@ impl Watched<'_> {
     }
 }
 
+/// What serves the sandbox from outside, while the agent runs.
+pub(crate) struct Beside<'a, 'b> {
+    /// Its network.
+    pub(crate) gateway: Option<&'a mut (dyn Gateway + 'static)>,
+    /// Its tools, and where those enter.
+    pub(crate) broker: Option<(&'a mut (dyn Broker + 'static), Entrance<'b>)>,
+    /// What the kernel refuses it.
+    pub(crate) filter: &'a mut dyn Filter,
+}
+
+impl Beside<'_, '_> {
+    fn heard(&mut self, who: Outside, init: i32, recorder: &mut dyn Recorder) -> Result<(), String> {
+        match (who, &mut self.gateway, &mut self.broker) {
+            (Outside::Gateway, Some(gateway), _) => gateway.heard(init, recorder),
+            (Outside::Broker, _, Some((broker, entrance))) => broker.heard(entrance, recorder),
+            (Outside::Filter, ..) => self.filter.heard(init, recorder),
+            // It answers while somebody enters, and says nothing else.
+            (Outside::Zygote, ..) => {
+                Err("the process that tools come from ended before the agent".to_owned())
+            }
+            (Outside::Gateway | Outside::Broker, ..) => Ok(()),
+        }
+    }
+
+    fn tick(&mut self, init: i32, recorder: &mut dyn Recorder) -> Result<(), String> {
+        if let Some((_, entrance)) = &mut self.broker {
+            entrance.reap();
+        }
+        self.filter.heard(init, recorder)
+    }
+
+    /// Ends what has entered.
+    fn end(&mut self) {
+        if let Some((_, entrance)) = &mut self.broker {
+            entrance.end();
+        }
+    }
+
+    /// The agent has ended: hears the rest.
+    pub(crate) fn finish(&mut self, recorder: &mut dyn Recorder) -> Result<(), String> {
+        let told = self.gateway.as_mut().map_or(Ok(()), |gateway| gateway.finish(recorder));
+        let brokered = self.broker.as_mut().map_or(Ok(()), |(broker, _)| broker.finish(recorder));
+        told.and(brokered).and(self.filter.finish(recorder))
+    }
+}
+
 /// The loop, until init is gone. Whatever goes wrong in it kills the sandbox.
 pub(crate) fn supervise(
     sandbox: &Sandbox,
     mut relay: Option<Relay>,
     watched: &Watched<'_>,
-    mut gateway: Option<&mut (dyn Gateway + 'static)>,
-    filter: &mut dyn Filter,
+    beside: &mut Beside<'_, '_>,
     recorder: &mut dyn Recorder,
 ) -> End {
     let mut end = End::default();
@@ -227,7 +282,7 @@ pub(crate) fn supervise(
         if now >= next_tick {
             next_tick = now + TICK;
             check_mounts(sandbox, watched, &mut end);
-            if let Err(reason) = filter.heard(sandbox.pid, recorder) {
+            if let Err(reason) = beside.tick(sandbox.pid, recorder) {
                 kill(sandbox, &mut end, reason);
             }
             if let Err(reason) = recorder.check().and_then(|()| watched.record(&mut counts, recorder)) {
@@ -268,12 +323,7 @@ pub(crate) fn supervise(
                 }
             }
             Ok(Woken::Outside(who)) => {
-                let heard = match (who, gateway.as_deref_mut()) {
-                    (Outside::Gateway, Some(gateway)) => gateway.heard(sandbox.pid, recorder),
-                    (Outside::Gateway, None) => Ok(()),
-                    (Outside::Filter, _) => filter.heard(sandbox.pid, recorder),
-                };
-                if let Err(reason) = heard {
+                if let Err(reason) = beside.heard(who, sandbox.pid, recorder) {
                     kill(sandbox, &mut end, reason);
                     break;
                 }
@@ -287,6 +337,7 @@ pub(crate) fn supervise(
         }
     }
     sandbox.signal(libc::SIGKILL);
+    beside.end();
     // What was replaced just before the end must not pass for a run in which all was held: the open table keeps the mount
     // namespace when its last process is gone.
     if end.killed.is_none() {

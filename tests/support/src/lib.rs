@@ -7,6 +7,7 @@
 pub mod attack;
 pub mod attempt;
 pub mod audit;
+pub mod broker;
 pub mod client;
 pub mod faults;
 pub mod flood;
@@ -20,6 +21,7 @@ pub mod outcome;
 pub mod outside;
 pub mod race;
 pub mod repository;
+pub mod sdk;
 pub mod session;
 pub mod terminal;
 pub mod world;

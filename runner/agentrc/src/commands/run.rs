@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use agentfile::compile::Validate;
-use agentfile::plan::describe::unenforced;
+use agentfile::plan::unenforced::unenforced;
 use agentfile::plan::{HostPath, MountSource, Plan};
 use agentrc_audit::Event;
 use agentrc_host::StateDir;
@@ -19,6 +19,7 @@ use agentrc_jail::{Ended, Request, Signals, Step};
 
 use super::Outcome;
 use crate::arguments;
+use crate::broker::{self, Broker};
 use crate::credentials::Resolving;
 use crate::filter::Filter;
 use crate::gateway::Gateway;
@@ -27,7 +28,7 @@ use crate::refusal::{Failure, Refusal};
 use crate::skill::capture::Capture;
 use crate::source::{Compiled, Source};
 use crate::terminal::Style;
-use crate::{consent, exit, fault, host, terminal};
+use crate::{consent, exit, fault, host, inside, terminal};
 
 /// Runs an Agentfile to its end.
 ///
@@ -116,8 +117,12 @@ pub fn execute(job: Job<'_>, compiled: &Compiled) -> Result<Ran, Failure> {
     step(fault::RUN_DIRECTORY)?;
     let run = state.create_run().map_err(|error| host::refusal(&error).step(fault::RUN_DIRECTORY))?;
     let home = home();
-    let record = match describe(source, plan, digest, &run, home.as_deref()) {
-        Ok(record) => record,
+    let confirms = config.untrusted_memories().map(ToString::to_string);
+    let setting = broker::Setting { plan, folder: source.folder(), state: &state, run: run.id(), confirms };
+    let started = describe(source, plan, digest, &run, home.as_deref())
+        .and_then(|record| Broker::start(setting).map(|broker| (record, broker)));
+    let (record, mut broker) = match started {
+        Ok(started) => started,
         Err(refusal) => {
             let mut reasons = vec![refusal];
             reasons.extend(forget(&state, run));
@@ -136,12 +141,14 @@ pub fn execute(job: Job<'_>, compiled: &Compiled) -> Result<Ran, Failure> {
         run: run.folder().path(),
         arguments,
         cgroup_required: cgroup_required.as_deref(),
+        client: Some(inside::PROGRAM),
         trust: certificate.as_deref().map(str::as_bytes),
         environment: &placeholders,
         version: env!("CARGO_PKG_VERSION"),
     };
-    let launched =
-        agentrc_jail::launch(&request, as_served(&mut gateway), &mut filter, &mut recorder, &signals);
+    let served = as_served(&mut gateway);
+    let asked = broker.as_mut().map(|broker| broker as &mut (dyn agentrc_jail::Broker + 'static));
+    let launched = agentrc_jail::launch(&request, served, asked, &mut filter, &mut recorder, &signals);
     if let Some(capture) = &mut capture {
         capture.restore();
     }

@@ -7,7 +7,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use agentrc_jail::service::{Service, confine};
+use agentrc_jail::service::{Role, Service, confine};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
@@ -116,8 +116,8 @@ impl Copying {
         let work = |channel: OwnedFd| {
             copy(from.as_fd(), to.as_fd(), &channel).map_or(exit::REFUSED, |()| exit::SUCCESS)
         };
-        let service =
-            Service::start(&[from.as_fd(), to.as_fd()], work).map_err(|refusal| Refusal::from(&refusal))?;
+        let service = Service::start(Role::Copier, &[from.as_fd(), to.as_fd()], work)
+            .map_err(|refusal| Refusal::from(&refusal))?;
         let copying = Self { service, pipe: Some(pipe) };
         match copying.hear(Instant::now() + PATIENCE) {
             Ok(message) if message == READY => Ok(copying),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Place, Requirement, Setting};
+use super::{Place, Requirement, Setting, Untrusted};
 use crate::error::Error;
 
 /// A file of a few lines; more is none of ours.
@@ -22,6 +22,8 @@ pub(super) struct Read {
     pub(super) enforcement: Enforcement,
     #[serde(default)]
     pub(super) network: Network,
+    #[serde(default)]
+    pub(super) memory: Memory,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -35,6 +37,12 @@ pub(super) struct Enforcement {
 pub(super) struct Network {
     pub(super) proxy: Option<Spanned<String>>,
     pub(super) private: Option<Vec<Spanned<String>>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Memory {
+    pub(super) untrusted: Option<Spanned<Untrusted>>,
 }
 
 /// The text of a file.

@@ -238,3 +238,28 @@ fn a_users_file_is_where_the_environment_says_and_roots_home_says_nothing() {
     assert!(of_user(1, Some(OsStr::new("x")), home).is_err());
     assert!(of_user(1, None, Some(OsStr::new("home"))).is_err());
 }
+
+#[test]
+fn untrusted_content_changes_memories_only_where_both_files_let_it() {
+    let place = |system: &str, user: &str| {
+        let files = Files::with(system, user);
+        files.load().map(|config| config.untrusted_memories().map(|place| place.file.clone()))
+    };
+    let (allow, refuse) = ("[memory]\nuntrusted = \"allow\"\n", "[memory]\nuntrusted = \"refuse\"\n");
+    for (system, user, wanted) in [
+        ("", "", None),
+        (allow, "", Some("etc")),
+        ("", allow, Some("home")),
+        (allow, refuse, None),
+        (refuse, refuse, None),
+    ] {
+        let found = place(system, user).unwrap();
+        assert_eq!(found.is_some(), wanted.is_some(), "{system}{user}");
+        assert!(
+            wanted.is_none_or(|folder| found.is_some_and(|file| file.to_string_lossy().contains(folder)))
+        );
+    }
+    let error = refused(&Files::with(refuse, allow));
+    assert!(error.contains("home/agentrc.toml:2:13") && error.contains("etc/agentrc.toml:2:13"), "{error}");
+    assert!(refused(&Files::with("[memory]\nuntrusted = \"maybe\"\n", "")).contains("agentrc.toml:2:13"));
+}

@@ -1,13 +1,18 @@
 //! Layer 6: Landlock (landlock(7)), the second lock on files, TCP, abstract sockets and signals: the same paths as the
 //! mount table, held by another mechanism.
 
+#[cfg(test)]
+mod tests;
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ffi::CString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use agentfile::plan::{ConnectRule, FileRights, Landlock as Planned, Origin};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
 
 use super::{Layer, entry};
 use crate::prove::{Act, Readings};
@@ -94,7 +99,7 @@ fn bits(rights: FileRights) -> u64 {
 
 /// Locks this process, for a service: reading is all that is left of the file system, and nothing can be listened on,
 /// signalled, or reached by an abstract name.
-pub(crate) fn read_only() -> Result<(), rustix::io::Errno> {
+pub(crate) fn read_only() -> Result<(), Errno> {
     let abi = kernel::landlock_abi()?.min(NEWEST);
     let mut attributes = handled(abi);
     attributes.access_fs &= !(READ_FILE | READ_DIR);
@@ -103,10 +108,51 @@ pub(crate) fn read_only() -> Result<(), rustix::io::Errno> {
     kernel::landlock_restrict(ruleset.as_fd(), 0)
 }
 
+/// A folder, for [`folder_alone`].
+pub(crate) fn folder(path: &Path) -> Result<OwnedFd, Errno> {
+    rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// Locks this process, for a service: files beneath `folder` can be read, made, written and removed, those of `/proc` read,
+/// and nothing else of the file system; and nothing can be connected to by TCP, listened on, signalled, or reached by an
+/// abstract name.
+pub(crate) fn folder_alone(folder: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
+    let abi = kernel::landlock_abi()?.min(NEWEST);
+    let attributes = handled(abi);
+    let ruleset = kernel::landlock_create(&attributes, attribute_size(abi))?;
+    let (read, change) = (READ_FILE | READ_DIR, WRITE_FILE | TRUNCATE | MAKE_REG | MAKE_DIR | REMOVE_FILE);
+    if let Some(folder) = folder {
+        let access = (read | change) & attributes.access_fs;
+        kernel::landlock_allow(ruleset.as_fd(), folder, access)?;
+    }
+    let proc = self::folder(Path::new("/proc"))?;
+    kernel::landlock_allow(ruleset.as_fd(), proc.as_fd(), read)?;
+    kernel::landlock_restrict(ruleset.as_fd(), 0)
+}
+
 struct Rule {
     path: CString,
     access: u64,
     origin: Origin,
+}
+
+impl Rule {
+    fn open(&self, item: usize) -> Result<OwnedFd, Failure> {
+        run(Step::LandlockPath, item, || {
+            let how = OFlags::PATH | OFlags::CLOEXEC;
+            let path = self.path.as_c_str();
+            rustix::fs::openat2(CWD, path, how, Mode::empty(), ResolveFlags::NO_MAGICLINKS)
+        })
+    }
+
+    fn add(&self, ruleset: &OwnedFd, path: &OwnedFd, item: usize) -> Result<(), Failure> {
+        run(Step::LandlockRule, item, || {
+            let stat = rustix::fs::fstat(path)?;
+            let directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+            let access = if directory { self.access } else { self.access & OF_FILES };
+            kernel::landlock_allow(ruleset.as_fd(), path.as_fd(), access)
+        })
+    }
 }
 
 /// The ports that the kernel can be asked about at `abi`: none below 4, where the other locks on the network stand alone.
@@ -119,6 +165,8 @@ pub(crate) struct Landlock {
     abi: u32,
     ruleset: Cell<Option<OwnedFd>>,
     rules: Vec<Rule>,
+    /// What the rules' paths were when they were added, in their order.
+    opened: Vec<Cell<Option<OwnedFd>>>,
     ports: Vec<ConnectRule>,
 }
 
@@ -142,7 +190,48 @@ impl Landlock {
             let access = bits(rule.rights) & attributes.access_fs;
             rules.push(Rule { path, access, origin: rule.origin.clone() });
         }
-        Ok(Self { abi, ruleset: Cell::new(Some(ruleset)), rules, ports: ports(abi, planned) })
+        let opened = rules.iter().map(|_| Cell::new(None)).collect();
+        Ok(Self { abi, ruleset: Cell::new(Some(ruleset)), rules, opened, ports: ports(abi, planned) })
+    }
+
+    /// What the rules' paths are, from init, once they have been added: before the agent is there to change where they lead.
+    pub(crate) fn opened(&self) -> impl Iterator<Item = OwnedFd> {
+        self.opened.iter().filter_map(Cell::take)
+    }
+
+    /// Whose rules are for a path at or beneath `place`, in their order.
+    pub(crate) fn beneath(&self, place: &str) -> impl Iterator<Item = bool> {
+        self.rules.iter().map(move |rule| {
+            let rest = rule.path.to_bytes().strip_prefix(place.as_bytes());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+        })
+    }
+
+    /// Locks another process as the agent is: a ruleset of its own, with the same rules for what is in `opened`; where that
+    /// has `None`, another file system lies there now, and the path is opened again.
+    pub(crate) fn apply_again(&self, opened: &[Option<OwnedFd>]) -> Result<(), Failure> {
+        let attributes = handled(self.abi);
+        let ruleset = run(Step::LandlockRestrict, 0, || {
+            kernel::landlock_create(&attributes, attribute_size(self.abi))
+        })?;
+        for (item, rule) in self.rules.iter().enumerate() {
+            match run(Step::LandlockPath, item, || opened.get(item).ok_or(Errno::BADF))? {
+                Some(path) => rule.add(&ruleset, path, item)?,
+                None => rule.add(&ruleset, &rule.open(item)?, item)?,
+            }
+        }
+        self.restrict(&ruleset)
+    }
+
+    /// The ports, and then there is no way back.
+    fn restrict(&self, ruleset: &OwnedFd) -> Result<(), Failure> {
+        for (item, rule) in self.ports.iter().enumerate() {
+            run(Step::LandlockPort, item, || {
+                kernel::landlock_allow_port(ruleset.as_fd(), rule.port, CONNECT_TCP)
+            })?;
+        }
+        let flags = if self.abi >= 7 { LOG_FLAGS } else { 0 };
+        run(Step::LandlockRestrict, 1, || kernel::landlock_restrict(ruleset.as_fd(), flags))
     }
 }
 
@@ -164,32 +253,13 @@ impl Layer for Landlock {
 
     fn apply(&self) -> Result<(), Failure> {
         let ruleset = self.ruleset.take();
-        let ruleset = run(Step::LandlockRestrict, 0, || ruleset.ok_or(rustix::io::Errno::BADF))?;
-        for (item, rule) in self.rules.iter().enumerate() {
-            let path = run(Step::LandlockPath, item, || {
-                let how = OFlags::PATH | OFlags::CLOEXEC;
-                rustix::fs::openat2(
-                    CWD,
-                    rule.path.as_c_str(),
-                    how,
-                    Mode::empty(),
-                    ResolveFlags::NO_MAGICLINKS,
-                )
-            })?;
-            run(Step::LandlockRule, item, || {
-                let stat = rustix::fs::fstat(&path)?;
-                let directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-                let access = if directory { rule.access } else { rule.access & OF_FILES };
-                kernel::landlock_allow(ruleset.as_fd(), path.as_fd(), access)
-            })?;
+        let ruleset = run(Step::LandlockRestrict, 0, || ruleset.ok_or(Errno::BADF))?;
+        for (item, (rule, opened)) in self.rules.iter().zip(&self.opened).enumerate() {
+            let path = rule.open(item)?;
+            rule.add(&ruleset, &path, item)?;
+            opened.set(Some(path));
         }
-        for (item, rule) in self.ports.iter().enumerate() {
-            run(Step::LandlockPort, item, || {
-                kernel::landlock_allow_port(ruleset.as_fd(), rule.port, CONNECT_TCP)
-            })?;
-        }
-        let flags = if self.abi >= 7 { LOG_FLAGS } else { 0 };
-        run(Step::LandlockRestrict, 1, || kernel::landlock_restrict(ruleset.as_fd(), flags))
+        self.restrict(&ruleset)
     }
 
     fn blame(&self, failure: &Failure) -> Option<(String, Origin)> {
@@ -218,78 +288,5 @@ impl Layer for Landlock {
             entry("ports", self.ports.len()),
             entry("rules", self.rules.len()),
         ]))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_abi_handles_exactly_what_it_knows() {
-        assert_eq!(handled(1), RulesetAttributes { access_fs: 0x1fff, access_net: 0, scoped: 0 });
-        assert_eq!(handled(2), RulesetAttributes { access_fs: 0x3fff, access_net: 0, scoped: 0 });
-        assert_eq!(handled(3), RulesetAttributes { access_fs: 0x7fff, access_net: 0, scoped: 0 });
-        assert_eq!(handled(4), RulesetAttributes { access_fs: 0x7fff, access_net: 3, scoped: 0 });
-        assert_eq!(handled(5), RulesetAttributes { access_fs: 0xffff, access_net: 3, scoped: 0 });
-        assert_eq!(handled(6), RulesetAttributes { access_fs: 0xffff, access_net: 3, scoped: 3 });
-        assert_eq!(handled(7), handled(6));
-        assert_eq!((1..=7).map(attribute_size).collect::<Vec<_>>(), [8, 8, 8, 16, 16, 24, 24]);
-    }
-
-    #[test]
-    fn a_kernel_below_the_plan_is_refused_and_a_newer_one_is_used_as_the_newest_known() {
-        assert!(admit(0, 1).is_err());
-        assert!(admit(3, 4).is_err());
-        assert!(admit(0, 0).is_err(), "no Landlock at all is never enough");
-        assert_eq!(admit(4, 4).ok(), Some(4));
-        assert_eq!(admit(9, 1).ok(), Some(NEWEST));
-    }
-
-    fn planned(ports: &[u16]) -> Planned {
-        let origin = Origin { file: "Agentfile".to_owned(), line: 3, column: 1 };
-        let connect = ports.iter().map(|port| ConnectRule { port: *port, origin: origin.clone() }).collect();
-        Planned { minimum_abi: 1, rules: Vec::new(), connect }
-    }
-
-    #[test]
-    fn ports_are_asked_for_where_the_kernel_knows_them() {
-        assert!(ports(3, &planned(&[53, 443])).is_empty());
-        assert_eq!(ports(4, &planned(&[53, 443])).len(), 2);
-    }
-
-    #[test]
-    fn only_the_planned_ports_can_be_connected_to_and_none_bound() {
-        use std::net::{TcpListener, TcpStream};
-        assert!(kernel::landlock_abi().unwrap() >= NET_SINCE, "this test needs Landlock ABI 4");
-        let listeners = [(); 2].map(|()| TcpListener::bind(("127.0.0.1", 0)).unwrap());
-        let [declared, other] = listeners.each_ref().map(|listener| listener.local_addr().unwrap());
-        for address in [declared, other] {
-            TcpStream::connect(address).expect("control: both can be reached before");
-        }
-        // A domain holds for the thread that entered it.
-        let denied = Some(std::io::ErrorKind::PermissionDenied);
-        let inside = std::thread::spawn(move || {
-            kernel::set_no_new_privs().unwrap();
-            Landlock::prepare(&planned(&[declared.port()]), |_| true).unwrap().apply().unwrap();
-            TcpStream::connect(declared).expect("the declared port can be reached");
-            assert_eq!(TcpStream::connect(other).err().map(|error| error.kind()), denied);
-            assert_eq!(TcpListener::bind(("127.0.0.1", 0)).err().map(|error| error.kind()), denied);
-        });
-        inside.join().unwrap();
-    }
-
-    #[test]
-    fn device_nodes_can_never_be_made() {
-        for rights in [
-            FileRights::List,
-            FileRights::Read,
-            FileRights::ReadExecute,
-            FileRights::ReadWrite,
-            FileRights::Full,
-        ] {
-            assert_eq!(bits(rights) & (1 << 6 | 1 << 11), 0, "MAKE_CHAR and MAKE_BLOCK");
-        }
-        assert_eq!(handled(1).access_fs & (1 << 6 | 1 << 11), 1 << 6 | 1 << 11);
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
+use std::os::fd::OwnedFd;
 
 use agentfile::plan::Namespace;
 use rustix::fs::{Mode, OFlags};
@@ -71,6 +72,34 @@ impl Namespaces {
     /// Flags for clone3(2).
     pub(crate) fn flags(&self) -> u64 {
         self.flags
+    }
+
+    /// In init, while the host's `/proc` is there: its user and its mount namespace.
+    pub(crate) fn open(&self) -> Result<[OwnedFd; 2], Failure> {
+        let open = |item, path: &'static std::ffi::CStr| {
+            run(Step::NamespaceFile, item, || {
+                rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            })
+        };
+        Ok([open(0, c"/proc/self/ns/user")?, open(1, c"/proc/self/ns/mnt")?])
+    }
+
+    /// For another process that has joined the sandbox's user namespace: of all the other kinds that the plan has, one of its
+    /// own, under the same host name; and of processes, mounts, IPC and network in any case.
+    pub(crate) fn apply_again(&self) -> Result<(), Failure> {
+        let least = libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWNET;
+        let user = u64::from(libc::CLONE_NEWUSER.unsigned_abs());
+        let flags = (self.flags & !user) | u64::from(least.unsigned_abs());
+        run(Step::ToolNamespaces, 1, || crate::sys::process::unshare(flags))?;
+        if flags & u64::from(libc::CLONE_NEWUTS.unsigned_abs()) != 0 {
+            run(Step::Hostname, 1, || kernel::set_hostname(self.hostname.as_bytes()))?;
+        }
+        Ok(())
+    }
+
+    /// The supervisor's own.
+    pub(crate) fn outside(&self) -> &[(&'static str, u64)] {
+        &self.outside
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) enum Cloned {
     },
 }
 
-/// clone3(2) with `flags` (CLONE_NEW*), a pidfd and, when one is given, the child born in `cgroup`.
+/// clone3(2) with `flags` (CLONE_NEW*, CLONE_PARENT), a pidfd and, when one is given, the child born in `cgroup`.
 ///
 /// The caller must be single-threaded: the child is a copy of this thread alone, so a lock that another thread held
 /// would stay locked in it. [`super::super::launch`] asserts that before it calls.
@@ -31,7 +31,9 @@ pub(crate) fn clone_into(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> Result<C
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
     args.flags = flags | libc::CLONE_PIDFD as u64;
     args.pidfd = (&raw mut pidfd) as u64;
-    args.exit_signal = libc::SIGCHLD as u64;
+    // Of a sibling (CLONE_PARENT) it is the caller's own, and must not be said.
+    let sibling = flags & libc::CLONE_PARENT as u64 != 0;
+    args.exit_signal = if sibling { 0 } else { libc::SIGCHLD as u64 };
     if let Some(cgroup) = cgroup {
         args.flags |= 0x2_0000_0000; // CLONE_INTO_CGROUP, missing in libc
         args.cgroup = cgroup.as_raw_fd() as u64;
@@ -55,6 +57,30 @@ pub(crate) fn fork() -> Result<Option<i32>, Errno> {
     // init of the sandbox, which never has a second thread.
     let pid = check(unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) })?;
     Ok(if pid == 0 { None } else { Some(pid as i32) })
+}
+
+/// setns(2): joins one namespace of the kind `flag` (CLONE_NEW*).
+pub(crate) fn set_namespace(namespace: BorrowedFd<'_>, flag: libc::c_int) -> Result<(), Errno> {
+    // SAFETY: a live descriptor and an integer; the callers are processes of one thread, and nothing that Rust holds depends on
+    // a namespace.
+    check(libc::c_long::from(unsafe { libc::setns(namespace.as_raw_fd(), flag) })).map(drop)
+}
+
+/// unshare(2) of namespaces (CLONE_NEW*), and of nothing else.
+pub(crate) fn unshare(flags: u64) -> Result<(), Errno> {
+    const NAMESPACES: libc::c_int = libc::CLONE_NEWNS
+        | libc::CLONE_NEWCGROUP
+        | libc::CLONE_NEWUTS
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWUSER
+        | libc::CLONE_NEWPID
+        | libc::CLONE_NEWNET;
+    let flags = i32::try_from(flags).map_err(|_| Errno::INVAL)?;
+    if flags & !NAMESPACES != 0 {
+        return Err(Errno::INVAL);
+    }
+    // SAFETY: an integer; without CLONE_FILES and CLONE_VM, which are not among the flags, descriptors and memory stay as they are.
+    check(libc::c_long::from(unsafe { libc::unshare(flags) })).map(drop)
 }
 
 /// `_exit(2)`: no destructors, no handlers.

@@ -37,6 +37,8 @@ pub(crate) struct Inputs<'a> {
     pub(crate) sockets: Option<Vec<PathBuf>>,
     /// The certificate of the run's own authority, in PEM: what a plan with a trust bundle needs.
     pub(crate) trust: Option<&'a [u8]>,
+    /// The program of ours that talks to the broker.
+    pub(crate) client: Option<&'a [u8]>,
 }
 
 /// What is at a place of the new root, as far as later mounts need to know it.
@@ -62,6 +64,8 @@ struct Layout<'a> {
     files: BTreeSet<String>,
     /// Links of our own file systems, and their texts.
     links: BTreeMap<String, PathBuf>,
+    /// Where the broker's socket is.
+    socket: Option<String>,
     /// What is hidden.
     hidden: BTreeSet<String>,
     /// One of the paths that are held read-only, to be tried.
@@ -98,6 +102,7 @@ pub(crate) fn prepare(inputs: Inputs<'_>) -> Result<Mounts, Refusal> {
         slots: Slots::new(layout.next),
         made: layout.made,
         files: layout.files,
+        socket: layout.socket,
         expected: layout.expected,
         armed: std::cell::OnceCell::new(),
         held,
@@ -105,7 +110,7 @@ pub(crate) fn prepare(inputs: Inputs<'_>) -> Result<Mounts, Refusal> {
 }
 
 /// A path of the new root for a system call, relative to it.
-fn relative(target: &str) -> Result<CString, Refusal> {
+pub(super) fn relative(target: &str) -> Result<CString, Refusal> {
     c_string(target.trim_start_matches('/').as_bytes())
 }
 
@@ -142,6 +147,7 @@ impl<'a> Layout<'a> {
             made: BTreeSet::from(["/".to_owned()]),
             files: BTreeSet::new(),
             links: BTreeMap::new(),
+            socket: None,
             hidden: BTreeSet::new(),
             held: None,
             next: 0,
@@ -286,17 +292,20 @@ impl Layout<'_> {
                 self.make_file(target, *mode, content.clone().into_bytes(), origin)
             }
             MountSource::Generated { what } => {
-                let text = match what {
-                    Generated::Passwd => own::passwd(),
-                    Generated::Group => own::group(),
+                let made = match what {
+                    Generated::Passwd => (0o444, own::passwd().into_bytes()),
+                    Generated::Group => (0o444, own::group().into_bytes()),
                     Generated::TrustBundle => return Ok(()),
+                    Generated::Client => (0o555, self.client(origin)?),
                 };
+                let (mode, content) = made;
                 self.parent(target, origin)?;
-                self.make_file(target, 0o444, text.into_bytes(), origin)
+                self.make_file(target, mode, content, origin)
             }
             MountSource::Mask if self.is_of_credential(mount) => Ok(()),
             MountSource::Mask => self.mask(target, origin),
             MountSource::Narrow => self.narrow(target, origin),
+            MountSource::Socket => self.socket(target, origin),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Layer 3: the new root, and the only thing of the host's files that is left: `layout.rs` lays it out as typed
 //! operations (`op.rs`), init interprets them, `table.rs` compares the kernel's mount table with the plan's.
 
+mod entrance;
 mod layout;
 mod op;
 mod table;
@@ -8,14 +9,16 @@ mod table;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, CString};
+use std::os::fd::OwnedFd;
 
 use agentfile::plan::Origin;
 use rustix::fs::{AtFlags, Mode, OFlags};
 
+pub(crate) use entrance::Again;
 pub(crate) use layout::{Inputs, prepare};
 use op::{Op, Slots, interpret};
 
-use super::Layer;
+use super::{Layer, entry};
 use crate::prove::{Act, Readings};
 use crate::refusal::Refusal;
 use crate::step::{Failure, Step};
@@ -31,6 +34,8 @@ pub(crate) struct Mounts {
     made: BTreeSet<String>,
     /// Targets of binds that are files.
     files: BTreeSet<String>,
+    /// Where the broker's socket is.
+    socket: Option<String>,
     /// A path that is held read-only.
     held: CString,
 }
@@ -45,6 +50,16 @@ impl Mounts {
     /// A path that is held read-only, for the probe.
     pub(crate) fn held(&self) -> &CStr {
         &self.held
+    }
+
+    /// Where the broker's socket is, if the plan has one.
+    pub(crate) fn socket(&self) -> Option<&str> {
+        self.socket.as_deref()
+    }
+
+    /// The broker's socket, which listens once the layer is armed.
+    pub(crate) fn listener(&self) -> Option<OwnedFd> {
+        self.slots.listener()
     }
 
     /// After the sandbox's end: removes what overlayfs leaves in the layers of copies besides the changes (a folder without
@@ -110,7 +125,8 @@ impl Layer for Mounts {
     }
 
     fn read_back(&self, readings: &Readings) -> Result<BTreeMap<String, String>, Refusal> {
-        let seen = table::compare(&self.expected, &readings.mountinfo, None)?;
+        let mut seen = table::compare(&self.expected, &readings.mountinfo, None)?;
+        seen.extend(self.socket.iter().map(|socket| entry("socket", socket)));
         self.armed.get_or_init(|| table::armed(&readings.mountinfo));
         Ok(seen)
     }

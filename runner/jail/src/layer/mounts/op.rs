@@ -11,6 +11,7 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
     fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::step::{Failure, Step, run};
 use crate::sys::mount::set_attributes;
@@ -57,6 +58,8 @@ pub(crate) enum Op {
     File { at: Entry, mode: u32, content: Vec<u8> },
     /// Makes a symbolic link.
     Symlink { at: Entry, to: CString },
+    /// Makes a unix socket that listens.
+    Socket { at: Entry },
     /// Attaches the mount in `slot`.
     Attach { slot: Slot, path: CString },
     /// Mounts a part of the new root on top of itself, and sets attributes on it.
@@ -73,15 +76,31 @@ pub(crate) enum Op {
 pub(crate) struct Slots {
     slots: Vec<Cell<Option<OwnedFd>>>,
     root: Cell<Option<OwnedFd>>,
+    /// The broker's socket, once it listens.
+    listener: Cell<Option<OwnedFd>>,
 }
 
 impl Slots {
     /// As many empty slots.
     pub(crate) fn new(count: usize) -> Self {
-        Self { slots: (0..count).map(|_| Cell::new(None)).collect(), root: Cell::new(None) }
+        Self {
+            slots: (0..count).map(|_| Cell::new(None)).collect(),
+            root: Cell::new(None),
+            listener: Cell::new(None),
+        }
     }
 
-    /// Lets go of every descriptor: the new root is made, and the limit of open files is about to hold.
+    /// Makes an open folder the root that paths are relative to.
+    pub(crate) fn set_root(&self, root: OwnedFd) {
+        self.root.set(Some(root));
+    }
+
+    /// The socket that was made to listen, for whoever serves it.
+    pub(crate) fn listener(&self) -> Option<OwnedFd> {
+        self.listener.take()
+    }
+
+    /// Lets go of every descriptor but the socket that listens: the new root is made, and the limit of open files is about to hold.
     pub(crate) fn close(&self) {
         for slot in &self.slots {
             drop(slot.take());
@@ -248,6 +267,11 @@ pub(crate) fn interpret(op: &Op, slots: &Slots, item: usize) -> Result<(), Failu
             slots
                 .within(&at.parent, |parent| rustix::fs::symlinkat(to.as_c_str(), parent, at.name.as_c_str()))
         }),
+        Op::Socket { at } => run(Step::MakeSocket, item, || {
+            let listener = slots.within(&at.parent, |parent| listen(parent, &at.name))?;
+            slots.listener.set(Some(listener));
+            Ok(())
+        }),
         Op::Attach { slot, path } => {
             let mount =
                 run(Step::Attach, item, || slots.slots.get(*slot).and_then(Cell::take).ok_or(Errno::BADF))?;
@@ -293,6 +317,22 @@ pub(crate) fn interpret(op: &Op, slots: &Slots, item: usize) -> Result<(), Failu
             })
         }
     }
+}
+
+/// Connections to the broker that wait to be accepted.
+const BACKLOG: i32 = 128;
+
+/// A unix socket that listens under a name of `folder`. bind(2) takes no folder's descriptor, so it is entered; `Enter` ends
+/// in the new root. The socket is the agent's user's alone.
+fn listen(folder: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let listener = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    // bind(2) makes the file with the permission bits that the socket has (unix(7)).
+    rustix::fs::fchmod(&listener, Mode::RUSR | Mode::WUSR)?;
+    rustix::process::fchdir(folder)?;
+    rustix::net::bind(&listener, &SocketAddrUnix::new(name)?)?;
+    rustix::net::listen(&listener, BACKLOG)?;
+    Ok(listener)
 }
 
 /// `/proc/self/fd/N` in a fixed buffer: built where there is no allocation.

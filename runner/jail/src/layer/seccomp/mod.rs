@@ -65,6 +65,19 @@ pub(crate) fn gateway() -> Result<(), Errno> {
     kernel::seccomp(&program)
 }
 
+/// Name of the broker's table, for the evidence.
+pub(crate) const BROKER: &str = table::broker::PROFILE;
+
+/// Puts the broker's filter on this process, which has one thread and `no_new_privs`.
+///
+/// # Errors
+/// seccomp(2).
+pub(crate) fn broker() -> Result<(), Errno> {
+    let table = (table::broker::CALLS, table::broker::DEFAULT, table::broker::FOREIGN_ABI);
+    let program = assembled(table.0, table.1, table.2).ok_or(Errno::TOOBIG)?;
+    kernel::seccomp(&program)
+}
+
 impl Layer for Seccomp {
     fn name(&self) -> &'static str {
         "seccomp"

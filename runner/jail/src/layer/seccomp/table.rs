@@ -1,4 +1,4 @@
-//! The system call tables, as `build.rs` made them from `policies/seccomp.toml` and `policies/seccomp-gateway.toml`.
+//! The system call tables, as `build.rs` made them from `policies/seccomp.toml`, `policies/seccomp-gateway.toml` and `policies/seccomp-broker.toml`.
 
 /// What a call gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,4 +61,11 @@ pub(super) mod gateway {
     use super::{Action, Call, Comparison, Decision};
 
     include!(concat!(env!("OUT_DIR"), "/seccomp-gateway.rs"));
+}
+
+/// The broker's, likewise.
+pub(super) mod broker {
+    use super::{Action, Call, Comparison, Decision};
+
+    include!(concat!(env!("OUT_DIR"), "/seccomp-broker.rs"));
 }

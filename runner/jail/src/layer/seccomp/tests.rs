@@ -194,12 +194,60 @@ fn the_calls_that_undo_a_boundary_are_never_allowed() {
     }
 }
 
-/// What the gateway's filter says to a call of this name.
-fn gateway(name: &str, arguments: [u64; 6]) -> u32 {
-    let table = table::gateway::CALLS;
-    let program = super::assembled(table, table::gateway::DEFAULT, table::gateway::FOREIGN_ABI).unwrap();
+/// What a filter says to a call of this name.
+fn said(table: &[table::Call], default: Action, foreign: Action, name: &str, arguments: [u64; 6]) -> u32 {
+    let program = super::assembled(table, default, foreign).unwrap();
     let call = table.iter().find(|call| call.name == name).unwrap_or_else(|| panic!("{name}"));
     interpret(&program, NATIVE, call.number, arguments)
+}
+
+fn gateway(name: &str, arguments: [u64; 6]) -> u32 {
+    use table::gateway::{CALLS, DEFAULT, FOREIGN_ABI};
+    said(CALLS, DEFAULT, FOREIGN_ABI, name, arguments)
+}
+
+fn broker(name: &str, arguments: [u64; 6]) -> u32 {
+    use table::broker::{CALLS, DEFAULT, FOREIGN_ABI};
+    said(CALLS, DEFAULT, FOREIGN_ABI, name, arguments)
+}
+
+#[test]
+fn the_broker_has_no_socket_no_program_no_thread_and_no_code_but_its_own() {
+    const ALLOW: u32 = 0x7fff_0000;
+    const KILL: u32 = 0x8000_0000;
+    for family in [1, 2, 10, 16, 17, 40] {
+        assert_ne!(broker("socket", [family, 1, 0, 0, 0, 0]), ALLOW, "{family}");
+    }
+    for name in [
+        "execve",
+        "execveat",
+        "clone",
+        "clone3",
+        "connect",
+        "bind",
+        "listen",
+        "ptrace",
+        "kill",
+        "process_vm_readv",
+        "bpf",
+        "mount",
+        "setns",
+        "io_uring_setup",
+    ] {
+        assert_eq!(broker(name, [0; 6]), KILL, "{name}");
+    }
+    let executable = [0, 4096, 0x4, 0x22, 0, 0];
+    assert_eq!([broker("mmap", executable), broker("mprotect", executable)], [KILL; 2]);
+    assert_eq!(broker("mmap", [0, 4096, 0x3, 0x1, 5, 0]), ALLOW, "SQLite's index");
+    let made = 0o102 | 0o2_000_000; // O_RDWR, O_CREAT, O_CLOEXEC
+    assert_eq!(broker("openat", [0, 0, made, 0o600, 0, 0]), ALLOW);
+    assert_ne!(broker("openat", [0, 0, made, 0o4755, 0, 0]), ALLOW, "S_ISUID");
+    assert_ne!(broker("openat", [0, 0, 0o20_200_002, 0o600, 0, 0]), ALLOW, "O_TMPFILE");
+    assert_ne!(broker("fchmod", [3, 0o2755, 0, 0, 0, 0]), ALLOW, "S_ISGID");
+    assert_eq!(broker("fchmod", [3, 0o600, 0, 0, 0, 0]), ALLOW);
+    assert_eq!(broker("fcntl", [3, 6, 0, 0, 0, 0]), ALLOW, "F_SETLK");
+    assert_ne!(broker("fcntl", [3, 8, 0, 0, 0, 0]), ALLOW, "F_SETOWN");
+    assert_ne!(broker("prctl", [4, 1, 0, 0, 0, 0]), ALLOW, "PR_SET_DUMPABLE");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 
-use super::{FileSystem, Layout, Place, join};
+use super::{FileSystem, Layout, Place, entry, join};
 use crate::layer::mounts::Operation;
 use crate::layer::mounts::op::{Op, Slot, Source};
 use crate::refusal::Refusal;
@@ -86,6 +86,39 @@ impl Layout<'_> {
         for part in parts.iter().filter(|part| read_only == 0 && rustix::fs::lstat(part.as_str()).is_ok()) {
             self.hold(part, READ_ONLY, origin)?;
         }
+        Ok(())
+    }
+
+    /// The program of ours that talks to the broker.
+    pub(super) fn client(&self, origin: &Origin) -> Result<Vec<u8>, Refusal> {
+        let missing = || {
+            let reason = "there is no program that talks to the broker";
+            Refusal::new(Step::PrepareMounts, reason).at(origin)
+        };
+        self.inputs.client.map(<[u8]>::to_vec).ok_or_else(missing)
+    }
+
+    /// The broker's socket. It is in the root itself, which is sealed when all is made: whoever is inside can connect to it,
+    /// and not remove it or put another in its place.
+    pub(super) fn socket(&mut self, target: &str, origin: &Origin) -> Result<(), Refusal> {
+        let refuse = |reason: String| Err(Refusal::new(Step::PrepareMounts, reason).at(origin));
+        if let Some(other) = &self.socket {
+            return refuse(format!(
+                "there is one socket of the broker's, `{other}`, and `{target}` is another"
+            ));
+        }
+        let in_root =
+            matches!(self.cover(target), (Place::Ours, rest) if rest == target.trim_start_matches('/'));
+        if !in_root || self.made.contains(target) {
+            return refuse(format!(
+                "the broker's socket `{target}` must be in the root itself, under no mount"
+            ));
+        }
+        self.parent(target, origin)?;
+        let at = entry(target)?;
+        self.made.insert(target.to_owned());
+        self.socket = Some(target.to_owned());
+        self.push_inside(Op::Socket { at }, target, origin);
         Ok(())
     }
 

@@ -249,6 +249,7 @@ mod tests {
             placeholders: &mut placeholders,
             sockets: Some(Vec::new()),
             trust: Some(AUTHORITY),
+            client: None,
         };
         let mut layout = Layout::new(inputs);
         layout.places.insert("/".to_owned(), Place::Ours);
@@ -328,6 +329,7 @@ mod tests {
                 placeholders: &mut placeholders,
                 sockets: Some(Vec::new()),
                 trust,
+                client: None,
             })
         };
         let refusal = prepared(None).err().unwrap();

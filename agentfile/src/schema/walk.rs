@@ -16,12 +16,12 @@ pub(super) fn walk(document: &Value, dialect: Dialect) -> Result<Graph, Fault> {
 }
 
 /// A name as a part of a JSON pointer (RFC 6901).
-pub(super) fn escaped(name: &str) -> String {
+pub(crate) fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
 /// Whether a pointer can be written behind `#` as it is (RFC 3986, section 3.5, without percent-encoding).
-pub(super) fn is_fragment(pointer: &str) -> bool {
+pub(crate) fn is_fragment(pointer: &str) -> bool {
     pointer.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?".contains(&byte))
 }
 
@@ -57,7 +57,7 @@ impl Walk {
             Some(near) => format!("did you mean `{near}`?"),
             None => "remove it: what nobody checks must not look like a condition".to_owned(),
         };
-        Fault::file(format!("has `{keyword}` at `#{at}`, which is no keyword that is checked"), help)
+        Fault::new(format!("has `{keyword}` at `#{at}`, which is no keyword that is checked"), help)
     }
 
     fn keyword(&mut self, shape: Shape, value: &Value, at: &str, place: &str) -> Result<(), Fault> {
@@ -170,5 +170,5 @@ fn is_pattern(text: &str, place: &str) -> Result<(), Fault> {
 }
 
 fn wrong(place: &str, what: &str, help: impl Into<String>) -> Fault {
-    Fault::file(format!("has something wrong at `#{place}`: it {what}"), help)
+    Fault::new(format!("has something wrong at `#{place}`: it {what}"), help)
 }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::Fault;
 
 /// Most schemas in one document.
-pub(super) const SCHEMAS_MAX: usize = 1000;
+pub(crate) const SCHEMAS_MAX: usize = 1000;
 /// Longest chain of schemas that are asked about one value.
 const CHAIN_MAX: usize = 64;
 /// Most questions about one value.
@@ -34,7 +34,7 @@ impl Graph {
         self.schemas.insert(pointer.to_owned(), Vec::new());
         if self.schemas.len() > SCHEMAS_MAX {
             let what = format!("holds more than {SCHEMAS_MAX} schemas");
-            return Err(Fault::file(what, "keep of it what this memory needs"));
+            return Err(Fault::new(what, "keep of it what is needed"));
         }
         Ok(())
     }
@@ -54,7 +54,7 @@ impl Graph {
     pub(super) fn check(&self) -> Result<(), Fault> {
         for (from, to) in &self.references {
             if !self.schemas.contains_key(to) {
-                return Err(Fault::file(
+                return Err(Fault::new(
                     format!("refers to `#{to}` at `#{from}`, where there is no schema"),
                     "a `$ref` names a schema of this document, as in `#/$defs/Name`",
                 ));
@@ -75,12 +75,12 @@ impl Graph {
             Some((Seen::Done(count), height)) => return Ok((*count, *height)),
             Some((Seen::Open, _)) => {
                 let what = format!("comes back to `#{pointer}` without going into the value");
-                return Err(Fault::file(what, help));
+                return Err(Fault::new(what, help));
             }
             None => {}
         }
         let too_much =
-            |what| Err(Fault::file(format!("asks too much of one value at `#{pointer}`: {what}"), help));
+            |what| Err(Fault::new(format!("asks too much of one value at `#{pointer}`: {what}"), help));
         if depth > CHAIN_MAX {
             return too_much(format!("a chain of more than {CHAIN_MAX} schemas"));
         }

@@ -1,4 +1,4 @@
-//! The patterns of a memory's schema: ECMA-262, as JSON Schema says, that an engine without backtracking can match. They
+//! The patterns of a package's schema: ECMA-262, as JSON Schema says, that an engine without backtracking can match. They
 //! are read by the same crate as in the validator, so that both take the same ones.
 
 /// Longest compiled pattern, in bytes; the validator is given the same bound.

@@ -1,4 +1,4 @@
-//! The keywords of a memory's schema, and what may stand behind each: JSON Schema 2020-12 and draft-07.
+//! The keywords of a package's schema, and what may stand behind each: JSON Schema 2020-12 and draft-07.
 
 use super::Dialect;
 

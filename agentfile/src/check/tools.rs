@@ -1,0 +1,96 @@
+//! `TOOL`: what is declared, what it takes, and where that is said. A line declares; using a tool needs a permit too.
+
+use super::Check;
+use crate::Kind;
+use crate::boundary::Tool;
+use crate::directive::near;
+use crate::place::Place;
+use crate::plan::{PROJECTION, ToolDefinition};
+use crate::syntax::{Namespaced, Word};
+use crate::tool::{self, BUILTINS, LATER};
+
+impl Check<'_> {
+    pub(super) fn tool(&mut self, tool: &Namespaced, place: Place) {
+        let mut entity = tool.name.clone();
+        // With an error it is declared all the same, so that what allows it is not reported, too.
+        let definition = match tool.namespace.as_str() {
+            "utcp" => self.builtin(tool),
+            "local" if tool.name.starts_with("./") => {
+                entity = tool.name.rsplit('/').next().unwrap_or_default().to_owned();
+                self.program(tool, &entity)
+            }
+            "local" => {
+                self.error(
+                    "E048",
+                    tool.word.span,
+                    format!("`{}` is not a file beside the Agentfile", tool.name),
+                    "write `TOOL local:./path/of/program`",
+                );
+                return;
+            }
+            _ => None,
+        };
+        if self.once_named("tool", &entity, tool.word.span) {
+            self.out.tools.push(Tool {
+                namespace: tool.namespace.clone(),
+                name: tool.name.clone(),
+                entity,
+                definition,
+                place,
+            });
+        }
+    }
+
+    fn builtin(&mut self, tool: &Namespaced) -> Option<ToolDefinition> {
+        let names = || BUILTINS.iter().map(|tool| tool.name).chain(LATER.iter().copied());
+        if !names().any(|name| name == tool.name) {
+            let help = match near(&tool.name, names()) {
+                Some(near) => format!("did you mean `utcp:{near}`?"),
+                None => format!("built in are {}", listed(names())),
+            };
+            let message = format!("there is no built-in tool `{}`", tool.name);
+            self.error("E081", tool.word.span, message, help);
+        }
+        tool::builtin(&tool.name)
+    }
+
+    fn program(&mut self, tool: &Namespaced, entity: &str) -> Option<ToolDefinition> {
+        let span = tool.word.span;
+        let path = self.project(&Word { text: tool.name.clone(), span }, Some(Kind::File))?;
+        if let Some(fault) = tool::name_fault(entity) {
+            let message = format!("`{entity}` cannot be a tool's name: {fault}");
+            self.error("E081", span, message, "give the file another name");
+            return None;
+        }
+        let beside = tool::schema_paths(&path).find(|path| self.package.kind(path) != Kind::Missing);
+        let Some(beside) = beside else {
+            let places: Vec<_> = tool::schema_paths(&path).collect();
+            self.error(
+                "E082",
+                span,
+                format!("the tool `{entity}` has no schema beside it"),
+                format!(
+                    "write `{}`: {{\"description\": \"…\", \"inputSchema\": {{\"type\": \"object\", \"properties\": {{…}}}}}}",
+                    places.join("`, or `")
+                ),
+            );
+            return None;
+        };
+        if self.package.kind(&beside) != Kind::File {
+            self.error("E082", span, format!("`{beside}` is not a file"), "a tool's schema is a file");
+            return None;
+        }
+        let bytes = self.content(&beside, span)?;
+        match tool::read(&bytes, format!("{PROJECTION}/{path}")) {
+            Ok(definition) => Some(definition),
+            Err(fault) => {
+                self.error("E082", span, format!("`{beside}` {}", fault.what), fault.help);
+                None
+            }
+        }
+    }
+}
+
+fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.map(|name| format!("`utcp:{name}`")).collect::<Vec<_>>().join(", ")
+}

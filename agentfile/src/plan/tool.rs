@@ -1,0 +1,89 @@
+//! A tool's part of the plan: what it takes, what an agent is told of it, and where it runs. All of it is known when the
+//! Agentfile is compiled, and so is part of what a person consents to.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What is known of a tool before any run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToolDefinition {
+    /// Where it runs.
+    pub runs: Runs,
+    /// A few words for people.
+    pub title: Option<String>,
+    /// What an agent is told of it.
+    pub description: String,
+    /// What its arguments must be: JSON Schema, an `object` at its root, its members in the order of their names. It has
+    /// passed [`crate::schema::judge`].
+    pub input_schema: Value,
+    /// SHA-256 (hex) of `input_schema` without white space.
+    pub schema_sha256: String,
+    /// Which arguments policies see.
+    pub facts: Facts,
+    /// What MCP's annotations say.
+    pub hints: Hints,
+}
+
+/// What is known of a function before any run: from its `def` line and docstring, `agentfile/src/function.rs`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FunctionDefinition {
+    /// Its docstring: what an agent is told of it.
+    pub description: String,
+    /// As of a tool.
+    pub input_schema: Value,
+    /// SHA-256 (hex) of `input_schema` without white space.
+    pub schema_sha256: String,
+    /// What it returns (JSON Schema), when it says so.
+    pub output_schema: Option<Value>,
+}
+
+/// Where a tool runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Runs {
+    /// In the broker itself: it touches no file, no network and no process.
+    Broker,
+    /// In a sandbox of its own that sees what the agent sees: `/agentrc/bin/mcp --builtin NAME`.
+    Inside,
+    /// As `Inside`, this program: an absolute path inside.
+    Program(String),
+}
+
+/// Names of the arguments, each a string, that policies see; what an argument does not say is the empty string.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Facts {
+    /// `context.path`, made absolute and normal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// `context.url`, and its host as `context.host`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// `context.method`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+}
+
+impl Facts {
+    /// Each fact that there is, by the name that policies know it by, with its argument.
+    pub fn each(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let all = [("path", &self.path), ("url", &self.url), ("method", &self.method)];
+        all.into_iter().filter_map(|(fact, argument)| Some((fact, argument.as_deref()?)))
+    }
+}
+
+/// Annotations of MCP (2025-11-25, "ToolAnnotations"): what a client may show, and nothing that is decided by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hints {
+    /// It changes nothing (`readOnlyHint`).
+    pub read_only: bool,
+    /// It may destroy something (`destructiveHint`).
+    pub destructive: bool,
+    /// A second call with the same arguments changes nothing more (`idempotentHint`).
+    pub idempotent: bool,
+    /// It reaches something outside the sandbox (`openWorldHint`).
+    pub open_world: bool,
+}

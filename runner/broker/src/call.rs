@@ -1,0 +1,346 @@
+//! One call from its name to its result. Everything that goes wrong on the way is a refusal or an error for the caller; nothing is
+//! performed that is not permitted, counted and on record.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use agentfile::json;
+use agentfile::plan::Target;
+use agentrc_audit::line::Digest;
+use agentrc_audit::text::printable_text;
+use agentrc_memory::{Provenance, Trust};
+use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
+
+use crate::ending::{Ending, Killer};
+use crate::judge::{Asked, Judge, Verdict};
+use crate::limits::Limits;
+use crate::memory::{self, Memories, lesser};
+use crate::program::{Ended, pipes};
+use crate::report::Call;
+use crate::reporter::Reporter;
+use crate::tools::{Does, Tool, Tools};
+use crate::{arguments, clock, facts};
+
+/// How long a program may take, and how much longer than it says itself (`timeout_seconds` of a built-in one).
+const PATIENCE: Duration = Duration::from_secs(600);
+const MORE: Duration = Duration::from_secs(5);
+/// Programs that run at a time; further calls wait.
+const PROGRAMS: usize = 8;
+/// Namespace of the tools that are built in.
+const BUILT_IN: &str = "utcp";
+/// What a program exits with when policy of its own refuses.
+const REFUSED: i32 = 77;
+
+/// What is known while the broker serves.
+pub(crate) struct Broker {
+    pub(crate) tools: Tools,
+    pub(crate) memories: Memories,
+    pub(crate) reporter: Reporter,
+    judge: Box<dyn Judge>,
+    limits: Limits,
+    /// What relative paths are below.
+    directory: String,
+    /// The run, for where memories come from.
+    run: String,
+    calls: RefCell<HashMap<String, u64>>,
+    /// The least trusted of what the agent was given in this run.
+    trust: Cell<Trust>,
+    programs: Semaphore,
+}
+
+/// What a broker knows of its run.
+pub(crate) struct Known {
+    pub(crate) tools: Tools,
+    pub(crate) memories: Memories,
+    pub(crate) judge: Box<dyn Judge>,
+    pub(crate) limits: Limits,
+    /// What relative paths are below.
+    pub(crate) directory: String,
+    /// The run, for where memories come from.
+    pub(crate) run: String,
+    /// Whether the agent has a network of its own.
+    pub(crate) networked: bool,
+}
+
+/// What a caller gets.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The result.
+    Value(Value),
+    /// A text that is no JSON.
+    Text(String),
+    /// It was tried, and failed.
+    Error(String),
+    /// It must not be done.
+    Refused(String),
+}
+
+/// A call as it was asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Request {
+    pub(crate) name: String,
+    pub(crate) arguments: Map<String, Value>,
+    /// Words of a command line.
+    pub(crate) words: Vec<String>,
+    /// Who asks, as the host numbers it.
+    pub(crate) pid: i32,
+}
+
+/// A call that is permitted and counted.
+struct Permitted<'a> {
+    request: &'a Request,
+    tool: &'a Tool,
+    act: String,
+    memory: Option<String>,
+    rule: String,
+}
+
+impl Broker {
+    /// One that speaks through `reporter`.
+    pub(crate) fn new(known: Known, reporter: Reporter) -> Self {
+        let Known { tools, memories, judge, limits, directory, run, networked } = known;
+        // What an agent with a network of its own was given there is not seen here.
+        let trust = if networked { Trust::Network } else { Trust::Trusted };
+        Self {
+            tools,
+            memories,
+            reporter,
+            judge,
+            limits,
+            directory,
+            run,
+            calls: RefCell::default(),
+            trust: Cell::new(trust),
+            programs: Semaphore::new(PROGRAMS),
+        }
+    }
+
+    /// One call.
+    pub(crate) async fn call(&self, mut request: Request) -> Outcome {
+        let called = format!("call {}", printable_text(&request.name));
+        let Some(tool) = self.tools.get(&request.name) else {
+            let reason = "no line of the Agentfile declares a tool of this name that something permits";
+            self.reporter.denied(&called, "refused", reason, "", request.pid).await;
+            return Outcome::Refused(format!("there is no tool `{}`", printable_text(&request.name)));
+        };
+        let fitted = self.fitted(tool, &mut request);
+        let seen = match fitted {
+            Ok(seen) => seen,
+            Err(why) => {
+                let rule = tool.origin.to_string();
+                self.reporter.denied(&called, "invalid", &why, &rule, request.pid).await;
+                return Outcome::Error(format!("the arguments of `{}` do not fit: {why}", request.name));
+            }
+        };
+        let what = [&seen.path, &seen.url].into_iter().find(|what| !what.is_empty());
+        let mut act = what.map_or(called.clone(), |what| format!("{called} {}", printable_text(what)));
+        let (verdict, target, memory) = match tool.does {
+            Does::Memory(kind) => {
+                let Some((name, schema, origin)) = self.memories.meant(kind, &request.arguments) else {
+                    return Outcome::Error("name one of the memories in `memory`".to_owned());
+                };
+                act = format!("{called} {name}");
+                let mut verdict = self.judge.judge(&Asked::Memory {
+                    name: &name,
+                    schema: &schema,
+                    write: kind.changes(),
+                    trust: self.trust.get().word(),
+                });
+                if verdict.rule.is_empty() {
+                    verdict.rule = origin.to_string();
+                }
+                (verdict, Target::Memory(name.clone()), Some(name))
+            }
+            Does::CurrentTime | Does::Execute { .. } => {
+                let count = self.calls.borrow().get(&request.name).copied().unwrap_or(0) + 1;
+                let verdict = self.judge.judge(&Asked::Tool {
+                    name: &request.name,
+                    namespace: &tool.namespace,
+                    arguments: &text(&request.arguments),
+                    seen: &seen,
+                    call_count: count,
+                    trust: self.trust.get().word(),
+                });
+                (verdict, Target::Tool(request.name.clone()), None)
+            }
+        };
+        let Verdict { permitted, rule, reason } = verdict;
+        if !permitted {
+            self.reporter.denied(&act, "refused", &reason, &rule, request.pid).await;
+            let line = if rule.is_empty() {
+                format!(" (declared at {})", tool.origin)
+            } else {
+                format!(" ({rule})")
+            };
+            return Outcome::Refused(format!("`{}` is refused: {reason}{line}", request.name));
+        }
+        if let Err(limit) = self.limits.call(&target, Instant::now()) {
+            self.reporter.limited(limit, &act, request.pid).await;
+            let (name, origin) = (limit.name(), limit.origin());
+            return Outcome::Refused(format!(
+                "`{}` is refused: the limit `{name}` ({origin}) is reached",
+                request.name
+            ));
+        }
+        *self.calls.borrow_mut().entry(request.name.clone()).or_default() += 1;
+        self.perform(Permitted { request: &request, tool, act, memory, rule }).await
+    }
+
+    /// Puts the arguments into the form that is decided about, and checks them.
+    fn fitted(&self, tool: &Tool, request: &mut Request) -> Result<facts::Seen, String> {
+        let given = std::mem::take(&mut request.arguments);
+        request.arguments = arguments::with_words(given, &request.words, &tool.input)?;
+        let whole = Value::Object(request.arguments.clone());
+        if let Some(why) = tool.unfit(&whole) {
+            return Err(printable_text(&why));
+        }
+        let seen = facts::take(&tool.facts, &mut request.arguments, &self.directory)
+            .map_err(|why| printable_text(&why))?;
+        // What is decided about, and handed over, is what has to fit.
+        match tool.unfit(&Value::Object(request.arguments.clone())) {
+            Some(why) => Err(format!("in the form that is decided about: {}", printable_text(&why))),
+            None => Ok(seen),
+        }
+    }
+
+    async fn perform(&self, permitted: Permitted<'_>) -> Outcome {
+        let Permitted { request, tool, act, memory, rule } = permitted;
+        let id = self.reporter.next_call();
+        let arguments = text(&request.arguments);
+        let call = Call {
+            id,
+            act: act.clone(),
+            arguments_sha256: Digest::of(arguments.as_bytes()).to_string(),
+            arguments: printable_text(&arguments),
+            rule,
+            pid: request.pid,
+            entry: if let Does::Execute { entry } = tool.does { Some(entry) } else { None },
+        };
+        // Says how it ended also when nobody waits any more.
+        let ending = Ending::new(&self.reporter, id, act);
+        let outcome = match (&tool.does, memory) {
+            (Does::Execute { .. }, _) => {
+                self.execute(call, request, &arguments, tool.namespace == BUILT_IN).await
+            }
+            (does, memory) => match self.reporter.intent(call, &[]).await {
+                Err(reason) => Outcome::Error(reason),
+                Ok(()) => self.serve(does, memory.as_deref(), id, &request.arguments),
+            },
+        };
+        ending.tell(&outcome);
+        outcome
+    }
+
+    /// What the broker does itself.
+    fn serve(&self, does: &Does, memory: Option<&str>, id: u64, arguments: &Map<String, Value>) -> Outcome {
+        match (does, memory) {
+            (Does::Memory(kind), Some(name)) => {
+                let provenance =
+                    Provenance { run: self.run.clone(), call: id.to_string(), trust: self.trust.get() };
+                match self.memories.perform(*kind, name, arguments, &provenance) {
+                    Ok((value, trust)) => {
+                        self.give(trust);
+                        self.bounded(value)
+                    }
+                    Err(memory::Failed::Unconfirmed(why)) => Outcome::Refused(why),
+                    Err(memory::Failed::Error(why)) => Outcome::Error(why),
+                }
+            }
+            (Does::CurrentTime, _) => clock::now().map_or_else(Outcome::Error, Outcome::Value),
+            (Does::Memory(_) | Does::Execute { .. }, _) => {
+                Outcome::Error("it cannot be done here".to_owned())
+            }
+        }
+    }
+
+    /// A program, in a sandbox that the supervisor makes.
+    async fn execute(&self, call: Call, request: &Request, arguments: &str, built_in: bool) -> Outcome {
+        let id = call.id;
+        let Ok(_one) = self.programs.acquire().await else {
+            return Outcome::Error("the broker ends".to_owned());
+        };
+        let (ours, theirs) = match pipes() {
+            Ok(pipes) => pipes,
+            Err(error) => return Outcome::Error(format!("no pipes for its program: {error}")),
+        };
+        // What it says may reach the agent in other ways, and before it ends.
+        self.give(Trust::Tool);
+        // Whoever waits for this may stop at any moment; also one in which the supervisor starts it.
+        let mut killer = Killer { reporter: &self.reporter, id, armed: true };
+        if let Err(reason) = self.reporter.intent(call, &theirs.each()).await {
+            killer.armed = false;
+            return Outcome::Error(format!("its program was not started: {reason}"));
+        }
+        drop(theirs);
+        // A built-in one keeps its own time first. What another's argument of that name means is not known.
+        let asked = request.arguments.get("timeout_seconds").filter(|_| built_in).and_then(Value::as_u64);
+        let patience =
+            asked.map_or(PATIENCE, |asked| PATIENCE.min(Duration::from_secs(asked)).saturating_add(MORE));
+        let ended = ours.run(arguments.as_bytes(), self.limits.output(), patience).await;
+        killer.armed = matches!(ended, Ended::TooMuch | Ended::TooLong);
+        let or = |complaint: String, otherwise: String| {
+            if complaint.is_empty() { otherwise } else { printable_text(&complaint) }
+        };
+        match ended {
+            Ended::Exited { code: 0, output, .. } => match json::read(&output) {
+                Ok(value) => Outcome::Value(value),
+                Err(_) => Outcome::Text(String::from_utf8_lossy(&output).into_owned()),
+            },
+            Ended::Exited { code: REFUSED, complaint, .. } => {
+                Outcome::Refused(or(complaint, "the tool refuses".to_owned()))
+            }
+            Ended::Exited { code, output, complaint } => {
+                // The built-in ones say it as JSON.
+                let said = json::read(&output).ok();
+                let said = said.as_ref().and_then(|value| value.get("error")?.as_str()).map(str::to_owned);
+                Outcome::Error(said.unwrap_or_else(|| or(complaint, format!("the tool exited with {code}"))))
+            }
+            Ended::Signalled { signal, complaint } => {
+                Outcome::Error(or(complaint, format!("the tool was ended by signal {signal}")))
+            }
+            Ended::Unknown => Outcome::Error("the tool's sandbox ended before the tool did".to_owned()),
+            Ended::TooMuch => Outcome::Error(format!(
+                "the tool wrote more than {} bytes, and was ended",
+                self.limits.output()
+            )),
+            Ended::TooLong => {
+                Outcome::Error(format!("the tool took more than {} s, and was ended", patience.as_secs()))
+            }
+        }
+    }
+
+    /// The agent is given something of this trust.
+    fn give(&self, trust: Trust) {
+        self.trust.set(lesser(self.trust.get(), trust));
+    }
+
+    fn bounded(&self, value: Value) -> Outcome {
+        let most = self.limits.output();
+        if value.to_string().len() > most {
+            return Outcome::Error(format!("the result has more than {most} bytes: ask for less"));
+        }
+        Outcome::Value(value)
+    }
+}
+
+/// Arguments as canonical JSON.
+fn text(arguments: &Map<String, Value>) -> String {
+    json::sorted(&Value::Object(arguments.clone())).to_string()
+}
+
+/// What a caller is told of `outcome`: the text, and whether it is an error, and a refusal.
+pub(crate) fn told(outcome: &Outcome) -> (String, bool, bool) {
+    match outcome {
+        Outcome::Value(value) => (value.to_string(), false, false),
+        Outcome::Text(text) => (text.clone(), false, false),
+        Outcome::Error(why) => (why.clone(), true, false),
+        Outcome::Refused(why) => (why.clone(), true, true),
+    }
+}
+
+/// The result's `_meta` of a refusal.
+pub(crate) fn refused_meta() -> Map<String, Value> {
+    std::iter::once(("io.agentrc/refused".to_owned(), Value::Bool(true))).collect()
+}

@@ -1,0 +1,51 @@
+//! What the broker asks about a call. Who decides is not its business: the policies are the run's.
+
+use crate::facts::Seen;
+
+/// Decides.
+pub trait Judge {
+    /// Whether a call may be made.
+    fn judge(&self, asked: &Asked<'_>) -> Verdict;
+}
+
+/// A question.
+#[derive(Debug)]
+pub enum Asked<'a> {
+    /// `tool.invoke`
+    Tool {
+        /// Its name.
+        name: &'a str,
+        /// `utcp`, `local`, …
+        namespace: &'a str,
+        /// Its arguments as canonical JSON.
+        arguments: &'a str,
+        /// What they name.
+        seen: &'a Seen,
+        /// Calls of it in this run, this one included.
+        call_count: u64,
+        /// The least trusted of what the agent was given: `trusted`, `tool`, `network`.
+        trust: &'a str,
+    },
+    /// `memory.read`, `memory.write`
+    Memory {
+        /// Its name.
+        name: &'a str,
+        /// The type of its values.
+        schema: &'a str,
+        /// Whether it is changed.
+        write: bool,
+        /// As for a tool.
+        trust: &'a str,
+    },
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whether it may.
+    pub permitted: bool,
+    /// The policies that decided, with their lines; empty when there are none.
+    pub rule: String,
+    /// Why not, as a clause in lower case; empty when it may.
+    pub reason: String,
+}

@@ -1,0 +1,217 @@
+//! What the broker and the supervisor say to each other. The broker reads bytes of the agent and of tools, so the supervisor takes
+//! from it only what is here, and bounds all of it: the broker names an entry of the plan, and never a program.
+
+use std::collections::BTreeMap;
+
+use agentrc_service::channel::cut;
+use agentrc_service::tally::{Counted, DISTINCT};
+use serde::{Deserialize, Serialize};
+
+/// From the broker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "report", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Report {
+    /// It serves.
+    Ready {
+        /// For the evidence.
+        read_back: BTreeMap<String, String>,
+    },
+    /// A process connected, and waits for [`Order::Peer`]: whether it is one of the sandbox's.
+    Peer {
+        /// Number of the report.
+        number: u64,
+        /// Its pid, as the host numbers it (SO_PEERCRED).
+        pid: i32,
+    },
+    /// It is about to perform a call, and waits for [`Order::Recorded`] or [`Order::Refused`]. For a program, its standard
+    /// streams and a pipe for its wait(2) status are attached, in this order.
+    Call {
+        /// Number of the report.
+        number: u64,
+        /// What.
+        call: Call,
+    },
+    /// A call is over.
+    Done {
+        /// [`Call::id`].
+        id: u64,
+        /// How.
+        done: Done,
+    },
+    /// A program has used its time, or nobody waits for it any more: it is to be killed.
+    Kill {
+        /// [`Call::id`].
+        id: u64,
+    },
+    /// It refuses something, and waits for [`Order::Recorded`], if there is a number.
+    Denied {
+        /// Number of the report.
+        number: Option<u64>,
+        /// What.
+        denied: Denied,
+        /// How often since the last report of it.
+        count: u64,
+        /// Who asked, as the host numbers it.
+        pid: Option<i32>,
+    },
+    /// It must not go on, and the run must be killed.
+    Failed {
+        /// Why, as a clause in lower case.
+        reason: String,
+    },
+}
+
+/// A call that is permitted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Call {
+    /// Number of the call in this run, from 1.
+    pub id: u64,
+    /// What is called: `file_read`, `memory.write notes`.
+    pub act: String,
+    /// Its arguments as canonical JSON, cut.
+    pub arguments: String,
+    /// SHA-256 (hex) of all of them.
+    pub arguments_sha256: String,
+    /// The policies that permit it, with their lines.
+    pub rule: String,
+    /// Who asked, as the host numbers it.
+    pub pid: i32,
+    /// The entry of the plan's `broker` that is to be executed; `None` when the broker does it itself.
+    pub entry: Option<usize>,
+}
+
+impl Call {
+    /// The same with every text cut, whoever made it.
+    #[must_use]
+    pub fn cut(self) -> Self {
+        Self {
+            act: cut(&self.act),
+            arguments: cut(&self.arguments),
+            arguments_sha256: cut(&self.arguments_sha256),
+            rule: cut(&self.rule),
+            ..self
+        }
+    }
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Done {
+    /// What was called, as in [`Call::act`].
+    pub act: String,
+    /// `ok`, `error`, `refused`, `killed`, `cancelled`.
+    pub outcome: String,
+    /// Why, where it is not `ok`.
+    pub reason: String,
+    /// Bytes of the result.
+    pub bytes: u64,
+    /// SHA-256 (hex) of the result.
+    pub sha256: String,
+    /// How long it took, in milliseconds.
+    pub wall_ms: u64,
+}
+
+impl Done {
+    /// The same with every text cut, whoever made it.
+    #[must_use]
+    pub fn cut(self) -> Self {
+        Self {
+            act: cut(&self.act),
+            outcome: cut(&self.outcome),
+            reason: cut(&self.reason),
+            sha256: cut(&self.sha256),
+            ..self
+        }
+    }
+}
+
+/// Something that is refused.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Denied {
+    /// What was tried: `call file_read`, `connect to the broker`.
+    pub act: String,
+    /// What the caller got: `refused`, `invalid`, `limited`, `closed`.
+    pub verdict: String,
+    /// Why, as a clause in lower case.
+    pub reason: String,
+    /// The rule that decided, or the line that set the limit; empty when there is none.
+    pub rule: String,
+    /// The limit that is reached, if that is the reason.
+    pub limit: Option<String>,
+}
+
+impl Denied {
+    /// The same with every text cut, whoever made it.
+    #[must_use]
+    pub fn cut(self) -> Self {
+        Self {
+            act: cut(&self.act),
+            verdict: cut(&self.verdict),
+            reason: cut(&self.reason),
+            rule: cut(&self.rule),
+            limit: self.limit.as_deref().map(cut),
+        }
+    }
+}
+
+impl Counted for Denied {
+    /// Whether it is about a limit: the rest can be made up by the agent without end.
+    type Kind = bool;
+
+    fn kind(&self) -> bool {
+        self.limit.is_some()
+    }
+
+    fn others(&self) -> Self {
+        if self.limit.is_some() {
+            return Self { act: "other calls".to_owned(), ..self.clone() };
+        }
+        Self {
+            act: "other calls".to_owned(),
+            verdict: "refused".to_owned(),
+            reason: format!("more than {DISTINCT} different ones were refused"),
+            rule: String::new(),
+            limit: None,
+        }
+    }
+}
+
+/// To the broker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "order", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Order {
+    /// The listening socket is attached.
+    Serve,
+    /// A call or a denial is on record; a call's program is started.
+    Recorded {
+        /// Number of the report.
+        number: u64,
+    },
+    /// A call's program was not started.
+    Refused {
+        /// Number of the report.
+        number: u64,
+        /// Why, as a clause in lower case.
+        reason: String,
+    },
+    /// Whose process connected.
+    Peer {
+        /// Number of the report.
+        number: u64,
+        /// Whether it is one of the sandbox's.
+        ours: bool,
+    },
+    /// The agent has ended: report what is still counted, and exit.
+    Stop,
+}
+
+/// What a report's sender waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Recorded,
+    Refused(String),
+    Peer(bool),
+}

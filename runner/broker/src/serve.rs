@@ -1,0 +1,257 @@
+//! The broker's process, from its first line to its last: what it knows, and the loops that accept and obey. One thread; whatever goes
+//! wrong with it ends the run.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use agentfile::plan::Plan;
+use agentrc_audit::folder::Folder;
+use agentrc_service::channel::receive;
+use rmcp::ServiceExt;
+use tokio::io::Interest;
+use tokio::net::{UnixDatagram, UnixListener, UnixStream};
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+
+use crate::call::{Broker, Known};
+use crate::judge::Judge;
+use crate::limits::Limits;
+use crate::memory::Memories;
+use crate::protocol::{Handler, Lines, Room};
+use crate::report::{Answer, Order, Report};
+use crate::reporter::Reporter;
+use crate::tools::Tools;
+
+/// Most connections at a time; further ones wait to be accepted.
+const CONNECTIONS: usize = 32;
+/// How often what was counted is told.
+const TICK: Duration = Duration::from_millis(500);
+/// Longest schema file of a memory, in bytes.
+const SCHEMA: u64 = 1 << 20;
+
+/// What the broker is told before it is alone.
+pub struct Config<'a> {
+    /// What is enforced.
+    pub plan: &'a Plan,
+    /// Decides.
+    pub judge: Box<dyn Judge>,
+    /// The Agentfile's folder, in which the schemas of memories lie.
+    pub folder: PathBuf,
+    /// The state directory, when the plan has a memory.
+    pub state: Option<Folder>,
+    /// The run's name, for where memories come from.
+    pub run: String,
+    /// The place in the host's configuration that lets untrusted content change memories.
+    pub confirms: Option<String>,
+    /// Gives up what a broker does not need, once its files are read.
+    pub confine: Box<dyn FnOnce() -> Result<(), String>>,
+}
+
+/// Why the broker cannot serve.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error("{0}")]
+    Tools(#[from] crate::tools::Error),
+    #[error("{0}")]
+    Memories(String),
+    #[error("it could not give up its rights: {0}")]
+    Confine(String),
+    #[error("the socket did not come: {0}")]
+    Socket(String),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// Becomes the broker, until the run ends. Its exit code: 0 when it was told to stop.
+pub fn run(config: Config<'_>, channel: OwnedFd) -> u8 {
+    let reporter = Reporter::new(channel);
+    let (known, runtime) = match prepare(config) {
+        Ok(prepared) => prepared,
+        Err(failed) => {
+            reporter.tell(&Report::Failed { reason: failed.to_string() });
+            return 1;
+        }
+    };
+    let broker = Rc::new(Broker::new(known, reporter));
+    match LocalSet::new().block_on(&runtime, serve(Rc::clone(&broker))) {
+        Ok(()) => 0,
+        Err(failed) => {
+            broker.reporter.tell(&Report::Failed { reason: failed.to_string() });
+            1
+        }
+    }
+}
+
+fn prepare(config: Config<'_>) -> Result<(Known, tokio::runtime::Runtime), Failed> {
+    let Config { plan, judge, folder, state, run, confirms, confine } = config;
+    let read = |path: &str| read(&folder, path);
+    let known = Known {
+        tools: Tools::of(plan)?,
+        memories: Memories::of(plan, state.as_ref(), confirms, read).map_err(Failed::Memories)?,
+        judge,
+        limits: Limits::new(&plan.limits.counted, Instant::now()),
+        directory: plan.workdir.clone(),
+        run,
+        networked: plan.egress.iter().any(|egress| egress.agent),
+    };
+    confine().map_err(Failed::Confine)?;
+    Ok((known, tokio::runtime::Builder::new_current_thread().enable_all().build()?))
+}
+
+/// A file of the Agentfile's folder. What it must be is in the plan: its digest.
+fn read(folder: &Path, path: &str) -> Result<Vec<u8>, String> {
+    use std::io::Read;
+    let whole = folder.join(path);
+    let failed = |error: io::Error| format!("cannot read `{}`: {error}", whole.display());
+    let file = std::fs::File::open(&whole).map_err(failed)?;
+    let mut bytes = Vec::new();
+    file.take(SCHEMA + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > SCHEMA {
+        Err(format!("`{path}` has more than {SCHEMA} bytes"))
+    } else {
+        Ok(bytes)
+    }
+}
+
+async fn serve(broker: Rc<Broker>) -> Result<(), Failed> {
+    let listener = std::os::unix::net::UnixListener::from(take_socket(&broker)?);
+    listener.set_nonblocking(true)?;
+    let listener = UnixListener::from_std(listener)?;
+    tokio::task::spawn_local(accept(Rc::clone(&broker), listener));
+    broker.reporter.tell(&Report::Ready {
+        read_back: BTreeMap::from([
+            ("tools".to_owned(), broker.tools.len().to_string()),
+            ("memories".to_owned(), broker.memories.len().to_string()),
+        ]),
+    });
+    let channel = rustix::io::fcntl_dupfd_cloexec(broker.reporter.channel(), 0).map_err(io::Error::from)?;
+    // For its readiness alone, which is the same whatever kind of unix socket it is.
+    let orders = std::os::unix::net::UnixDatagram::from(channel);
+    orders.set_nonblocking(true)?;
+    let orders = UnixDatagram::from_std(orders)?;
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => broker.reporter.catch_up(false),
+            ready = orders.readable() => {
+                ready?;
+                let order = orders.try_io(Interest::READABLE, || Ok(receive::<Order>(orders.as_fd(), false)?));
+                let (number, answer) = match order {
+                    Ok(Some((Order::Recorded { number }, _))) => (number, Answer::Recorded),
+                    Ok(Some((Order::Refused { number, reason }, _))) => (number, Answer::Refused(reason)),
+                    Ok(Some((Order::Peer { number, ours }, _))) => (number, Answer::Peer(ours)),
+                    Ok(Some((Order::Stop, _))) => {
+                        broker.reporter.catch_up(true);
+                        return Ok(());
+                    }
+                    // The supervisor is gone, and so is the run.
+                    Ok(None) => return Ok(()),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                    Err(error) => return Err(Failed::Io(error)),
+                    Ok(Some((Order::Serve, _))) => return Err(no_sense()),
+                };
+                if !broker.reporter.answered(number, answer) {
+                    return Err(no_sense());
+                }
+            }
+        }
+        if broker.reporter.is_broken() {
+            return Err(Failed::Io(io::Error::other("the supervisor cannot be told")));
+        }
+    }
+}
+
+fn no_sense() -> Failed {
+    Failed::Io(io::Error::other("the supervisor ordered what makes no sense"))
+}
+
+/// The listening socket comes over the channel; nothing else is to be done until it is there.
+fn take_socket(broker: &Broker) -> Result<OwnedFd, Failed> {
+    let (order, mut attached) = receive::<Order>(broker.reporter.channel().as_fd(), true)
+        .map_err(|errno| Failed::Socket(io::Error::from(errno).to_string()))?
+        .ok_or_else(|| Failed::Socket("the supervisor is gone".to_owned()))?;
+    match (order, attached.pop(), attached.is_empty()) {
+        (Order::Serve, Some(socket), true) => Ok(socket),
+        _ => Err(Failed::Socket("something else came".to_owned())),
+    }
+}
+
+/// Accepts for ever.
+async fn accept(broker: Rc<Broker>, listener: UnixListener) {
+    let open = Rc::new(Places::default());
+    let room = Room::new();
+    loop {
+        open.wait().await;
+        let Ok((stream, _)) = listener.accept().await else {
+            // Of this process's own: too many descriptors. It waits until some are free.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
+        };
+        let place = Place::take(&open);
+        let (broker, room) = (Rc::clone(&broker), room.clone());
+        tokio::task::spawn_local(async move {
+            connection(broker, room, stream).await;
+            drop(place);
+        });
+    }
+}
+
+/// Serves one connection to its end.
+async fn connection(broker: Rc<Broker>, room: Room, stream: UnixStream) {
+    let peer = stream.peer_cred().ok().and_then(|peer| Some((peer.pid()?, peer.uid())));
+    let own = rustix::process::getuid().as_raw();
+    // As nobody, the broker cannot compare users: whose the process is, the supervisor sees.
+    let ours = match peer {
+        Some((pid, _)) => broker.reporter.is_ours(pid).await,
+        None => false,
+    };
+    let Some((pid, _)) = peer.filter(|_| ours) else {
+        let (pid, uid) = peer.unwrap_or((0, own));
+        let reason = format!("a process that is none of this run's, of user {uid}");
+        broker.reporter.denied("connect to the broker", "closed", &reason, "", pid).await;
+        return;
+    };
+    let (here, gone) = watch::channel(());
+    let handler = Handler::new(broker, pid, gone);
+    if let Ok(service) = handler.serve(Lines::new(stream, room, here)).await {
+        // How it ended is the client's business.
+        drop(service.waiting().await);
+    }
+}
+
+/// How many connections are open.
+#[derive(Debug, Default)]
+struct Places {
+    taken: Cell<usize>,
+    free: tokio::sync::Notify,
+}
+
+impl Places {
+    async fn wait(&self) {
+        while self.taken.get() >= CONNECTIONS {
+            self.free.notified().await;
+        }
+    }
+}
+
+struct Place(Rc<Places>);
+
+impl Place {
+    fn take(places: &Rc<Places>) -> Self {
+        places.taken.set(places.taken.get() + 1);
+        Self(Rc::clone(places))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.taken.set(self.0.taken.get() - 1);
+        self.0.free.notify_one();
+    }
+}
