@@ -111,7 +111,8 @@ fn a_word_that_is_not_utf8_is_refused() {
 #[test]
 fn results_refusals_and_failures_have_their_outputs_and_codes() {
     let parts = json!([{ "type": "text", "text": "a" }, { "type": "text", "text": "b\n" }]);
-    let image = json!([{ "type": "image", "data": "AA==", "mimeType": "image/png" }]);
+    // In the order of the names: whether another is kept depends on what else is built.
+    let image = json!([{ "data": "AA==", "mimeType": "image/png", "type": "image" }]);
     for (result, wanted) in [
         (json!({ "content": parts }), (0, "a\nb\n", "")),
         (json!({ "content": parts, "structuredContent": { "k": "v\n" } }), (0, "{\"k\":\"v\\n\"}\n", "")),
