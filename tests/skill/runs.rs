@@ -153,7 +153,7 @@ fn boundaries_give_more_and_say_only_what_is_theirs() {
             ("POLICY\n", ["E008", "ci:1:1"]),
             ("SOP\ntext\n", ["E008", "ci:1:1"]),
             ("DENY invoke probe\n", ["E050", "both allowed and denied"]),
-            ("TOOL utcp:file_read\nALLOW invoke utcp:file_read\n", ["not yet enforced", "ci:1:1"]),
+            ("MCP files\n", ["not yet enforced", "ci:1:1"]),
             ("URL example\n", ["E013", "ci:1:5"]),
         ] {
             lab.file(lab.project("ci"), text);
