@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use agentrc_test_support::leftovers::snapshot;
+use agentrc_test_support::outcome::Child;
 use agentrc_test_support::{Lab, Outcome, Terminal, World, as_each};
 
 const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
@@ -280,6 +281,36 @@ fn shell() {
         outcome.expect_code(5);
         assert!(screen.contains("/work\r\n0\r\n"), "as {}: {screen}", lab.who.name);
         assert!(!screen.contains("no job control"), "as {}: {screen}", lab.who.name);
+    });
+}
+
+#[test]
+fn skill() {
+    as_each(AGENTRC, |lab| {
+        let folder = example(lab, "skill");
+        let text = "/agentrc/skills/check-links/references/example.md";
+        let found = format!(
+            "{text}:5: not https: http://example.com/\n{text}:5: no target: \n5 links, 2 of them not well-formed\n"
+        );
+        let outcome = run(lab, &folder);
+        outcome.expect_code(1);
+        assert_eq!(outcome.out(), found, "as {}: {}", lab.who.name, outcome.stderr);
+        let alone = folder.join("check-links");
+        // Not in /tmp, where other tests look for what is left.
+        let alone = |words: &[&str]| {
+            let mut command = lab.agentrc(["skill".as_ref(), "run".as_ref(), alone.as_os_str()]);
+            command.args(words).env("TMPDIR", lab.path("home"));
+            command
+        };
+        let outcome = lab.finish_command(alone(&["--", text]));
+        outcome.expect_code(1);
+        assert_eq!(outcome.out(), found, "as {}: {}", lab.who.name, outcome.stderr);
+        let mut child = Child::start(lab, alone(&[]));
+        child.send("[good](https://example.com/)\n");
+        child.close_input();
+        let outcome = child.finish();
+        outcome.expect_code(0);
+        assert_eq!(outcome.out(), "1 links, 0 of them not well-formed\n");
     });
 }
 

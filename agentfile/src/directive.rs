@@ -100,7 +100,7 @@ table! {
         "FUNCTION ./score.py:score";
     "SKILL" Line 1..=1, Enforced, "tools";
         "SKILL name | ./dir | reference"; "Shows a skill to the agent.";
-        "A folder with `SKILL.md`, read-only under `/agentrc/src` and `/agentrc/skills`. A skill named by name or reference is refused at `run` until packages exist.";
+        "A folder with `SKILL.md`, whose front matter is checked (`name`, the folder's, and `description`), read-only under `/agentrc/src` and `/agentrc/skills`. A skill named by name or reference is refused at `run` until packages exist.";
         "SKILL ./skills/review";
     "SERVER" Line 2..=2, Refused, "network";
         "SERVER name url"; "Declares a remote tool server.";

@@ -2,12 +2,13 @@
 
 use crate::support::World;
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "init",
     "check",
     "fmt",
     "plan",
     "run",
+    "skill",
     "allow",
     "grants",
     "runs",
@@ -35,6 +36,7 @@ fn help_lists_every_command_and_each_has_help_with_an_example() {
     for command in COMMANDS {
         world.ends([command, "--help"], 0).out_has(&["Usage: agentrc", "Example", command]);
     }
+    world.ends(["skill", "run", "--help"], 0).out_has(&["Usage: agentrc skill run", "Examples", "125"]);
     for command in ["list", "show", "verify"] {
         world.ends(["audit", command, "--help"], 0).out_has(&["Usage: agentrc audit"]);
     }
@@ -47,6 +49,8 @@ fn a_wrong_command_line_is_2_but_125_for_run_whose_2_is_the_programs() {
     world.ends([], 2).err_has(&["Usage"]);
     world.ends(["chek"], 2).err_has(&["check"]);
     world.ends(["check", "--format", "yaml"], 2).err_has(&["text", "json"]);
+    world.ends(["skill", "nonsense"], 2).err_has(&["nonsense"]);
+    world.ends(["skill", "run", "--nonsense"], 125).err_has(&["--nonsense"]);
     world.ends(["run", "--nonsense"], 125).err_has(&["--nonsense"]);
 }
 

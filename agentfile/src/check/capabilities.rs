@@ -48,13 +48,15 @@ impl Check<'_> {
         if word.text.starts_with("./") {
             let path = self.locate(word, Some(Kind::Directory));
             let has_text = |path: &String| self.package.kind(&format!("{path}/SKILL.md")) == Kind::File;
-            if path.as_ref().is_some_and(|path| !has_text(path)) {
-                self.error(
+            match &path {
+                Some(path) if has_text(path) => self.front_matter(path, &entity, word.span),
+                Some(_) => self.error(
                     "E048",
                     word.span,
                     format!("there is no `SKILL.md` in `{}`", word.text),
                     "a skill is a folder with a file SKILL.md",
-                );
+                ),
+                None => {}
             }
             if self.once_named("skill", &entity, word.span) {
                 let reference = word.text.clone();
@@ -62,6 +64,16 @@ impl Check<'_> {
             }
         } else if self.once_named("skill", &entity, word.span) {
             self.out.skills.push(Skill { reference: word.text.clone(), path: None, entity, place });
+        }
+    }
+
+    /// Judges the SKILL.md in the folder `path`.
+    fn front_matter(&mut self, path: &str, name: &str, span: Span) {
+        let file = format!("{path}/SKILL.md");
+        let Some(bytes) = self.content(&file, span) else { return };
+        for fault in crate::skill::judge(&bytes, name) {
+            let what = format!("{file}:{}:{}: {}", fault.line, fault.column, fault.what);
+            self.error(fault.code, span, what, fault.help);
         }
     }
 

@@ -184,6 +184,24 @@ fn files_that_lines_name_must_be_there() {
 }
 
 #[test]
+fn the_front_matter_of_a_skill_is_judged() {
+    for (text, codes) in [
+        ("# Review\n", vec!["E090"]),
+        ("---\nname: review\ndescription: {a: b}\n---\n", vec!["E091"]),
+        ("---\nname: Review\ndescription: x\nmodel: big\n---\n", vec!["E092", "E092"]),
+    ] {
+        let mut package = Folder::usual();
+        package.0.insert("skills/review/SKILL.md".to_owned(), text.as_bytes().to_vec());
+        let source = b"AGENT x\nCMD true\nSKILL ./skills/review\nALLOW invoke review\n";
+        let compiled = compile("Agentfile", source, &package, Validate::Always);
+        let found: Vec<_> = compiled.diagnostics.iter().map(|finding| finding.code).collect();
+        assert_eq!(found, codes, "{:#?}", compiled.diagnostics);
+        assert!(compiled.plan.is_none());
+        assert!(compiled.diagnostics[0].message.starts_with("skills/review/SKILL.md:"));
+    }
+}
+
+#[test]
 fn a_tool_is_built_in_or_has_its_schema_beside_it() {
     refused("TOOL utcp:Shell\nALLOW invoke utcp:Shell", "E081", "utcp:Shell");
     refused("TOOL utcp:a:b\nALLOW invoke utcp:a:b", "E081", "utcp:a:b");

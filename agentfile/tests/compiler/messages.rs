@@ -17,6 +17,13 @@ fn cases() -> Vec<(PathBuf, Vec<u8>, Vec<Diagnostic>)> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/findings");
     let mut package = Folder::usual();
     package.0.insert("binary.md".to_owned(), vec![0xff, 0xfe]);
+    for (skill, text) in [
+        ("plain", "# A skill\n"),
+        ("flow", "---\nname: flow\ndescription: [a, b]\nmetadata:\n  version: 1.10\n---\n"),
+        ("fields", "---\nname: Fields\nmodel: large\n---\n"),
+    ] {
+        package.0.insert(format!("skills/{skill}/SKILL.md"), text.as_bytes().to_vec());
+    }
     let mut cases = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

@@ -46,7 +46,7 @@ impl Folder {
                 "functions/review.py",
                 "def summarize(text: str, lines: int = 3) -> str:\n    '''Summarizes a text.'''\n    return text\n",
             ),
-            ("skills/review/SKILL.md", "# Review\n"),
+            ("skills/review/SKILL.md", "---\nname: review\ndescription: reviews\n---\n# Review\n"),
             ("skills/review/scripts/run.sh", "#!/bin/sh\n"),
             ("skills/empty/README.md", "no skill\n"),
             ("sop.md", "# Procedure\n\nRead first.\n"),

@@ -1,10 +1,16 @@
 //! The command line as it was said; what each command makes of it is in `commands/`. From these types come the parser,
 //! the help, the completions and the man pages.
 
+mod audit;
+mod skill;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use audit::{Audit, AuditCommand, AuditList, Show, Verify};
+pub use skill::{Skill, SkillCommand, SkillRun};
 
 /// Run an AI agent inside exactly what its Agentfile declares, or not at all.
 #[derive(Debug, Parser)]
@@ -17,7 +23,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 Example:
   agentrc init && agentrc check && agentrc run
 
-Exit codes: of `run`, the program's own, 128+N for signal N, 125 refused, 126 not executable,
+Exit codes: of `run` and `skill run`, the program's own, 128+N for signal N, 125 refused, 126 not executable,
 127 not found; of everything else 0, 1 (failed, or found what it looks for), 2 (wrong command line).
 NO_COLOR is honoured. Documentation: docs/agentfile.md, docs/security-model.md"
 )]
@@ -65,6 +71,8 @@ pub enum Command {
     Plan(Plan),
     /// Run the agent: compile, arm every layer, prove each, execute
     Run(Run),
+    /// Run a skill's script from CI, with no agent
+    Skill(Skill),
     /// Consent to what an Agentfile asks of this host beyond its own folder
     Allow(Allow),
     /// List or revoke consents
@@ -229,15 +237,6 @@ pub struct Runs {
     pub json: bool,
 }
 
-/// `agentrc audit list`
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  agentrc audit list")]
-pub struct AuditList {
-    /// For programs
-    #[arg(long)]
-    pub json: bool,
-}
-
 /// A run.
 #[derive(Debug, Args)]
 pub struct RunName {
@@ -310,52 +309,6 @@ pub struct Apply {
     /// Do not ask, on a terminal
     #[arg(long, short)]
     pub yes: bool,
-}
-
-/// `agentrc audit`
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  agentrc audit verify latest")]
-pub struct Audit {
-    /// Which.
-    #[command(subcommand)]
-    pub command: AuditCommand,
-}
-
-/// Commands of `agentrc audit`.
-#[derive(Debug, Subcommand)]
-pub enum AuditCommand {
-    /// List the logs of this host
-    List(AuditList),
-    /// Print the events of a run
-    Show(Show),
-    /// Find any edit, removal, reordering or truncation of a run's log, or of all of them
-    Verify(Verify),
-}
-
-/// `agentrc audit show`
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  agentrc audit show latest")]
-pub struct Show {
-    /// Which run.
-    #[command(flatten)]
-    pub run: RunOrLatest,
-    /// The lines as they are stored
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `agentrc audit verify`
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  agentrc audit verify\n  agentrc audit verify latest\n\nExit status: 0 intact, 1 not."
-)]
-pub struct Verify {
-    /// Name of the run; all runs and the ledger when absent
-    #[arg(value_name = "RUN")]
-    pub run: Option<String>,
-    /// For programs
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// `agentrc doctor`

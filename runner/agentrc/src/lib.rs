@@ -25,6 +25,7 @@ pub mod refusal;
 pub mod remedy;
 #[cfg(test)]
 mod sample;
+pub mod skill;
 pub mod socket;
 pub mod source;
 pub mod terminal;
@@ -49,14 +50,19 @@ pub fn main() -> ExitCode {
     }))
 }
 
-/// Help and version go to standard output with 0; a wrong command line is 2, but 125 for `run`, whose 2 is the
-/// program's.
+/// Help and version go to standard output with 0; a wrong command line is 2, but 125 for `run` and `skill run`, whose 2 is
+/// the program's.
 fn usage(error: &clap::Error) -> ExitCode {
     let text = error.render().to_string();
     if !error.use_stderr() {
         return exit::code(terminal::print(&text).map_or(exit::FAILURE, |()| exit::SUCCESS));
     }
     terminal::complain(&text);
-    let run = std::env::args_os().nth(1).is_some_and(|command| command == "run");
+    let words: Vec<_> = std::env::args_os().skip(1).take(2).collect();
+    let run = match words.as_slice() {
+        [command, ..] if command == "run" => true,
+        [command, run] => command == "skill" && run == "run",
+        _ => false,
+    };
     exit::code(if run { exit::REFUSED } else { exit::USAGE })
 }

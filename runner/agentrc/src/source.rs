@@ -56,6 +56,13 @@ impl Source {
         Ok(Self { folder, name: file.to_string_lossy().into_owned(), shown, bytes })
     }
 
+    /// A text that was made, not read: an Agentfile of the folder `folder` that is known as `name`.
+    #[must_use]
+    pub fn made(folder: Folder, name: String, bytes: Vec<u8>) -> Self {
+        let shown = terminal::escape(&name);
+        Self { folder, name, shown, bytes }
+    }
+
     /// File name, as in origins.
     #[must_use]
     pub fn name(&self) -> &str {

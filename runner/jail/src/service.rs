@@ -30,6 +30,8 @@ pub enum Role {
     Broker,
     /// Makes the tools' processes.
     Zygote,
+    /// Passes on what the agent says, and keeps some of it for a report.
+    Copier,
 }
 
 impl Role {
@@ -40,13 +42,14 @@ impl Role {
             Self::Gateway => "the gateway",
             Self::Broker => "the broker",
             Self::Zygote => "the process that tools come from",
+            Self::Copier => "the process that copies the output",
         }
     }
 
     /// The step of its start.
     fn step(self) -> Step {
         match self {
-            Self::Resolver | Self::Gateway => Step::Gateway,
+            Self::Resolver | Self::Gateway | Self::Copier => Step::Gateway,
             Self::Broker => Step::Broker,
             Self::Zygote => Step::Zygote,
         }
@@ -99,7 +102,7 @@ impl Service {
         let table = match self.role {
             Role::Gateway => seccomp::GATEWAY,
             Role::Broker => seccomp::BROKER,
-            Role::Resolver | Role::Zygote => {
+            Role::Resolver | Role::Zygote | Role::Copier => {
                 return Err(Refusal::new(Step::ReadBack, format!("{name} has no system call filter")));
             }
         };

@@ -1,6 +1,7 @@
 //! `agentrc run`: the supervisor. Compile, refuse what is not enforced, ask for consent, make the run's folder, hand over to
 //! the jail, and say how it ended. Nothing here decides what the agent may do.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use agentfile::compile::Validate;
@@ -24,6 +25,7 @@ use crate::filter::Filter;
 use crate::gateway::Gateway;
 use crate::recorder::Recorder;
 use crate::refusal::{Failure, Refusal};
+use crate::skill::capture::Capture;
 use crate::source::{Compiled, Source};
 use crate::terminal::Style;
 use crate::{consent, exit, fault, host, inside, terminal};
@@ -34,13 +36,54 @@ use crate::{consent, exit, fault, host, inside, terminal};
 /// A refusal: the command was not executed.
 pub fn run(arguments: &arguments::Run) -> Outcome {
     let source = Source::open(&arguments.at.path).map_err(Failure::refused)?;
-    let ran = execute(arguments, &source);
-    ran.map_err(|failure| failure.into_refused().shown_as(source.name(), source.shown()))
+    let job = Job {
+        source: &source,
+        state: None,
+        arguments: &arguments.arguments,
+        grant: arguments.grant,
+        quiet: arguments.quiet,
+        capture: None,
+    };
+    let ran = source.compile(Validate::WhenWritten).and_then(|compiled| execute(job, &compiled));
+    ran.map(|ran| ran.code).map_err(|failure| failure.into_refused().shown_as(source.name(), source.shown()))
 }
 
-fn execute(arguments: &arguments::Run, source: &Source) -> Outcome {
-    let Compiled { plan, digest } = source.compile(Validate::WhenWritten)?;
-    enforceable(&plan)?;
+/// What is run, and how.
+pub struct Job<'a> {
+    /// The Agentfile.
+    pub source: &'a Source,
+    /// Where the run and its log go; this user's state directory when absent.
+    pub state: Option<StateDir>,
+    /// Appended to the argument vector of CMD.
+    pub arguments: &'a [OsString],
+    /// Whether everything that the plan asks of the host is consented to.
+    pub grant: bool,
+    /// Say nothing but refusals.
+    pub quiet: bool,
+    /// What the program's output goes through, if not straight to the caller's.
+    pub capture: Option<&'a mut Capture>,
+}
+
+/// How a run ended that was not refused.
+pub struct Ran {
+    /// The exit code of `agentrc run`.
+    pub code: u8,
+    /// The run's name.
+    pub run: String,
+    /// Where the run and its log are.
+    pub state: StateDir,
+    /// How the program ended.
+    pub ended: Ended,
+}
+
+/// Executes a plan to its end.
+///
+/// # Errors
+/// A refusal: the command was not executed.
+pub fn execute(job: Job<'_>, compiled: &Compiled) -> Result<Ran, Failure> {
+    let Job { source, state, arguments, grant, quiet, mut capture } = job;
+    let Compiled { plan, digest } = compiled;
+    enforceable(plan)?;
     step(fault::CONFIGURATION)?;
     let config = Config::of_this_host().map_err(|error| host::refusal(&error).step(fault::CONFIGURATION))?;
     if let Some(place) = config.requires(Requirement::LandlockNet).filter(|_| !landlock_holds_tcp()) {
@@ -53,24 +96,30 @@ fn execute(arguments: &arguments::Run, source: &Source) -> Outcome {
     }
     let cgroup_required = config.requires(Requirement::Cgroup).map(ToString::to_string);
     step(fault::STATE_DIRECTORY)?;
-    let state =
-        StateDir::of_this_user().map_err(|error| host::refusal(&error).step(fault::STATE_DIRECTORY))?;
-    agree(arguments, source, &plan, &digest, &state)?;
+    let state = match state {
+        Some(state) => state,
+        None => {
+            StateDir::of_this_user().map_err(|error| host::refusal(&error).step(fault::STATE_DIRECTORY))?
+        }
+    };
+    agree(grant, source, plan, digest, &state)?;
     let signals = Signals::take().map_err(|refusal| Refusal::from(&refusal))?;
     // Before there is anything that its process must not have.
     let keyring = state.folder().path().join("keyring");
-    let resolving = Resolving::start(&plan, source.folder().to_owned(), keyring)?;
+    let resolving = Resolving::start(plan, source.folder().to_owned(), keyring)?;
     let values = resolving.as_ref().map(Resolving::values);
-    let mut gateway = Gateway::start(&plan, &config, values)?;
-    let placeholders = resolving.map_or(Ok(Vec::new()), |resolving| resolving.placeholders(&plan))?;
-    let mut filter = Filter::new(&plan, config.requires(Requirement::Ebpf))?;
+    let mut gateway = Gateway::start(plan, &config, values)?;
+    let placeholders = resolving.map_or(Ok(Vec::new()), |resolving| resolving.placeholders(plan))?;
+    let mut filter = Filter::new(plan, config.requires(Requirement::Ebpf))?;
+    if let Some(capture) = &mut capture {
+        capture.redirect()?;
+    }
     step(fault::RUN_DIRECTORY)?;
     let run = state.create_run().map_err(|error| host::refusal(&error).step(fault::RUN_DIRECTORY))?;
     let home = home();
     let confirms = config.untrusted_memories().map(ToString::to_string);
-    let setting =
-        broker::Setting { plan: &plan, folder: source.folder(), state: &state, run: run.id(), confirms };
-    let started = describe(source, &plan, &digest, &run, home.as_deref())
+    let setting = broker::Setting { plan, folder: source.folder(), state: &state, run: run.id(), confirms };
+    let started = describe(source, plan, digest, &run, home.as_deref())
         .and_then(|record| Broker::start(setting).map(|broker| (record, broker)));
     let (record, mut broker) = match started {
         Ok(started) => started,
@@ -83,14 +132,14 @@ fn execute(arguments: &arguments::Run, source: &Source) -> Outcome {
     let mut recorder = Recorder::new(&state, &run, plan.audit.level, record);
     let certificate = gateway.as_ref().and_then(|gateway| gateway.certificate().map(str::to_owned));
     let request = Request {
-        plan: &plan,
-        plan_sha256: &digest,
+        plan,
+        plan_sha256: digest,
         agentfile: &source.path(),
         folder: source.folder(),
         home: home.as_deref(),
         state: state.folder().path(),
         run: run.folder().path(),
-        arguments: &arguments.arguments,
+        arguments,
         cgroup_required: cgroup_required.as_deref(),
         client: Some(inside::PROGRAM),
         trust: certificate.as_deref().map(str::as_bytes),
@@ -99,21 +148,26 @@ fn execute(arguments: &arguments::Run, source: &Source) -> Outcome {
     };
     let served = as_served(&mut gateway);
     let asked = broker.as_mut().map(|broker| broker as &mut (dyn agentrc_jail::Broker + 'static));
-    match agentrc_jail::launch(&request, served, asked, &mut filter, &mut recorder, &signals) {
+    let launched = agentrc_jail::launch(&request, served, asked, &mut filter, &mut recorder, &signals);
+    if let Some(capture) = &mut capture {
+        capture.restore();
+    }
+    match launched {
         Ok(ended) => {
-            let extra = arguments.arguments.first().map(|word| word.to_string_lossy());
+            let extra = arguments.first().map(|word| word.to_string_lossy());
             let planned = plan.command.as_ref().and_then(|command| command.argv.first());
             let program = planned.map_or_else(|| extra.unwrap_or_default(), |word| word.as_str().into());
-            let code = finish(&plan, &program, recorder, &ended);
+            let code = finish(plan, &program, recorder, &ended);
             drop(signals);
-            if !arguments.quiet && has_copies(&plan) {
+            if !quiet && has_copies(plan) {
                 terminal::complain_if_terminal(&review(&state, run.id()));
             }
-            Ok(code)
+            let run = run.id().to_owned();
+            Ok(Ran { code, run, state, ended })
         }
         Err(refusal) => {
             let mut reasons = vec![Refusal::from(&refusal)];
-            reasons.extend(clear(&run, &plan));
+            reasons.extend(clear(&run, plan));
             let unopened = refusal.step == Step::OpenLog;
             let (more, has_log) = record_refusal(recorder, &reasons, unopened);
             reasons.extend(more);
@@ -148,14 +202,8 @@ fn step(name: &'static str) -> Result<(), Refusal> {
 }
 
 /// Whether somebody consents to what reaches beyond the folder.
-fn agree(
-    arguments: &arguments::Run,
-    source: &Source,
-    plan: &Plan,
-    digest: &str,
-    state: &StateDir,
-) -> Result<(), Failure> {
-    if plan.grants.is_empty() || arguments.grant {
+fn agree(grant: bool, source: &Source, plan: &Plan, digest: &str, state: &StateDir) -> Result<(), Failure> {
+    if plan.grants.is_empty() || grant {
         return Ok(());
     }
     step(fault::GRANTS)?;
