@@ -22,10 +22,10 @@ use agentrc_jail::{Entered, Entrance, Recorder, Unopened, Work};
 use agentrc_service::channel;
 use rustix::io::Errno;
 
+use crate::policies::Policies;
 use crate::refusal::Refusal;
 use crate::socket::{self, Process};
 use crate::{exit, host};
-use policies::Policies;
 
 /// The layer's name in the log.
 pub const LAYER: &str = "broker";

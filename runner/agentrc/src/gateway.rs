@@ -9,7 +9,7 @@ use agentfile::plan::inside::takes_in;
 use agentfile::plan::{AuditLevel, Egress, Plan, words};
 use agentrc_audit::Event;
 use agentrc_audit::event::{Denial, LayerEvidence};
-use agentrc_decide::{Act, Ceiling, Chain, Request};
+use agentrc_decide::Act;
 use agentrc_egress::Config;
 use agentrc_egress::judge::{Asked, Judge, Verdict};
 use agentrc_egress::reason::PERMITTED;
@@ -20,6 +20,7 @@ use agentrc_jail::{Recorder, Unopened};
 use agentrc_service::channel::{self, cut};
 use rustix::io::Errno;
 
+use crate::policies::{Answer, Policies};
 use crate::refusal::Refusal;
 use crate::socket::Process;
 use crate::{exit, socket};
@@ -47,18 +48,16 @@ pub struct Gateway {
 }
 
 /// The plan's policies, asked in the gateway's process.
-struct Policies {
-    chain: Chain,
-    agent: String,
+struct Egresses {
+    policies: Policies,
     /// The agent's destinations.
     lines: Vec<Egress>,
 }
 
-impl Policies {
+impl Egresses {
     fn of(plan: &Plan) -> Self {
-        let ceiling = Ceiling::load_or_deny(&format!("the Agentfile of {}", plan.agent), &plan.cedar);
         let lines = plan.egress.iter().filter(|egress| egress.agent).cloned().collect();
-        Self { chain: Chain::new(vec![ceiling]), agent: plan.agent.clone(), lines }
+        Self { policies: Policies::of(plan), lines }
     }
 
     /// The lines of a destination, when none of them permits a request: one of these is to be changed.
@@ -73,24 +72,13 @@ impl Policies {
     }
 
     fn decide(&self, act: Act) -> Verdict {
-        let decision = self.chain.decide(&Request { agent: self.agent.clone(), act });
-        let reason = match (&decision.denial, decision.approvals.first()) {
-            (Some(denial), _) => denial.to_string(),
-            // A plan that asks a person is refused before the start; this is the second lock on that.
-            (None, Some(approval)) => {
-                format!("a person must approve it first ({approval}), and cannot be asked yet")
-            }
-            (None, None) => String::new(),
-        };
-        Verdict {
-            permitted: decision.allow && reason.is_empty(),
-            rule: decision.determining.first().map(|policy| policy.origin.to_string()).unwrap_or_default(),
-            reason,
-        }
+        let Answer { permitted, determining, reason } = self.policies.decide(act);
+        let rule = determining.first().map(|policy| policy.origin.to_string()).unwrap_or_default();
+        Verdict { permitted, rule, reason }
     }
 }
 
-impl Judge for Policies {
+impl Judge for Egresses {
     fn judge(&self, asked: &Asked<'_>) -> Verdict {
         let Asked { scheme, host, port, method, path, url, bytes } = *asked;
         let mut verdict = self.decide(Act::Egress {
@@ -142,7 +130,7 @@ impl Gateway {
             let Ok(values) = values.map(UnixStream::try_clone).transpose() else { return exit::REFUSED };
             let config = Config {
                 plan,
-                judge: Box::new(Policies::of(plan)),
+                judge: Box::new(Egresses::of(plan)),
                 private: host.private.iter().map(|private| private.value.clone()).collect(),
                 proxy: host.proxy.as_ref().map(|proxy| {
                     let agentrc_host::config::Proxy { host, port } = &proxy.value;

@@ -20,6 +20,7 @@ pub mod gateway;
 pub mod host;
 pub mod inside;
 pub mod package;
+pub mod policies;
 pub mod recorder;
 pub mod refusal;
 pub mod remedy;

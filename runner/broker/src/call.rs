@@ -91,6 +91,8 @@ pub(crate) struct Request {
 /// A call that is permitted and counted.
 struct Permitted<'a> {
     request: &'a Request,
+    /// Its arguments as canonical JSON.
+    arguments: String,
     tool: &'a Tool,
     act: String,
     memory: Option<String>,
@@ -134,6 +136,7 @@ impl Broker {
                 return Outcome::Error(format!("the arguments of `{}` do not fit: {why}", request.name));
             }
         };
+        let arguments = text(&request.arguments);
         let what = [&seen.path, &seen.url].into_iter().find(|what| !what.is_empty());
         let mut act = what.map_or(called.clone(), |what| format!("{called} {}", printable_text(what)));
         let (verdict, target, memory) = match tool.does {
@@ -158,7 +161,7 @@ impl Broker {
                 let verdict = self.judge.judge(&Asked::Tool {
                     name: &request.name,
                     namespace: &tool.namespace,
-                    arguments: &text(&request.arguments),
+                    arguments: &arguments,
                     seen: &seen,
                     call_count: count,
                     trust: self.trust.get().word(),
@@ -185,7 +188,7 @@ impl Broker {
             ));
         }
         *self.calls.borrow_mut().entry(request.name.clone()).or_default() += 1;
-        self.perform(Permitted { request: &request, tool, act, memory, rule }).await
+        self.perform(Permitted { request: &request, arguments, tool, act, memory, rule }).await
     }
 
     /// Puts the arguments into the form that is decided about, and checks them.
@@ -206,9 +209,8 @@ impl Broker {
     }
 
     async fn perform(&self, permitted: Permitted<'_>) -> Outcome {
-        let Permitted { request, tool, act, memory, rule } = permitted;
+        let Permitted { request, arguments, tool, act, memory, rule } = permitted;
         let id = self.reporter.next_call();
-        let arguments = text(&request.arguments);
         let call = Call {
             id,
             act: act.clone(),

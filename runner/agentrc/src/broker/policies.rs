@@ -1,22 +1,9 @@
-//! The plan's policies, asked in the broker's process.
+//! The plan's policies on calls, asked in the broker's process.
 
-use agentfile::plan::Plan;
 use agentrc_broker::judge::{Asked, Judge, Verdict};
-use agentrc_decide::{Act, Call, Ceiling, Chain, Request};
+use agentrc_decide::{Act, Call};
 
-/// The plan's policies.
-pub(super) struct Policies {
-    chain: Chain,
-    agent: String,
-}
-
-impl Policies {
-    /// Those of `plan`; when they cannot be read, nothing is permitted.
-    pub(super) fn of(plan: &Plan) -> Self {
-        let ceiling = Ceiling::load_or_deny(&format!("the Agentfile of {}", plan.agent), &plan.cedar);
-        Self { chain: Chain::new(vec![ceiling]), agent: plan.agent.clone() }
-    }
-}
+use crate::policies::{Answer, Policies};
 
 impl Judge for Policies {
     fn judge(&self, asked: &Asked<'_>) -> Verdict {
@@ -45,17 +32,9 @@ impl Judge for Policies {
                 }
             }
         };
-        let decision = self.chain.decide(&Request { agent: self.agent.clone(), act });
-        let reason = match (&decision.denial, decision.approvals.first()) {
-            (Some(denial), _) => denial.to_string(),
-            // A plan that asks a person is refused before the start; this is the second lock on that.
-            (None, Some(approval)) => {
-                format!("a person must approve it first ({approval}), and cannot be asked yet")
-            }
-            (None, None) => String::new(),
-        };
+        let Answer { permitted, determining, reason } = self.decide(act);
         let rules: Vec<_> =
-            decision.determining.iter().map(|policy| format!("{} [{}]", policy.id, policy.origin)).collect();
-        Verdict { permitted: decision.allow && reason.is_empty(), rule: rules.join(", "), reason }
+            determining.iter().map(|policy| format!("{} [{}]", policy.id, policy.origin)).collect();
+        Verdict { permitted, rule: rules.join(", "), reason }
     }
 }
