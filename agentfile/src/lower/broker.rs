@@ -40,12 +40,12 @@ pub(super) fn lower(boundaries: &Boundaries, permits: &Permits) -> Vec<BrokerEnt
         path: server.host.path.clone(),
         origin: server.host.place.origin.clone(),
     }));
-    entries.extend(
-        boundaries.mcp.iter().map(|mcp| BrokerEntry::Mcp {
-            reference: mcp.reference.clone(),
-            origin: mcp.place.origin.clone(),
-        }),
-    );
+    entries.extend(boundaries.mcp.iter().map(|mcp| BrokerEntry::Mcp {
+        reference: mcp.reference.clone(),
+        name: mcp.name.clone(),
+        plan: mcp.plan.clone(),
+        origin: mcp.place.origin.clone(),
+    }));
     entries.extend(boundaries.memories.iter().map(|memory| BrokerEntry::Memory {
         name: memory.name.clone(),
         schema_path: memory.schema_path.clone(),
