@@ -155,6 +155,7 @@ fn tool(definition: &ToolDefinition) -> String {
         Runs::Broker => ", built in, in the broker itself".to_owned(),
         Runs::Inside => ", built in, in a sandbox of its own".to_owned(),
         Runs::Program(path) => format!(", {path} in a sandbox of its own"),
+        Runs::Server => ", in its server".to_owned(),
     };
     let facts: Vec<_> =
         definition.facts.each().map(|(fact, argument)| format!("`{argument}` as {fact}")).collect();

@@ -71,6 +71,9 @@ pub enum Command {
     Plan(Plan),
     /// Run the agent: compile, arm every layer, prove each, execute
     Run(Run),
+    /// An MCP server of a run, in a sandbox of its own: for `run`, not for people
+    #[command(hide = true)]
+    ServeMcp(ServeMcp),
     /// Run a skill's script from CI, with no agent
     Skill(Skill),
     /// Consent to what an Agentfile asks of this host beyond its own folder
@@ -97,6 +100,19 @@ pub enum Command {
     Completions(Completions),
     /// Write the man pages to a folder
     Man(Man),
+}
+
+/// `agentrc serve-mcp`
+#[derive(Debug, Args)]
+pub struct ServeMcp {
+    /// The agent's Agentfile
+    pub agentfile: PathBuf,
+    /// The server's name
+    pub server: String,
+    /// SHA-256 (hex) of the agent's plan, which was consented to
+    pub plan_sha256: String,
+    /// Process id of the run's supervisor
+    pub supervisor: i32,
 }
 
 /// Where an Agentfile is.

@@ -7,6 +7,7 @@ pub const STEPS: &[(&str, &str)] = &[
     (STATE_DIRECTORY, "open the state directory"),
     (GRANTS, "read the grants"),
     (RUN_DIRECTORY, "make the run's folder"),
+    (SERVER, "start an MCP server"),
     (AUDIT_APPEND, "append to the audit log"),
 ];
 
@@ -18,6 +19,8 @@ pub const STATE_DIRECTORY: &str = "state-directory";
 pub const GRANTS: &str = "grants";
 /// Making the run's folder.
 pub const RUN_DIRECTORY: &str = "run-directory";
+/// Starting an MCP server.
+pub const SERVER: &str = "server";
 /// Appending to the audit log.
 pub const AUDIT_APPEND: &str = "audit-append";
 

@@ -15,6 +15,7 @@ pub mod man;
 pub mod plan;
 pub mod run;
 pub mod runs;
+pub mod serve_mcp;
 pub mod skill;
 pub mod support;
 pub mod why;
@@ -51,6 +52,7 @@ pub fn carry_out(command: &Command) -> Outcome {
         Command::Completions(arguments) => completions::completions(arguments),
         Command::Man(arguments) => man::man(arguments),
         Command::Run(arguments) => run::run(arguments),
+        Command::ServeMcp(arguments) => serve_mcp::serve_mcp(arguments),
         Command::Skill(arguments) => skill::skill(arguments),
         Command::Allow(arguments) => allow::allow(arguments),
         Command::Grants(arguments) => grants::grants(arguments),

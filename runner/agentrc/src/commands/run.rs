@@ -118,7 +118,16 @@ pub fn execute(job: Job<'_>, compiled: &Compiled) -> Result<Ran, Failure> {
     let run = state.create_run().map_err(|error| host::refusal(&error).step(fault::RUN_DIRECTORY))?;
     let home = home();
     let confirms = config.untrusted_memories().map(ToString::to_string);
-    let setting = broker::Setting { plan, folder: source.folder(), state: &state, run: run.id(), confirms };
+    let agentfile = source.path();
+    let setting = broker::Setting {
+        plan,
+        folder: source.folder(),
+        state: &state,
+        run: run.id(),
+        confirms,
+        agentfile: &agentfile,
+        plan_sha256: digest,
+    };
     let started = describe(source, plan, digest, &run, home.as_deref())
         .and_then(|record| Broker::start(setting).map(|broker| (record, broker)));
     let (record, mut broker) = match started {
@@ -134,7 +143,7 @@ pub fn execute(job: Job<'_>, compiled: &Compiled) -> Result<Ran, Failure> {
     let request = Request {
         plan,
         plan_sha256: digest,
-        agentfile: &source.path(),
+        agentfile: &agentfile,
         folder: source.folder(),
         home: home.as_deref(),
         state: state.folder().path(),

@@ -94,7 +94,10 @@ impl ServerHandler for Handler {
             _ = gone.changed() => Outcome::Error("the connection is gone".to_owned()),
         };
         let (text, failed, refused) = told(&outcome);
-        let content = vec![ContentBlock::text(text)];
+        let content = match &outcome {
+            Outcome::Content(content) => content.clone(),
+            _ => vec![ContentBlock::text(text)],
+        };
         let mut result =
             if failed { CallToolResult::error(content) } else { CallToolResult::success(content) };
         if let Outcome::Value(value @ Value::Object(_)) = outcome {
