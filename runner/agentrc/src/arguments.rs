@@ -80,6 +80,8 @@ pub enum Command {
     Allow(Allow),
     /// List or revoke consents
     Grants(Grants),
+    /// List what the tools of MCP servers were at their first use, or forget it
+    Pins(Pins),
     /// List runs, newest first
     Runs(Runs),
     /// Show what a run changed in its private copies
@@ -113,6 +115,8 @@ pub struct ServeMcp {
     pub plan_sha256: String,
     /// Process id of the run's supervisor
     pub supervisor: i32,
+    /// The run
+    pub run: String,
 }
 
 /// Where an Agentfile is.
@@ -238,6 +242,21 @@ pub struct Grants {
     pub revoke: Option<PathBuf>,
     /// For programs
     #[arg(long, conflicts_with = "revoke")]
+    pub json: bool,
+}
+
+/// `agentrc pins`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  agentrc pins\n  agentrc pins --forget ./Agentfile --server files")]
+pub struct Pins {
+    /// Forget what is pinned for the Agentfile in this folder (or this Agentfile): its next run is a first use
+    #[arg(long, value_name = "PATH")]
+    pub forget: Option<PathBuf>,
+    /// Of this server only
+    #[arg(long, value_name = "NAME", requires = "forget")]
+    pub server: Option<String>,
+    /// For programs
+    #[arg(long, conflicts_with = "forget")]
     pub json: bool,
 }
 

@@ -94,7 +94,7 @@ impl Broker {
         let Setting { plan, folder, state, run, confirms, agentfile, plan_sha256 } = setting;
         let remembers = plan.broker.iter().any(|entry| matches!(entry, BrokerEntry::Memory { .. }));
         let serves = |entry: &BrokerEntry| matches!(entry, BrokerEntry::Tool { definition: Some(_), .. });
-        let mut servers = Servers::of(plan, agentfile, plan_sha256)?;
+        let mut servers = Servers::of(plan, agentfile, plan_sha256, run)?;
         if !remembers && servers.is_empty() && !plan.broker.iter().any(serves) {
             return Ok(None);
         }

@@ -32,6 +32,7 @@ pub struct Servers {
     all: Vec<Server>,
     agentfile: PathBuf,
     plan_sha256: String,
+    run: String,
 }
 
 /// One of them.
@@ -63,7 +64,7 @@ impl Servers {
     ///
     /// # Errors
     /// A plan without a canonical form.
-    pub fn of(plan: &Plan, agentfile: &Path, plan_sha256: &str) -> Result<Self, Refusal> {
+    pub fn of(plan: &Plan, agentfile: &Path, plan_sha256: &str, run: &str) -> Result<Self, Refusal> {
         let mut all = Vec::new();
         for entry in &plan.broker {
             let BrokerEntry::Mcp { name, plan: Some(plan), origin, .. } = entry else { continue };
@@ -73,7 +74,8 @@ impl Servers {
             let (name, origin) = (name.clone(), origin.clone());
             all.push(Server { name, origin, plan_sha256, running: None, failures: 0, due: None });
         }
-        Ok(Self { all, agentfile: agentfile.to_owned(), plan_sha256: plan_sha256.to_owned() })
+        let (agentfile, plan_sha256) = (agentfile.to_owned(), plan_sha256.to_owned());
+        Ok(Self { all, agentfile, plan_sha256, run: run.to_owned() })
     }
 
     /// How many there are.
@@ -107,7 +109,7 @@ impl Servers {
         let mut pipes = Vec::with_capacity(self.all.len());
         for server in &mut self.all {
             fault::check(fault::SERVER).map_err(|reason| Refusal::new(reason).step(fault::SERVER))?;
-            let started = server.start(&self.agentfile, &self.plan_sha256);
+            let started = server.start([&self.plan_sha256, &self.run], &self.agentfile);
             pipes.push(started.map_err(|reason| {
                 Refusal::new(format!("the server `{}` cannot be started: {reason}", server.name))
                     .step(fault::SERVER)
@@ -135,7 +137,7 @@ impl Servers {
         let number = self.all.iter().position(due)?;
         let server = self.all.get_mut(number)?;
         server.due = None;
-        let started = server.start(&self.agentfile, &self.plan_sha256);
+        let started = server.start([&self.plan_sha256, &self.run], &self.agentfile);
         if started.is_err() {
             server.back_off(Duration::ZERO);
         }
@@ -158,10 +160,10 @@ impl Servers {
 }
 
 impl Server {
-    fn start(&mut self, agentfile: &Path, plan_sha256: &str) -> Result<Pipes, String> {
+    fn start(&mut self, [plan_sha256, run]: [&str; 2], agentfile: &Path) -> Result<Pipes, String> {
         let supervisor = std::process::id().to_string();
         let mut command = Command::new(PROGRAM);
-        command.arg("serve-mcp").arg(agentfile).args([&self.name, plan_sha256, &supervisor]);
+        command.arg("serve-mcp").arg(agentfile).args([&self.name, plan_sha256, &supervisor, run]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| error.to_string())?;
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());

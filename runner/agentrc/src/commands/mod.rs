@@ -12,6 +12,7 @@ pub mod fmt;
 pub mod grants;
 pub mod init;
 pub mod man;
+pub mod pins;
 pub mod plan;
 pub mod run;
 pub mod runs;
@@ -56,6 +57,7 @@ pub fn carry_out(command: &Command) -> Outcome {
         Command::Skill(arguments) => skill::skill(arguments),
         Command::Allow(arguments) => allow::allow(arguments),
         Command::Grants(arguments) => grants::grants(arguments),
+        Command::Pins(arguments) => pins::pins(arguments),
         Command::Runs(arguments) => runs::runs(arguments),
         Command::Diff(arguments) => diff::diff(arguments),
         Command::Apply(arguments) => apply::apply(arguments),

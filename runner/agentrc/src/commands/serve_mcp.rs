@@ -18,13 +18,14 @@ const STEP: &str = "serve-mcp";
 /// # Errors
 /// A refusal: it was not executed.
 pub fn serve_mcp(arguments: &ServeMcp) -> Outcome {
-    let ServeMcp { agentfile, server, plan_sha256, supervisor } = arguments;
+    let ServeMcp { agentfile, server, plan_sha256, supervisor, run } = arguments;
     tied_to(*supervisor).map_err(|reason| Refusal::new(reason).step(STEP))?;
     let source = Source::open(agentfile).map_err(Failure::refused)?;
     let ran = source.compile(Validate::WhenWritten).and_then(|compiled| {
         let compiled = of(server, plan_sha256, compiled)?;
         let job = Job {
             source: &source,
+            serves: Some(run),
             state: None,
             arguments: &[],
             // By whoever consented to the agent's plan, of which this is a part.
