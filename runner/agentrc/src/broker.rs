@@ -36,7 +36,8 @@ pub const LAYER: &str = "broker";
 const STARTING: Duration = Duration::from_secs(10);
 /// The same when it has to hear what the tools of servers are: more than it gives them.
 const GREETING: Duration = Duration::from_secs(25);
-/// What to do about a server that cannot be used.
+/// How the broker says that a tool is not what it was, and what to do then.
+const FIRST_USE: &str = "first use";
 const PINS_HELP: &str =
     "`agentrc pins` shows what its tools were at their first use, and forgets it if the change is meant";
 /// Most reports that are heard in one go, and how long that may take: starting a program takes milliseconds.
@@ -306,9 +307,9 @@ impl agentrc_jail::Broker for Broker {
                 }
                 Ok(_) => return Err(unopened(no_sense("something else than that it serves"))),
                 Err(reason) => {
-                    let said = self.servers.complaints();
+                    let said = self.servers.complaints(&reason);
                     let said = if said.is_empty() { said } else { format!("; {said}") };
-                    let help = (!self.servers.is_empty()).then(|| PINS_HELP.to_owned());
+                    let help = reason.contains(FIRST_USE).then(|| PINS_HELP.to_owned());
                     return Err(Unopened { reason: format!("{reason}{said}"), help });
                 }
             }

@@ -144,11 +144,14 @@ impl Servers {
         Some((number, started))
     }
 
-    /// What those that have ended wrote to their standard error.
-    pub fn complaints(&mut self) -> String {
+    /// What those that `reason` names wrote to their standard error.
+    pub fn complaints(&mut self, reason: &str) -> String {
         let mut all = Vec::new();
         for server in &mut self.all {
             let Some(running) = &mut server.running else { continue };
+            if !reason.contains(&format!("`{}`", server.name)) {
+                continue;
+            }
             running.listen();
             let text = running.text();
             if !text.is_empty() {

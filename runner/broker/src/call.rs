@@ -76,8 +76,8 @@ pub(crate) enum Outcome {
     Value(Value),
     /// A text that is no JSON.
     Text(String),
-    /// What a server gave that is more than text.
-    Content(Vec<ContentBlock>),
+    /// What a server gave that is more than text, and the value beside it.
+    Content(Vec<ContentBlock>, Option<Value>),
     /// It was tried, and failed.
     Error(String),
     /// It must not be done.
@@ -93,7 +93,9 @@ impl Outcome {
         match self {
             Self::Value(value) => Ok(value.to_string().into_bytes()),
             Self::Text(text) => Ok(text.clone().into_bytes()),
-            Self::Content(content) => serde_json::to_vec(content).map_err(|error| error.to_string()),
+            Self::Content(content, value) => {
+                serde_json::to_vec(&(content, value)).map_err(|error| error.to_string())
+            }
             Self::Error(_) | Self::Refused(_) => Ok(Vec::new()),
         }
     }
@@ -248,7 +250,8 @@ impl Broker {
         if let Some(why) = tool.unfit(&whole) {
             return Err(printable_text(&why));
         }
-        let seen = facts::take(&tool.facts, &mut request.arguments, &self.directory)
+        let directory = self.server(&tool.does).map_or(&self.directory, |server| &server.directory);
+        let seen = facts::take(&tool.facts, &mut request.arguments, directory)
             .map_err(|why| printable_text(&why))?;
         // What is decided about, and handed over, is what has to fit.
         match tool.unfit(&Value::Object(request.arguments.clone())) {
@@ -401,7 +404,7 @@ pub(crate) fn told(outcome: &Outcome) -> (String, bool, bool) {
         Outcome::Value(value) => (value.to_string(), false, false),
         Outcome::Text(text) => (text.clone(), false, false),
         // Goes as it is, and not as a text.
-        Outcome::Content(_) => (String::new(), false, false),
+        Outcome::Content(..) => (String::new(), false, false),
         Outcome::Error(why) => (why.clone(), true, false),
         Outcome::Refused(why) => (why.clone(), true, true),
     }

@@ -45,7 +45,7 @@ impl<'a> Ending<'a> {
     /// It came to this.
     pub(crate) fn tell(&self, outcome: &Outcome) {
         let (word, reason) = match outcome {
-            Outcome::Value(_) | Outcome::Text(_) | Outcome::Content(_) => ("ok", ""),
+            Outcome::Value(_) | Outcome::Text(_) | Outcome::Content(..) => ("ok", ""),
             Outcome::Error(reason) => ("error", reason.as_str()),
             Outcome::Refused(reason) => ("refused", reason.as_str()),
         };

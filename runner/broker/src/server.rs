@@ -46,6 +46,8 @@ const PAGES: usize = 64;
 pub(crate) struct Server {
     pub(crate) name: String,
     pub(crate) origin: Origin,
+    /// What relative paths are below.
+    pub(crate) directory: String,
     /// Whether it has a network: then what it gives comes from there.
     pub(crate) networked: bool,
     /// Those of its tools that lines declare and something permits.
@@ -89,6 +91,7 @@ pub(crate) fn all(plan: &Plan, pins: &BTreeMap<String, Pins>) -> Vec<Rc<Server>>
     let server = |(name, server, origin): (&String, &Plan, &Origin)| Server {
         name: name.clone(),
         origin: origin.clone(),
+        directory: server.workdir.clone(),
         networked: !server.egress.is_empty(),
         wanted: wanted(name),
         pins: RefCell::new(pins.get(name).cloned().unwrap_or_default()),
@@ -168,7 +171,7 @@ impl Server {
             }
             let said = definition(tool);
             let pinned = self.pins.borrow().get(name).cloned();
-            if let Some(pinned) = pinned.as_ref().filter(|pinned| pinned.to_string() != said.to_string()) {
+            if let Some(pinned) = pinned.as_ref().filter(|pinned| **pinned != said) {
                 return Err(format!(
                     "its tool `{name}` is not what it was at its first use: {}",
                     printable_text(&difference(pinned, &said))
@@ -252,9 +255,9 @@ fn outcome(result: CallToolResult, most: usize) -> Outcome {
         return Outcome::Error(printable_text(&text.chars().take(COMPLAINT).collect::<String>()));
     }
     let outcome = match (structured_content, texts) {
-        (Some(value), _) => Outcome::Value(value),
+        (Some(value), Some(_)) => Outcome::Value(value),
         (None, Some(texts)) => Outcome::Text(texts.join("\n")),
-        (None, None) => Outcome::Content(content),
+        (value, None) => Outcome::Content(content, value),
     };
     match outcome.bytes() {
         Ok(bytes) if bytes.len() <= most => outcome,

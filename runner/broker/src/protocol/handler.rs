@@ -95,12 +95,12 @@ impl ServerHandler for Handler {
         };
         let (text, failed, refused) = told(&outcome);
         let content = match &outcome {
-            Outcome::Content(content) => content.clone(),
+            Outcome::Content(content, _) => content.clone(),
             _ => vec![ContentBlock::text(text)],
         };
         let mut result =
             if failed { CallToolResult::error(content) } else { CallToolResult::success(content) };
-        if let Outcome::Value(value @ Value::Object(_)) = outcome {
+        if let Outcome::Value(value @ Value::Object(_)) | Outcome::Content(_, Some(value)) = outcome {
             result.structured_content = Some(value);
         }
         if refused {
