@@ -7,37 +7,15 @@ use std::time::Duration;
 
 use agentrc_test_support::broker::python;
 use agentrc_test_support::outcome::within;
+use agentrc_test_support::servers::{self, table};
 use agentrc_test_support::{Lab, Outcome, as_each, audit, outside, sdk};
 use serde_json::{Value, json};
 
 const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
 
-/// A server of the test's, with what is left of the protocol. `MARK` is replaced by code that runs in a call, with `a` for its arguments
-/// and `r` for its result.
-const SERVER: &str = r#"import json, os, socket, sys
-def reply(m, r): print(json.dumps({'jsonrpc': '2.0', 'id': m['id'], 'result': r}), flush=True)
-DESCRIPTION = 'Does what the test wants.'
-TOOLS = [{'name': 'act', 'description': DESCRIPTION, 'inputSchema': {'type': 'object', 'properties': {'path': {'type': 'string'}, 'n': {'type': 'integer'}}}}]
-for line in sys.stdin:
-    m = json.loads(line)
-    if 'id' not in m or 'method' not in m: continue
-    if m['method'] == 'initialize':
-        reply(m, {'protocolVersion': m['params']['protocolVersion'], 'capabilities': {'tools': {}}, 'serverInfo': {'name': 't', 'version': '1'}})
-    elif m['method'] == 'tools/list': reply(m, {'tools': TOOLS})
-    elif m['method'] == 'tools/call':
-        a, r = m['params']['arguments'], {'content': [{'type': 'text', 'text': 'done'}]}
-        MARK
-        reply(m, r)
-"#;
-
+/// [`servers::SERVER`] with code that runs in a call, with `a` for its arguments and `r` for its result.
 fn server(act: &str) -> String {
-    SERVER.replace("MARK", act)
-}
-
-/// The table with one server `own`, which is the test's.
-fn table(boundaries: &[&str]) -> String {
-    json!({ "mcpServers": { "own": { "command": "/usr/bin/python3", "args": ["./own.py"], "boundaries": boundaries } } })
-        .to_string()
+    servers::SERVER.replace("pass # MARK", act)
 }
 
 const OWN: &str = "MCP own\nTOOL mcp:own.act\nALLOW invoke mcp:own.act";

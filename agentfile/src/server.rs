@@ -105,7 +105,8 @@ fn find(bytes: &[u8], name: &str) -> Result<Entry, Fault> {
     let servers = servers
         .ok_or_else(|| Fault::new(format!("is not an object with the one member `{SERVERS}`"), EXAMPLE))?;
     let Some(entry) = servers.get(name) else {
-        let known: Vec<_> = servers.keys().map(|name| format!("`{name}`")).collect();
+        let mut known: Vec<_> = servers.keys().map(|name| format!("`{name}`")).collect();
+        known.sort_unstable();
         let help = if known.is_empty() {
             EXAMPLE.to_owned()
         } else {

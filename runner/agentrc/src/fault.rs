@@ -31,10 +31,15 @@ pub(crate) fn check(_: &str) -> Result<(), String> {
     Ok(())
 }
 
-#[cfg(feature = "fault-injection")]
-pub(crate) use enabled::check;
+/// A process of this program's own that is about to be started: the step that was armed is this one's alone.
+#[cfg(not(feature = "fault-injection"))]
+#[inline(always)]
+pub(crate) fn unarmed(_: &mut std::process::Command) {}
+
 #[cfg(feature = "fault-injection")]
 pub use enabled::main;
+#[cfg(feature = "fault-injection")]
+pub(crate) use enabled::{check, unarmed};
 
 #[cfg(feature = "fault-injection")]
 mod enabled {
@@ -74,6 +79,10 @@ mod enabled {
         let own = STEPS.iter().map(|(name, _)| *name);
         let jail = agentrc_jail::Step::ALL.iter().map(|step| step.name());
         own.chain(jail).map(|name| format!("{name}\n")).collect()
+    }
+
+    pub(crate) fn unarmed(command: &mut std::process::Command) {
+        command.env_remove(VARIABLE);
     }
 
     pub(crate) fn check(step: &str) -> Result<(), String> {

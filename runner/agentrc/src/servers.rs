@@ -168,6 +168,7 @@ impl Server {
         let mut command = Command::new(PROGRAM);
         command.arg("serve-mcp").arg(agentfile).args([&self.name, plan_sha256, &supervisor, run]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        fault::unarmed(&mut command);
         let mut child = command.spawn().map_err(|error| error.to_string())?;
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let running = Running { child, since: Instant::now(), asked: None, complaint: Vec::new() };
