@@ -2,16 +2,18 @@
 //! and has the programs of tools started, each in a sandbox of its own. It decides nothing: the policies are asked in the broker's
 //! process; but it starts only what the plan names, and only what is on record.
 
+mod memories;
 mod pins;
 mod policies;
+mod program;
 
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use agentfile::plan::{BrokerEntry, Plan, Runs};
+use agentfile::plan::{BrokerEntry, Plan};
 use agentrc_audit::Event;
 use agentrc_audit::event::{Denial, LayerEvidence};
 use agentrc_audit::folder::Folder;
@@ -23,12 +25,14 @@ use agentrc_jail::{Entered, Entrance, Recorder, Unopened, Work};
 use agentrc_service::channel;
 use rustix::io::Errno;
 
+use self::memories::memories;
 use self::pins::Pins;
+use self::program::{c_string, words};
+use crate::exit;
 use crate::policies::Policies;
 use crate::refusal::Refusal;
 use crate::servers::{Pipes, Servers, each};
 use crate::socket::{self, Process};
-use crate::{exit, host};
 
 /// The layer's name in the log.
 pub const LAYER: &str = "broker";
@@ -45,10 +49,6 @@ const AT_ONCE: usize = 64;
 const IN_ONE_GO: Duration = Duration::from_millis(20);
 /// How long its last reports may take.
 const ENDING: Duration = Duration::from_secs(2);
-/// Our own program inside.
-const CLIENT: &str = "/agentrc/bin/mcp";
-/// The folder of all memories in the state directory.
-const MEMORIES: &str = "memory";
 
 /// A broker that runs.
 pub struct Broker {
@@ -377,29 +377,6 @@ impl agentrc_jail::Broker for Broker {
         }
         Ok(())
     }
-}
-
-/// The words of the program of an entry, if it has one.
-fn words(entry: &BrokerEntry) -> Result<Option<Vec<CString>>, Refusal> {
-    let BrokerEntry::Tool { entity, definition: Some(definition), .. } = entry else { return Ok(None) };
-    let words = match &definition.runs {
-        Runs::Broker | Runs::Server => return Ok(None),
-        Runs::Inside => vec![c_string(CLIENT)?, c_string("--builtin")?, c_string(entity)?],
-        Runs::Program(path) => vec![c_string(path)?],
-    };
-    Ok(Some(words))
-}
-
-/// The folder of all memories, made when it is not there.
-fn memories(state: &StateDir) -> Result<PathBuf, Refusal> {
-    let name = Path::new(MEMORIES);
-    let made = state.folder().private_folder(name).map_err(agentrc_host::Error::from);
-    made.map_err(|error| host::refusal(&error).step(LAYER))?;
-    Ok(state.folder().path_of(name))
-}
-
-fn c_string(text: &str) -> Result<CString, Refusal> {
-    CString::new(text).map_err(|_| Refusal::new(format!("`{text}` has a NUL byte")).step(LAYER))
 }
 
 fn failed(reason: &str) -> String {

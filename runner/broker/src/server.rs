@@ -26,7 +26,7 @@ use serde_json::{Map, Value};
 use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::sync::Semaphore;
 
-use crate::call::Outcome;
+use crate::outcome::Outcome;
 use crate::server::lines::Lines;
 use crate::server::pin::{definition, difference};
 

@@ -19,7 +19,7 @@ const STEP: &str = "serve-mcp";
 /// A refusal: it was not executed.
 pub fn serve_mcp(arguments: &ServeMcp) -> Outcome {
     let ServeMcp { agentfile, server, plan_sha256, supervisor, run } = arguments;
-    tied_to(*supervisor).map_err(|reason| Refusal::new(reason).step(STEP))?;
+    tied_to(*supervisor).map_err(|reason| Failure::refused(Refusal::new(reason).step(STEP)))?;
     let source = Source::open(agentfile).map_err(Failure::refused)?;
     let ran = source.compile(Validate::WhenWritten).and_then(|compiled| {
         let compiled = of(server, plan_sha256, compiled)?;
