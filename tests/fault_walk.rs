@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use agentrc_test_support::leftovers::{self, Before, snapshot};
-use agentrc_test_support::{Lab, Terminal, as_each, audit, faults};
+use agentrc_test_support::{Lab, Terminal, as_each, audit, faults, servers};
 
 const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
 
@@ -28,6 +28,9 @@ URL tcp://192.0.2.7:5432
 TOOL utcp:file_read
 ALLOW invoke utcp:file_read
 MEMORY notes ./notes.json schema:Note mode:rw
+MCP own
+TOOL mcp:own.act
+ALLOW invoke mcp:own.act
 AUDIT all
 CMD /bin/sh ./go.sh
 ";
@@ -71,6 +74,8 @@ fn prepare(lab: &Lab) {
         lab.directory(lab.project(folder));
     }
     lab.file(lab.project("one-file"), "one\n");
+    lab.file(lab.project("own.py"), servers::SERVER);
+    lab.file(lab.project("mcp.json"), servers::table(&[]));
     lab.file(lab.project("notes.json"), r#"{"definitions": {"Note": {"type": "object"}}}"#);
     lab.file(lab.outside("granted/file"), "granted\n");
     lab.script(lab.project("go.sh"), "echo ran > /work/ran\necho ran\n");

@@ -24,6 +24,8 @@ pub const SOCKET: &str = "/agentrc/broker.sock";
 pub const CLIENT: &str = "/agentrc/bin/mcp";
 /// Where tools are shown: links to [`CLIENT`], with what they take beside them.
 pub const TOOLS: &str = "/agentrc/tools";
+/// The folder of the links to the tools of MCP servers, one folder a server.
+pub const SERVERS: &str = "/agentrc/mcp";
 /// Where the schemas of memories are shown.
 pub const MEMORIES: &str = "/agentrc/memory";
 

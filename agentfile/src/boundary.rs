@@ -3,7 +3,7 @@
 
 mod capability;
 
-pub use self::capability::{Credential, Function, Memory, Reference, Server, Skill, Tool};
+pub use self::capability::{Credential, Function, McpServer, Memory, Reference, Server, Skill, Tool};
 use crate::place::Place;
 use crate::plan::{AuditLevel, Base, HostPath};
 use crate::policy::Policy;
@@ -40,7 +40,7 @@ pub struct Boundaries {
     /// Remote servers.
     pub servers: Vec<Server>,
     /// MCP servers.
-    pub mcp: Vec<Reference>,
+    pub mcp: Vec<McpServer>,
     /// Credentials.
     pub credentials: Vec<Credential>,
     /// Credential broker families.

@@ -14,8 +14,6 @@ mod rules;
 mod shares;
 mod tools;
 
-pub(crate) use capabilities::server_name;
-
 use std::collections::{HashMap, HashSet};
 
 use crate::Package;
@@ -75,6 +73,7 @@ pub(crate) fn check(
     check.finish_shares();
     check.finish_resources();
     check.finish_network();
+    check.finish_servers();
     check.finish_policies();
     check.finish_capabilities();
     (check.out, check.diagnostics)

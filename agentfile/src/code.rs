@@ -80,6 +80,8 @@ codes! {
     "E090" "a skill without front matter" "A skill's `SKILL.md` begins with front matter between two lines `---`, in UTF-8 and at most 64 KiB, without characters that hide text: its name and what it is for are read from there."
     "E091" "front matter that readers would not read alike" "Of YAML is taken what all its readers agree on: texts on one line, quoted or not, texts of several lines (`|`, `>`), lists and maps of texts. Anchors, aliases, tags, flows, equal keys, and unquoted numbers, dates and truths are refused."
     "E092" "front matter that is not a skill's" "The public Agent Skills format has `name` (1 to 64 of `a`-`z`, `0`-`9`, `-`; the folder's name) and `description` (1 to 1024 characters), and may have `license`, `compatibility`, `metadata` (a map of texts) and `allowed-tools`."
+    "E095" "not a server" "What an `MCP` server is stands in `mcp.json` beside the Agentfile: its command, its arguments, and, in `boundaries`, the lines of an Agentfile that say what it may touch. Without such lines it has no network and no file but the base system's."
+    "E096" "a tool of no server" "A tool `mcp:server.tool` is one of a server that an `MCP` or `SERVER` line declares."
     "E099" "a fault of the compiler" "Please report it with the Agentfile."
     "W001" "misplaced syntax line" "`# syntax=` counts on the first line only; elsewhere it is a comment."
     "W002" "older form of CRED" "The older forms still parse; the current one names every host that the credential may go to."
@@ -104,6 +106,7 @@ codes! {
     "W026" "denies no file" "Nothing is shown at the path, above it or beneath it, so there is nothing to take away: a misspelt `DENY` or `forbid` protects nothing. A rule for a path that other files of the same kind have may stay."
     "W027" "a permit on requests that are never seen" "On a `tcp://` destination there are bytes and no requests: `context.method`, `path` and `url` are empty there, `bytes` is 0. The URL line alone says what is permitted."
     "W030" "declared twice" "The second line adds nothing."
+    "W031" "worth a look in a server" "What the compiler has to say about the lines of a server in `mcp.json`."
 }
 
 /// The entry of a code, whatever its case.

@@ -88,7 +88,7 @@ table! {
         "CMD python3 ./agent.py";
     "TOOL" Line 1..=1, Enforced, "tools";
         "TOOL namespace:name"; "Declares a tool.";
-        "`utcp:NAME`: one that is built in (`policies/tools.toml`): `current_time`, `file_read`, `file_write`, `file_list`, `file_search`, `shell`. `local:./PATH`: a program beside the Agentfile, with `PATH.schema.json` (of `lint.py` also `lint.schema.json`) beside it: `{\"description\": …, \"inputSchema\": …}`, or a JSON Schema with a `description`; `\"facts\": {\"path\": \"ARGUMENT\"}` (also `url`, `method`) says which argument policies see as `context.path`; `annotations` are MCP's. Other namespaces, and `utcp:http_request`, are refused at `run` until they exist. A declaration is not a permit: it also needs an `ALLOW invoke` or a policy. What may be permitted is shown as `/agentrc/tools/NAME`, by the last part of its path: JSON on standard input, JSON on standard output, exit code 77 where policy refuses.";
+        "`utcp:NAME`: one that is built in (`policies/tools.toml`): `current_time`, `file_read`, `file_write`, `file_list`, `file_search`, `shell`. `local:./PATH`: a program beside the Agentfile, with `PATH.schema.json` (of `lint.py` also `lint.schema.json`) beside it: `{\"description\": …, \"inputSchema\": …}`, or a JSON Schema with a `description`; `\"facts\": {\"path\": \"ARGUMENT\"}` (also `url`, `method`) says which argument policies see as `context.path`; `annotations` are MCP's. `mcp:SERVER.TOOL`: a tool of an `MCP` server. Other namespaces, and `utcp:http_request`, are refused at `run` until they exist. A declaration is not a permit: it also needs an `ALLOW invoke` or a policy. What may be permitted is shown as `/agentrc/tools/NAME`, by the last part of its path: JSON on standard input, JSON on standard output, exit code 77 where policy refuses.";
         "TOOL local:./tools/lint";
     "TOOLSET" Line 1..=1, Refused, "tools";
         "TOOLSET namespace:name | registry://…@sha256:…"; "Declares a fixed list of tools.";
@@ -106,10 +106,10 @@ table! {
         "SERVER name url"; "Declares a remote tool server.";
         "Implies exactly that host and port as egress for the broker, not for the agent.";
         "SERVER search https://tools.example.com/mcp";
-    "MCP" Line 1..=1, Refused, "tools";
+    "MCP" Line 1..=1, Enforced, "tools";
         "MCP name | registry://…@version"; "Declares an MCP server.";
-        "Started or reached by the broker, in a sandbox of its own.";
-        "MCP registry://example/files@1.2.0";
+        "What it is stands in `mcp.json` beside the Agentfile, in the form that MCP's clients know: `command`, `args`, `env`, and in `boundaries` the lines of an Agentfile (`BIND`, `MOUNT`, `URL`, `CRED`, `LIMIT`, …) that say what it may touch; without them no network and no files. It is started with the run, in a sandbox of its own, and ends with it. Its tools are declared by `TOOL mcp:name.tool`, each with a permit (`docs/servers.md`). One of a registry is refused at `run`.";
+        "MCP files";
     "URL" Line 1..=1, Enforced, "network";
         "URL https://host[:port][/path] | http://… | tcp://host:port | https://*.suffix"; "Allows one network destination.";
         "Without any, there is no network at all. With some, exactly those are reached, by any program and without a proxy's variables: the gateway answers their names and no other, and connects to what they really are. What is sent stays encrypted from end to end, unless a path, a bound credential or a policy on requests needs it to be seen (`docs/certificates.md`). `*.suffix` is every host one label below the suffix, at most 64 of them in a run. A private address needs a grant.";

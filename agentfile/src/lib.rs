@@ -33,6 +33,7 @@ pub mod plan;
 pub mod policy;
 pub mod render;
 pub mod schema;
+pub mod server;
 pub mod skill;
 pub mod span;
 pub mod syntax;

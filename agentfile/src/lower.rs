@@ -61,6 +61,7 @@ pub(crate) fn lower(boundaries: &Boundaries, file: &str) -> Result<Plan, cedar::
         egress,
         cedar: cedar::lower(boundaries)?,
         broker: broker::lower(boundaries, &permits),
+        sources: sources::of_servers(boundaries),
         audit: Audit {
             level: boundaries.audit.0,
             origin: boundaries

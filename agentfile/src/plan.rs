@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use self::broker::{BrokerEntry, VAULT_TOKEN, dotenv_parts, source_file};
 pub use self::mount::{Access, Generated, HostPath, Mount, MountSource, NotAHostPath, Protected};
 pub use self::tool::{Facts, FunctionDefinition, Hints, Runs, ToolDefinition};
-pub use crate::base::{CLIENT, MEMORIES, PROJECTION, SOCKET, SYSTEM_BUNDLES, TOOLS};
+pub use crate::base::{CLIENT, MEMORIES, PROJECTION, SERVERS, SOCKET, SYSTEM_BUNDLES, TOOLS};
 pub use crate::span::Origin;
 pub use crate::syntax::AuditLevel;
 
@@ -58,6 +58,9 @@ pub struct Plan {
     pub cedar: Cedar,
     /// What the broker and the gateway serve: tools, functions, skills, servers, memory, credentials.
     pub broker: Vec<BrokerEntry>,
+    /// Where others of the same Agentfile have credentials from, the agent or its servers: hidden as this plan's own are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<Source>,
     /// What must be recorded.
     pub audit: Audit,
     /// What reaches outside the Agentfile's own folder and so needs consent.
@@ -328,6 +331,16 @@ pub struct CedarPolicy {
     /// Reason of an `@approval("…")` annotation.
     pub approval: Option<String>,
     /// Who asked for it.
+    pub origin: Origin,
+}
+
+/// Where a credential is read from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// As written.
+    pub source: String,
+    /// The CRED line.
     pub origin: Origin,
 }
 

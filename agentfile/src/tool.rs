@@ -138,6 +138,40 @@ pub(crate) fn read(bytes: &[u8], program: String) -> Result<ToolDefinition, Faul
     defined.judged(Runs::Program(program), hints)
 }
 
+/// What an MCP server says of one of its tools ("Tool" of MCP). Policies see the arguments `path`, `url` and `method`, if they
+/// are texts: that is what servers call them.
+///
+/// # Errors
+/// The first [`Fault`]; it continues a sentence that begins with the tool's name.
+pub fn of_server(definition: &Value) -> Result<ToolDefinition, Fault> {
+    let text = |name: &str| definition.get(name).and_then(Value::as_str).map(str::to_owned);
+    let hint = |name: &str, otherwise: bool| {
+        definition.get("annotations").and_then(|all| all.get(name)?.as_bool()).unwrap_or(otherwise)
+    };
+    let input_schema = definition.get("inputSchema").cloned().unwrap_or_default();
+    let fact = |name: &str| {
+        let kind = input_schema.get("properties").and_then(|all| all.get(name)?.get("type"));
+        (kind.and_then(Value::as_str) == Some("string")).then(|| name.to_owned())
+    };
+    let facts = Facts { path: fact("path"), url: fact("url"), method: fact("method") };
+    let hints = Hints {
+        read_only: hint("readOnlyHint", false),
+        destructive: hint("destructiveHint", true),
+        idempotent: hint("idempotentHint", false),
+        open_world: hint("openWorldHint", true),
+    };
+    let size = definition.to_string().len();
+    if size > FILE_BYTES {
+        return Err(Fault::new(format!("is described in {size} bytes"), "64 KiB are the most that is taken"));
+    }
+    let title = text("title");
+    // Servers need not say more than a name.
+    let description = text("description").filter(|text| !text.trim().is_empty()).or_else(|| title.clone());
+    let description = description.or_else(|| text("name"));
+    let defined = Defined { title, description, input_schema, facts, annotations: Annotations::default() };
+    defined.judged(Runs::Server, hints)
+}
+
 impl Defined {
     fn judged(self, runs: Runs, hints: Hints) -> Result<ToolDefinition, Fault> {
         let title = self.title.or(self.annotations.title);

@@ -2,7 +2,7 @@
 
 use crate::support::World;
 
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 19] = [
     "init",
     "check",
     "fmt",
@@ -11,6 +11,7 @@ const COMMANDS: [&str; 18] = [
     "skill",
     "allow",
     "grants",
+    "pins",
     "runs",
     "diff",
     "apply",
@@ -32,7 +33,10 @@ fn help_lists_every_command_and_each_has_help_with_an_example() {
         .take_while(|line| !line.is_empty())
         .filter_map(|line| line.split_whitespace().next())
         .collect();
-    assert_eq!(listed.len(), COMMANDS.len() + 1, "nothing is hidden, and `help`: {listed:?}");
+    assert_eq!(listed.len(), COMMANDS.len() + 1, "all of them, and `help`: {listed:?}");
+    // What only `run` calls is nobody's to call.
+    let alone = world.ends(["serve-mcp", "Agentfile", "files", "00", "1", "run"], 125);
+    assert!(alone.err.contains("supervisor"), "{}", alone.err);
     for command in COMMANDS {
         world.ends([command, "--help"], 0).out_has(&["Usage: agentrc", "Example", command]);
     }

@@ -2,7 +2,7 @@
 
 use super::Host;
 use crate::place::Place;
-use crate::plan::{FunctionDefinition, ToolDefinition};
+use crate::plan::{FunctionDefinition, Plan, ToolDefinition};
 
 /// A declared tool.
 #[derive(Debug, Clone)]
@@ -52,6 +52,19 @@ pub struct Server {
     pub name: String,
     /// Where it is.
     pub host: Host,
+}
+
+/// A declared MCP server.
+#[derive(Debug, Clone)]
+pub struct McpServer {
+    /// As written.
+    pub reference: String,
+    /// Name as policies know it: `AgentRC::MCPServer::"name"`.
+    pub name: String,
+    /// What it is, and what it may touch; none: it comes from a registry, which is not served yet.
+    pub plan: Option<Box<Plan>>,
+    /// The line.
+    pub place: Place,
 }
 
 /// Something declared by one word.

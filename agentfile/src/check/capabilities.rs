@@ -3,13 +3,14 @@
 
 use super::Check;
 use crate::Kind;
-use crate::boundary::{Function, Memory, Projection, Reference, Skill};
+use crate::boundary::{Function, McpServer, Memory, Projection, Reference, Skill};
 use crate::function::{self, Signature};
 use crate::lower::limits::Targets;
 use crate::memory::{About, judge};
 use crate::place::Place;
 use crate::plan::{FunctionDefinition, digest};
 use crate::policy::permits::Permits;
+use crate::server::{self, TABLE, tool_of};
 use crate::span::Span;
 use crate::syntax::Word;
 
@@ -78,8 +79,72 @@ impl Check<'_> {
     }
 
     pub(super) fn mcp(&mut self, word: &Word, place: Place) {
-        if self.once_named("MCP server", server_name(&word.text), word.span) {
-            self.out.mcp.push(Reference { reference: word.text.clone(), place });
+        let name = server_name(&word.text);
+        if self.once_named("MCP server", name, word.span) {
+            let (reference, name) = (word.text.clone(), name.to_owned());
+            self.out.mcp.push(McpServer { reference, name, plan: None, place });
+        }
+    }
+
+    /// Compiles the servers of the package's table: they record as the agent does, which any line may say.
+    pub(super) fn finish_servers(&mut self) {
+        let audit = self.out.audit.0;
+        let mut servers = std::mem::take(&mut self.out.mcp);
+        for server in servers.iter_mut().filter(|server| !server.reference.contains(['/', ':', '@'])) {
+            let span = server.place.span;
+            if self.package.kind(TABLE) != Kind::File {
+                let what = format!(
+                    "there is no `{TABLE}` beside the Agentfile, which says what `{}` is",
+                    server.name
+                );
+                let help = "write {\"mcpServers\": {\"NAME\": {\"command\": \"…\", \"boundaries\": […]}}}";
+                self.error("E095", span, what, help);
+                continue;
+            }
+            let Some(bytes) = self.content(TABLE, span) else { continue };
+            match server::compile(&bytes, &server.name, self.places.file(), audit, self.package) {
+                Ok((plan, faults)) => {
+                    server.plan = Some(Box::new(plan));
+                    for fault in faults {
+                        self.warn("W031", span, format!("`{TABLE}` {}", fault.what), fault.help);
+                    }
+                }
+                Err(faults) => {
+                    for fault in faults {
+                        self.error("E095", span, format!("`{TABLE}` {}", fault.what), fault.help);
+                    }
+                }
+            }
+        }
+        self.out.mcp = servers;
+        self.finish_server_tools();
+    }
+
+    /// A tool of a server that nobody declares is nobody's.
+    fn finish_server_tools(&mut self) {
+        let mut undeclared = Vec::new();
+        for tool in self.out.tools.iter().filter(|tool| tool.namespace == "mcp") {
+            let name = &tool.name;
+            let (message, help) = match tool_of(name) {
+                None => (
+                    format!("`mcp:{name}` names no tool of a server"),
+                    "write `TOOL mcp:server.tool`".to_owned(),
+                ),
+                Some((server, _))
+                    if self.out.mcp.iter().any(|mcp| mcp.name == server)
+                        || self.out.servers.iter().any(|known| known.name == server) =>
+                {
+                    continue;
+                }
+                Some((server, _)) => (
+                    format!("no line declares the server `{server}` of the tool `mcp:{name}`"),
+                    format!("add `MCP {server}`, and say in `{TABLE}` what it is"),
+                ),
+            };
+            undeclared.push((tool.place.span, message, help));
+        }
+        for (span, message, help) in undeclared {
+            self.error("E096", span, message, help);
         }
     }
 
@@ -173,6 +238,6 @@ fn skill_name(reference: &str) -> &str {
 }
 
 /// Name of an MCP server: the bare name, or the last part of the reference without its version.
-pub(crate) fn server_name(reference: &str) -> &str {
+fn server_name(reference: &str) -> &str {
     skill_name(reference.strip_prefix("registry://").unwrap_or(reference))
 }

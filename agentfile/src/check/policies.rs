@@ -106,11 +106,7 @@ impl Check<'_> {
         known.extend(out.credentials.iter().map(|credential| ("Credential", credential.name.clone())));
         known.extend(out.memories.iter().map(|memory| ("Memory", memory.name.clone())));
         known.extend(out.servers.iter().map(|server| ("MCPServer", server.name.clone())));
-        known.extend(
-            out.mcp
-                .iter()
-                .map(|mcp| ("MCPServer", super::capabilities::server_name(&mcp.reference).to_owned())),
-        );
+        known.extend(out.mcp.iter().map(|mcp| ("MCPServer", mcp.name.clone())));
         let open = !out.toolsets.is_empty() || !out.mcp.is_empty() || !out.servers.is_empty();
         let mut found = Vec::new();
         for policy in policies {

@@ -1,6 +1,7 @@
 //! What the broker and the gateway serve, by class, in the order of the text.
 
 use super::egress::scheme_word;
+use super::sources;
 use crate::boundary::Boundaries;
 use crate::plan::{BrokerEntry, digest};
 use crate::policy::permits::Permits;
@@ -40,12 +41,16 @@ pub(super) fn lower(boundaries: &Boundaries, permits: &Permits) -> Vec<BrokerEnt
         path: server.host.path.clone(),
         origin: server.host.place.origin.clone(),
     }));
-    entries.extend(
-        boundaries.mcp.iter().map(|mcp| BrokerEntry::Mcp {
-            reference: mcp.reference.clone(),
-            origin: mcp.place.origin.clone(),
+    entries.extend(boundaries.mcp.iter().map(|mcp| BrokerEntry::Mcp {
+        reference: mcp.reference.clone(),
+        name: mcp.name.clone(),
+        plan: mcp.plan.as_ref().map(|plan| {
+            let mut plan = plan.clone();
+            plan.sources = sources::of_others(boundaries, &mcp.name);
+            plan
         }),
-    );
+        origin: mcp.place.origin.clone(),
+    }));
     entries.extend(boundaries.memories.iter().map(|memory| BrokerEntry::Memory {
         name: memory.name.clone(),
         schema_path: memory.schema_path.clone(),

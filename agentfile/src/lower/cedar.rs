@@ -15,7 +15,6 @@ use cedar_policy::{EntityId, EntityTypeName, EntityUid};
 use super::egress::scheme_word;
 use crate::base::CEDAR_SCHEMA;
 use crate::boundary::{Boundaries, Host, Object};
-use crate::check::server_name;
 use crate::place::Place;
 use crate::plan::{Cedar, CedarPolicy, digest};
 use crate::policy::names;
@@ -136,7 +135,7 @@ pub(crate) fn made(boundaries: &Boundaries) -> Result<Vec<Made>, CedarFault> {
         maker.add("server-request", &server.host.place, Effect::Permit, &["mcp.request"], scope, vec![])?;
     }
     for mcp in &boundaries.mcp {
-        let scope = Scope::Is("MCPServer", server_name(&mcp.reference));
+        let scope = Scope::Is("MCPServer", &mcp.name);
         maker.add("mcp", &mcp.place, Effect::Permit, &["mcp.request"], scope, vec![])?;
     }
     for credential in boundaries.credentials.iter().filter(|credential| !credential.hosts.is_empty()) {

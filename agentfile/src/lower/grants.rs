@@ -43,6 +43,14 @@ pub(super) fn lower(boundaries: &Boundaries) -> Vec<Grant> {
         let asks = format!("connect to the private address `{}`, port {}", host.host, host.port);
         grants.push(Grant { asks, origin: host.place.origin.clone() });
     }
+    // What a server of the package asks for, the package asks for.
+    for mcp in &boundaries.mcp {
+        let asked = mcp.plan.iter().flat_map(|plan| &plan.grants);
+        grants.extend(asked.map(|grant| Grant {
+            asks: format!("let the server `{}` {}", mcp.name, grant.asks),
+            origin: mcp.place.origin.clone(),
+        }));
+    }
     grants
 }
 

@@ -5,7 +5,6 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::base::{BASE_FILE, RLIMITS};
 use crate::boundary::{Boundaries, Counted, Quantity};
-use crate::check::server_name;
 use crate::plan::{Bound, CgroupLimit, CountedLimit, Limits, Origin, Rlimit, Target};
 
 /// Period of the CPU quota in microseconds: the kernel's default.
@@ -102,8 +101,7 @@ impl Targets {
             targets.add(&Target::Server(server.name.clone()), [server.name.clone()]);
         }
         for mcp in &boundaries.mcp {
-            let name = server_name(&mcp.reference).to_owned();
-            targets.add(&Target::Server(name.clone()), [mcp.reference.clone(), name]);
+            targets.add(&Target::Server(mcp.name.clone()), [mcp.reference.clone(), mcp.name.clone()]);
         }
         for host in boundaries.agent_hosts() {
             targets.add(&Target::Host(host.host.clone()), [host.host.clone()]);

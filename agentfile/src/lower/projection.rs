@@ -8,8 +8,11 @@ use super::mounts::Table;
 use crate::boundary::Boundaries;
 use crate::path;
 use crate::place::Place;
-use crate::plan::{Access, CLIENT, Generated, HostPath, MEMORIES, Mount, MountSource, Origin, SOCKET, TOOLS};
+use crate::plan::{
+    Access, CLIENT, Generated, HostPath, MEMORIES, Mount, MountSource, Origin, SERVERS, SOCKET, TOOLS,
+};
 use crate::policy::permits::Permits;
+use crate::server::tool_of;
 use crate::tool;
 
 /// Adds all of it to `table`.
@@ -46,7 +49,8 @@ fn named(boundaries: &Boundaries, table: &mut Table) {
 /// The way to the broker.
 fn broker(boundaries: &Boundaries, permits: &Permits, table: &mut Table) {
     let tools = || boundaries.tools.iter().filter_map(|tool| Some((tool, tool.definition.as_ref()?)));
-    let places = tools().map(|(tool, _)| &tool.place);
+    let server_tools = || boundaries.tools.iter().filter(|tool| tool.namespace == "mcp");
+    let places = tools().map(|(tool, _)| &tool.place).chain(server_tools().map(|tool| &tool.place));
     let places = places.chain(boundaries.memories.iter().map(|memory| &memory.place));
     let Some(Place { origin, .. }) = places.min() else { return };
     add(table, SOCKET.to_owned(), MountSource::Socket, origin);
@@ -59,6 +63,12 @@ fn broker(boundaries: &Boundaries, permits: &Permits, table: &mut Table) {
         text(table, format!("{at}.schema.json"), schema, origin);
         text(table, format!("{at}.help"), tool::help(name, definition), origin);
         add(table, at, MountSource::Symlink { to: "../bin/mcp".to_owned() }, origin);
+    }
+    for tool in server_tools().filter(|tool| permits.tool(&tool.entity)) {
+        if let Some((server, name)) = tool_of(&tool.name) {
+            let at = format!("{SERVERS}/{server}/{name}");
+            add(table, at, MountSource::Symlink { to: "../../bin/mcp".to_owned() }, &tool.place.origin);
+        }
     }
     for memory in &boundaries.memories {
         let target = format!("{MEMORIES}/{}.json", memory.name);

@@ -4,7 +4,7 @@
 
 use crate::boundary::{Boundaries, Content, Share};
 use crate::place::Place;
-use crate::plan::{HostPath, source_file};
+use crate::plan::{BrokerEntry, HostPath, Plan, Source, source_file};
 
 /// A file that is hidden, and the credential that says so.
 pub(crate) struct Hidden<'a> {
@@ -32,6 +32,30 @@ pub(crate) fn hidden(boundaries: &Boundaries) -> impl Iterator<Item = Hidden<'_>
             };
             Some(Hidden { target, share, place })
         })
+    })
+}
+
+/// Those of the servers: the agent has not even their placeholders.
+pub(super) fn of_servers(boundaries: &Boundaries) -> Vec<Source> {
+    boundaries.mcp.iter().flat_map(|mcp| of_plan(mcp.plan.as_deref())).collect()
+}
+
+/// Those of the agent, and of all servers but `server`.
+pub(super) fn of_others(boundaries: &Boundaries, server: &str) -> Vec<Source> {
+    let agents = boundaries.credentials.iter().map(|credential| Source {
+        source: credential.source.clone(),
+        origin: credential.place.origin.clone(),
+    });
+    let others = boundaries.mcp.iter().filter(|mcp| mcp.name != server);
+    agents.chain(others.flat_map(|mcp| of_plan(mcp.plan.as_deref()))).collect()
+}
+
+fn of_plan(plan: Option<&Plan>) -> impl Iterator<Item = Source> + '_ {
+    plan.into_iter().flat_map(|plan| &plan.broker).filter_map(|entry| match entry {
+        BrokerEntry::Credential { source, origin, .. } => {
+            Some(Source { source: source.clone(), origin: origin.clone() })
+        }
+        _ => None,
     })
 }
 

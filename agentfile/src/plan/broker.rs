@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{FunctionDefinition, Origin, ToolDefinition};
+use super::{FunctionDefinition, Origin, Plan, ToolDefinition};
 
 /// Something that the broker or the gateway serves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +48,10 @@ pub enum BrokerEntry {
     },
     Mcp {
         reference: String,
+        /// As policies know it: `AgentRC::MCPServer::"name"`.
+        name: String,
+        /// What it is, and what it may touch: that of an agent of its own. None: it is not served yet, and so refused at `run`.
+        plan: Option<Box<Plan>>,
         origin: Origin,
     },
     Memory {

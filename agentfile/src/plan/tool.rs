@@ -49,6 +49,8 @@ pub enum Runs {
     Inside,
     /// As `Inside`, this program: an absolute path inside.
     Program(String),
+    /// In an MCP server. No plan has it: what a server's tools are, it says when it is started.
+    Server,
 }
 
 /// Names of the arguments, each a string, that policies see; what an argument does not say is the empty string.

@@ -1,6 +1,7 @@
 //! What this version parses, checks and plans, and cannot yet enforce: `run` refuses a plan for which this is not empty.
 
 use super::{Base, BrokerEntry, CountedLimit, HostPath, MountSource, Origin, Plan, Target, words};
+use crate::server::tool_of;
 
 /// Each part of `plan` that nothing enforces, in words, with its line.
 #[must_use]
@@ -9,9 +10,14 @@ pub fn unenforced(plan: &Plan) -> Vec<(String, Origin)> {
     if let Base::Reference { reference, origin } = &plan.base {
         found.push((format!("FROM {reference}"), origin.clone()));
     }
-    for entry in plan.broker.iter().filter(|entry| !is_served(entry)) {
+    for entry in plan.broker.iter().filter(|entry| !is_served(plan, entry)) {
         let (directive, name, _) = words::entry(entry);
         found.push((format!("{directive} {name}"), words::entry_origin(entry).clone()));
+    }
+    for entry in &plan.broker {
+        if let BrokerEntry::Mcp { plan: Some(server), .. } = entry {
+            found.extend(unenforced(server));
+        }
     }
     for counted in plan.limits.counted.iter().filter(|counted| !is_counted(plan, counted)) {
         let amount = words::rate(counted.value, counted.per_seconds);
@@ -33,9 +39,12 @@ pub fn unenforced(plan: &Plan) -> Vec<(String, Origin)> {
 }
 
 /// Whether the broker, the gateway or the projection of files holds it.
-fn is_served(entry: &BrokerEntry) -> bool {
+fn is_served(plan: &Plan, entry: &BrokerEntry) -> bool {
     match entry {
-        BrokerEntry::Tool { definition, .. } => definition.is_some(),
+        BrokerEntry::Tool { namespace, name, definition, .. } => {
+            definition.is_some() || namespace == "mcp" && of_server(plan, name)
+        }
+        BrokerEntry::Mcp { plan, .. } => plan.is_some(),
         BrokerEntry::Memory { .. }
         | BrokerEntry::Credential { .. }
         | BrokerEntry::CredentialBroker { .. } => true,
@@ -44,10 +53,17 @@ fn is_served(entry: &BrokerEntry) -> bool {
         BrokerEntry::Toolset { .. }
         | BrokerEntry::Function { .. }
         | BrokerEntry::Server { .. }
-        | BrokerEntry::Mcp { .. }
         | BrokerEntry::HealthCheck { .. }
         | BrokerEntry::Trace { .. } => false,
     }
+}
+
+/// Whether the tool `name` is one of a server that is started.
+fn of_server(plan: &Plan, name: &str) -> bool {
+    let Some((server, _)) = tool_of(name) else { return false };
+    plan.broker
+        .iter()
+        .any(|entry| matches!(entry, BrokerEntry::Mcp { name, plan: Some(_), .. } if name == server))
 }
 
 /// Whether somebody counts it: the broker the calls of what it serves, and what they return; the gateway what goes to the
@@ -55,7 +71,7 @@ fn is_served(entry: &BrokerEntry) -> bool {
 fn is_counted(plan: &Plan, counted: &CountedLimit) -> bool {
     let is_served_tool = |name: &str| {
         plan.broker.iter().any(
-            |entry| matches!(entry, BrokerEntry::Tool { entity, definition: Some(_), .. } if entity == name),
+            |entry| matches!(entry, BrokerEntry::Tool { entity, .. } if entity == name && is_served(plan, entry)),
         )
     };
     !counted.applies_to.is_empty()
@@ -63,6 +79,10 @@ fn is_counted(plan: &Plan, counted: &CountedLimit) -> bool {
             // One of the few that there are.
             Target::Run | Target::Memory(_) | Target::Host(_) => true,
             Target::Tool(name) => is_served_tool(name),
-            Target::Function(_) | Target::Skill(_) | Target::Credential(_) | Target::Server(_) => false,
+            Target::Server(server) => plan
+                .broker
+                .iter()
+                .any(|entry| matches!(entry, BrokerEntry::Mcp { name, plan: Some(_), .. } if name == server)),
+            Target::Function(_) | Target::Skill(_) | Target::Credential(_) => false,
         })
 }

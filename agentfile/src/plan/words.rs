@@ -1,6 +1,8 @@
 //! Quantities and sources of a plan in the words that people read: shared by `describe` and `difference`.
 
-use super::{Access, BrokerEntry, CgroupLimit, Egress, Generated, Mount, MountSource, Runs, ToolDefinition};
+use super::{
+    Access, BrokerEntry, CgroupLimit, Egress, Generated, Mount, MountSource, Plan, Runs, ToolDefinition,
+};
 
 /// Bytes with the largest unit that leaves a whole number, such as `512 MiB`.
 #[must_use]
@@ -124,7 +126,9 @@ pub fn entry(entry: &BrokerEntry) -> (&'static str, String, String) {
             let path = path.as_deref().unwrap_or_default();
             ("SERVER", name.clone(), format!("{scheme}://{host}:{port}{path}"))
         }
-        BrokerEntry::Mcp { reference, .. } => ("MCP", reference.clone(), String::new()),
+        BrokerEntry::Mcp { reference, plan, .. } => {
+            ("MCP", reference.clone(), plan.as_deref().map_or_else(String::new, server))
+        }
         BrokerEntry::Memory { name, schema_path, schema_type, writable, schema_sha256, .. } => {
             let mode = if *writable { "read and write" } else { "read" };
             let digest = schema_sha256.get(..12).unwrap_or(schema_sha256);
@@ -151,6 +155,7 @@ fn tool(definition: &ToolDefinition) -> String {
         Runs::Broker => ", built in, in the broker itself".to_owned(),
         Runs::Inside => ", built in, in a sandbox of its own".to_owned(),
         Runs::Program(path) => format!(", {path} in a sandbox of its own"),
+        Runs::Server => ", in its server".to_owned(),
     };
     let facts: Vec<_> =
         definition.facts.each().map(|(fact, argument)| format!("`{argument}` as {fact}")).collect();
@@ -160,6 +165,21 @@ fn tool(definition: &ToolDefinition) -> String {
     }
     let digest = definition.schema_sha256.get(..12).unwrap_or(&definition.schema_sha256);
     format!("{text} ({digest})")
+}
+
+/// What a server may touch.
+fn server(plan: &Plan) -> String {
+    let command = plan.command.as_ref().map(|command| command.argv.join(" ")).unwrap_or_default();
+    let binds = plan.mounts.iter().filter_map(|mount| match &mount.source {
+        MountSource::Bind { source, .. } | MountSource::Copy { source, .. } if mount.origin.is_written() => {
+            Some(format!("{} `{}`", access(mount), String::from(source.clone())))
+        }
+        _ => None,
+    });
+    let hosts = plan.egress.iter().map(|one| format!("connect to {}", egress(one)));
+    let touches: Vec<_> = binds.chain(hosts).collect();
+    let touches = if touches.is_empty() { "touch nothing".to_owned() } else { touches.join(", ") };
+    format!("`{command}` in a sandbox of its own, which may {touches}")
 }
 
 /// Where a broker entry was written.

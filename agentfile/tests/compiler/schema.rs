@@ -23,8 +23,10 @@ impl Validator {
             let holds = match keyword.as_str() {
                 "$schema" | "$id" | "$defs" | "title" | "description" => true,
                 "$ref" => {
-                    let name = rule.as_str().unwrap().strip_prefix("#/$defs/").unwrap().to_owned();
-                    let target = self.root["$defs"][&name].as_object().unwrap().clone();
+                    let name = rule.as_str().unwrap();
+                    // A server's plan is a plan.
+                    let target = self.root.pointer(name.strip_prefix('#').unwrap()).unwrap();
+                    let (target, name) = (target.as_object().unwrap().clone(), name.replace("#/$defs/", ""));
                     self.check(&target, &name, value)?;
                     true
                 }

@@ -58,6 +58,7 @@ impl Folder {
             ("skills/review/.keep", ""),
             ("out/.keep", ""),
             (".git/hooks/pre-commit", ""),
+            ("mcp.json", include_str!("../plans/mcp.json")),
         ];
         Self(files.into_iter().map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec())).collect())
     }

@@ -71,12 +71,17 @@ pub enum Command {
     Plan(Plan),
     /// Run the agent: compile, arm every layer, prove each, execute
     Run(Run),
+    /// An MCP server of a run, in a sandbox of its own: for `run`, not for people
+    #[command(hide = true)]
+    ServeMcp(ServeMcp),
     /// Run a skill's script from CI, with no agent
     Skill(Skill),
     /// Consent to what an Agentfile asks of this host beyond its own folder
     Allow(Allow),
     /// List or revoke consents
     Grants(Grants),
+    /// List what the tools of MCP servers were at their first use, or forget it
+    Pins(Pins),
     /// List runs, newest first
     Runs(Runs),
     /// Show what a run changed in its private copies
@@ -97,6 +102,21 @@ pub enum Command {
     Completions(Completions),
     /// Write the man pages to a folder
     Man(Man),
+}
+
+/// `agentrc serve-mcp`
+#[derive(Debug, Args)]
+pub struct ServeMcp {
+    /// The agent's Agentfile
+    pub agentfile: PathBuf,
+    /// The server's name
+    pub server: String,
+    /// SHA-256 (hex) of the agent's plan, which was consented to
+    pub plan_sha256: String,
+    /// Process id of the run's supervisor
+    pub supervisor: i32,
+    /// The run
+    pub run: String,
 }
 
 /// Where an Agentfile is.
@@ -222,6 +242,21 @@ pub struct Grants {
     pub revoke: Option<PathBuf>,
     /// For programs
     #[arg(long, conflicts_with = "revoke")]
+    pub json: bool,
+}
+
+/// `agentrc pins`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  agentrc pins\n  agentrc pins --forget ./Agentfile --server files")]
+pub struct Pins {
+    /// Forget what is pinned for the Agentfile in this folder (or this Agentfile): its next run is a first use
+    #[arg(long, value_name = "PATH")]
+    pub forget: Option<PathBuf>,
+    /// Of this server only
+    #[arg(long, value_name = "NAME", requires = "forget")]
+    pub server: Option<String>,
+    /// For programs
+    #[arg(long, conflicts_with = "forget")]
     pub json: bool,
 }
 

@@ -2,15 +2,18 @@
 //! and has the programs of tools started, each in a sandbox of its own. It decides nothing: the policies are asked in the broker's
 //! process; but it starts only what the plan names, and only what is on record.
 
+mod memories;
+mod pins;
 mod policies;
+mod program;
 
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use agentfile::plan::{BrokerEntry, Plan, Runs};
+use agentfile::plan::{BrokerEntry, Plan};
 use agentrc_audit::Event;
 use agentrc_audit::event::{Denial, LayerEvidence};
 use agentrc_audit::folder::Folder;
@@ -22,24 +25,30 @@ use agentrc_jail::{Entered, Entrance, Recorder, Unopened, Work};
 use agentrc_service::channel;
 use rustix::io::Errno;
 
+use self::memories::memories;
+use self::pins::Pins;
+use self::program::{c_string, words};
+use crate::exit;
 use crate::policies::Policies;
 use crate::refusal::Refusal;
+use crate::servers::{Pipes, Servers, each};
 use crate::socket::{self, Process};
-use crate::{exit, host};
 
 /// The layer's name in the log.
 pub const LAYER: &str = "broker";
 /// How long the broker may take for one step of its start. It asks nobody for anything.
 const STARTING: Duration = Duration::from_secs(10);
+/// The same when it has to hear what the tools of servers are: more than it gives them.
+const GREETING: Duration = Duration::from_secs(25);
+/// How the broker says that a tool is not what it was, and what to do then.
+const FIRST_USE: &str = "first use";
+const PINS_HELP: &str =
+    "`agentrc pins` shows what its tools were at their first use, and forgets it if the change is meant";
 /// Most reports that are heard in one go, and how long that may take: starting a program takes milliseconds.
 const AT_ONCE: usize = 64;
 const IN_ONE_GO: Duration = Duration::from_millis(20);
 /// How long its last reports may take.
 const ENDING: Duration = Duration::from_secs(2);
-/// Our own program inside.
-const CLIENT: &str = "/agentrc/bin/mcp";
-/// The folder of all memories in the state directory.
-const MEMORIES: &str = "memory";
 
 /// A broker that runs.
 pub struct Broker {
@@ -48,6 +57,11 @@ pub struct Broker {
     programs: Vec<Option<Vec<CString>>>,
     environment: Vec<CString>,
     directory: CString,
+    servers: Servers,
+    /// Their pipes, until the broker has them.
+    pipes: Vec<Pipes>,
+    /// What is told of their tools for the first time, until it is all there.
+    pins: Pins,
     /// Calls whose program was started.
     running: HashMap<u64, Entered>,
     /// The sandbox's first process.
@@ -66,6 +80,10 @@ pub struct Setting<'a> {
     pub run: &'a str,
     /// The place in the host's configuration that lets untrusted content change memories.
     pub confirms: Option<String>,
+    /// The Agentfile.
+    pub agentfile: &'a Path,
+    /// SHA-256 (hex) of the plan.
+    pub plan_sha256: &'a str,
 }
 
 impl Broker {
@@ -74,12 +92,15 @@ impl Broker {
     /// # Errors
     /// It does not come up.
     pub fn start(setting: Setting<'_>) -> Result<Option<Self>, Refusal> {
-        let Setting { plan, folder, state, run, confirms } = setting;
+        let Setting { plan, folder, state, run, confirms, agentfile, plan_sha256 } = setting;
         let remembers = plan.broker.iter().any(|entry| matches!(entry, BrokerEntry::Memory { .. }));
         let serves = |entry: &BrokerEntry| matches!(entry, BrokerEntry::Tool { definition: Some(_), .. });
-        if !remembers && !plan.broker.iter().any(serves) {
+        let mut servers = Servers::of(plan, agentfile, plan_sha256, run)?;
+        if !remembers && servers.is_empty() && !plan.broker.iter().any(serves) {
             return Ok(None);
         }
+        let pins = if servers.is_empty() { Pins::none() } else { Pins::of(state, folder)? };
+        let pinned = pins.known.clone();
         let memories = remembers.then(|| memories(state)).transpose()?;
         let programs = plan.broker.iter().map(words).collect::<Result<Vec<_>, _>>()?;
         let variables = plan.environment.iter().map(|one| c_string(&format!("{}={}", one.name, one.value)));
@@ -95,6 +116,7 @@ impl Broker {
                 folder: folder.to_owned(),
                 state: kept,
                 run: run.to_owned(),
+                pins: pinned,
                 confirms,
                 confine: Box::new(move || {
                     // The step goes with its reason: it is the broker that tells of it.
@@ -105,7 +127,10 @@ impl Broker {
             agentrc_broker::run(config, channel)
         });
         let service = service.map_err(|refusal| Refusal::from(&refusal))?;
-        Ok(Some(Self { service, programs, environment, directory, running: HashMap::new(), init: 0 }))
+        // After the broker, which has none of their pipes until it is given them.
+        let pipes = servers.start()?;
+        let running = HashMap::new();
+        Ok(Some(Self { service, programs, environment, directory, servers, pipes, pins, running, init: 0 }))
     }
 
     /// The next report, waited for.
@@ -213,7 +238,17 @@ impl Broker {
                 recorder.record(&event).map_err(unrecorded)?;
                 Ok(number.map(|number| Order::Recorded { number }))
             }
+            Report::Gone { server, reason } => {
+                let Some((server, reason)) = self.servers.gone(server, &channel::cut(&reason)) else {
+                    return Err(no_sense("a server that the plan does not have"));
+                };
+                let event = Event::Server { server, state: "ended".to_owned(), reason: Some(reason) };
+                recorder.record(&event).map_err(unrecorded)?;
+                Ok(None)
+            }
             Report::Failed { reason } => Err(failed(&reason)),
+            // What a tool is, is known before the agent starts.
+            Report::Pin { .. } => Err(no_sense("a tool to be pinned")),
             Report::Ready { .. } => Err(no_sense("that it serves, again")),
         }
     }
@@ -249,21 +284,43 @@ impl agentrc_jail::Broker for Broker {
     fn hand_over(&mut self, listener: OwnedFd, init: i32) -> Result<(), Unopened> {
         use std::os::fd::AsFd;
         self.init = init;
-        self.order(&Order::Serve, &[listener.as_fd()]).map_err(|reason| {
+        let pipes = std::mem::take(&mut self.pipes);
+        let told = self.order(&Order::Serve, &[listener.as_fd()]).and_then(|()| {
+            let mut numbered = pipes.iter().enumerate();
+            numbered.try_for_each(|(server, pipes)| self.order(&Order::Server { server }, &each(pipes)))
+        });
+        told.map_err(|reason| {
             // One that is gone has said why.
             unopened(self.next(Duration::ZERO).err().unwrap_or(reason))
         })
     }
 
     fn ready(&mut self) -> Result<LayerEvidence, Unopened> {
-        match self.next(STARTING).map_err(unopened)? {
-            Report::Ready { mut read_back } => {
-                let filter = self.service.filter().map_err(|refusal| unopened(refusal.reason))?;
-                read_back.insert("system calls".to_owned(), format!("those of the table `{filter}`"));
-                Ok(LayerEvidence { layer: LAYER.to_owned(), read_back, probes: Vec::new() })
+        let deadline = Instant::now() + if self.servers.is_empty() { STARTING } else { GREETING };
+        let mut read_back = loop {
+            match self.next(deadline.saturating_duration_since(Instant::now())) {
+                Ok(Report::Ready { read_back }) => break read_back,
+                Ok(Report::Pin { server, tool, part, more }) => {
+                    let name = self.servers.name(server).ok_or_else(|| no_sense("a server of no plan"));
+                    let name = name.map_err(unopened)?.to_owned();
+                    self.pins.take(&name, &tool, &part, more).map_err(unopened)?;
+                }
+                Ok(_) => return Err(unopened(no_sense("something else than that it serves"))),
+                Err(reason) => {
+                    let said = self.servers.complaints(&reason);
+                    let said = if said.is_empty() { said } else { format!("; {said}") };
+                    let help = reason.contains(FIRST_USE).then(|| PINS_HELP.to_owned());
+                    return Err(Unopened { reason: format!("{reason}{said}"), help });
+                }
             }
-            _ => Err(unopened(no_sense("something else than that it serves"))),
-        }
+        };
+        let filter = self.service.filter().map_err(|refusal| unopened(refusal.reason))?;
+        read_back.insert("system calls".to_owned(), format!("those of the table `{filter}`"));
+        read_back.extend(self.servers.each().map(|(name, plan_sha256, origin)| {
+            (format!("server {name}"), format!("plan sha256:{plan_sha256} [{origin}]"))
+        }));
+        read_back.extend(self.pins.keep().map_err(unopened)?);
+        Ok(LayerEvidence { layer: LAYER.to_owned(), read_back, probes: Vec::new() })
     }
 
     fn heard(&mut self, entrance: &mut Entrance<'_>, recorder: &mut dyn Recorder) -> Result<(), String> {
@@ -288,6 +345,23 @@ impl agentrc_jail::Broker for Broker {
         Ok(())
     }
 
+    fn tick(&mut self, recorder: &mut dyn Recorder) -> Result<(), String> {
+        let Some((server, started)) = self.servers.tick() else { return Ok(()) };
+        let name = self.servers.name(server).unwrap_or_default().to_owned();
+        match started {
+            Ok(pipes) => {
+                let event = Event::Server { server: name, state: "started".to_owned(), reason: None };
+                recorder.record(&event).map_err(unrecorded)?;
+                self.order(&Order::Server { server }, &each(&pipes))
+            }
+            Err(reason) => {
+                let event =
+                    Event::Server { server: name, state: "not started".to_owned(), reason: Some(reason) };
+                recorder.record(&event).map_err(unrecorded)
+            }
+        }
+    }
+
     fn finish(&mut self, recorder: &mut dyn Recorder) -> Result<(), String> {
         // What is gone has reported all that it will.
         if self.order(&Order::Stop, &[]).is_err() {
@@ -303,29 +377,6 @@ impl agentrc_jail::Broker for Broker {
         }
         Ok(())
     }
-}
-
-/// The words of the program of an entry, if it has one.
-fn words(entry: &BrokerEntry) -> Result<Option<Vec<CString>>, Refusal> {
-    let BrokerEntry::Tool { entity, definition: Some(definition), .. } = entry else { return Ok(None) };
-    let words = match &definition.runs {
-        Runs::Broker => return Ok(None),
-        Runs::Inside => vec![c_string(CLIENT)?, c_string("--builtin")?, c_string(entity)?],
-        Runs::Program(path) => vec![c_string(path)?],
-    };
-    Ok(Some(words))
-}
-
-/// The folder of all memories, made when it is not there.
-fn memories(state: &StateDir) -> Result<PathBuf, Refusal> {
-    let name = Path::new(MEMORIES);
-    let made = state.folder().private_folder(name).map_err(agentrc_host::Error::from);
-    made.map_err(|error| host::refusal(&error).step(LAYER))?;
-    Ok(state.folder().path_of(name))
-}
-
-fn c_string(text: &str) -> Result<CString, Refusal> {
-    CString::new(text).map_err(|_| Refusal::new(format!("`{text}` has a NUL byte")).step(LAYER))
 }
 
 fn failed(reason: &str) -> String {

@@ -83,6 +83,10 @@ pub fn words(event: &Event, style: Style) -> String {
                 milliseconds(*wall_ms),
             )
         }
+        Event::Server { server, state, reason } => {
+            let reason = reason.as_ref().map(|reason| format!(": {}", escape(reason))).unwrap_or_default();
+            format!("{} {} {}{reason}", style.paint(Tone::Strong, "server"), escape(server), escape(state))
+        }
         Event::Limit { limit, outcome, count, origin } => {
             let place = origin.as_ref().map(|origin| format!(" [{}]", escape(origin))).unwrap_or_default();
             format!("{} {}: {}{}{place}", bad("limit"), escape(limit), escape(outcome), times(*count))

@@ -7,6 +7,7 @@ pub const STEPS: &[(&str, &str)] = &[
     (STATE_DIRECTORY, "open the state directory"),
     (GRANTS, "read the grants"),
     (RUN_DIRECTORY, "make the run's folder"),
+    (SERVER, "start an MCP server"),
     (AUDIT_APPEND, "append to the audit log"),
 ];
 
@@ -18,6 +19,8 @@ pub const STATE_DIRECTORY: &str = "state-directory";
 pub const GRANTS: &str = "grants";
 /// Making the run's folder.
 pub const RUN_DIRECTORY: &str = "run-directory";
+/// Starting an MCP server.
+pub const SERVER: &str = "server";
 /// Appending to the audit log.
 pub const AUDIT_APPEND: &str = "audit-append";
 
@@ -28,10 +31,15 @@ pub(crate) fn check(_: &str) -> Result<(), String> {
     Ok(())
 }
 
-#[cfg(feature = "fault-injection")]
-pub(crate) use enabled::check;
+/// A process of this program's own that is about to be started: the step that was armed is this one's alone.
+#[cfg(not(feature = "fault-injection"))]
+#[inline(always)]
+pub(crate) fn unarmed(_: &mut std::process::Command) {}
+
 #[cfg(feature = "fault-injection")]
 pub use enabled::main;
+#[cfg(feature = "fault-injection")]
+pub(crate) use enabled::{check, unarmed};
 
 #[cfg(feature = "fault-injection")]
 mod enabled {
@@ -71,6 +79,10 @@ mod enabled {
         let own = STEPS.iter().map(|(name, _)| *name);
         let jail = agentrc_jail::Step::ALL.iter().map(|step| step.name());
         own.chain(jail).map(|name| format!("{name}\n")).collect()
+    }
+
+    pub(crate) fn unarmed(command: &mut std::process::Command) {
+        command.env_remove(VARIABLE);
     }
 
     pub(crate) fn check(step: &str) -> Result<(), String> {

@@ -26,6 +26,7 @@ pub mod refusal;
 pub mod remedy;
 #[cfg(test)]
 mod sample;
+pub mod servers;
 pub mod skill;
 pub mod socket;
 pub mod source;

@@ -58,6 +58,7 @@ fn each_string(event: &mut Event, f: &mut dyn FnMut(&mut String)) {
         Event::Result { call: _, act, outcome, reason, bytes: _, sha256, wall_ms: _ } => {
             [act, outcome, reason, sha256].into_iter().for_each(f);
         }
+        Event::Server { server, state, reason } => [server, state].into_iter().chain(reason).for_each(f),
         Event::Limit { limit, outcome, count: _, origin } => {
             [limit, outcome].into_iter().chain(origin).for_each(f);
         }

@@ -83,6 +83,16 @@ pub enum Event {
         /// How long it took, in milliseconds.
         wall_ms: u64,
     },
+    /// An MCP server of the run ended, or was started again. That it was started first is in the evidence.
+    #[serde(rename = "server")]
+    Server {
+        /// Its name.
+        server: String,
+        /// `started`, `ended`, `not started`.
+        state: String,
+        /// Why, and the end of what it wrote to its standard error.
+        reason: Option<String>,
+    },
     /// A bound was reached (`pids.max`, `memory.max`, wall time), and what followed.
     #[serde(rename = "limit")]
     Limit {
@@ -221,6 +231,7 @@ pub(crate) fn samples() -> Vec<Event> {
             sha256: "ab".repeat(32),
             wall_ms: 5,
         },
+        Event::Server { server: text("files"), state: text("ended"), reason: Some(text("it ended")) },
         Event::Limit {
             limit: text("pids.max"),
             outcome: text("denied"),

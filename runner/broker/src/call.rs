@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use agentfile::json;
@@ -17,9 +18,11 @@ use crate::ending::{Ending, Killer};
 use crate::judge::{Asked, Judge, Verdict};
 use crate::limits::Limits;
 use crate::memory::{self, Memories, lesser};
+use crate::outcome::Outcome;
 use crate::program::{Ended, pipes};
 use crate::report::Call;
 use crate::reporter::Reporter;
+use crate::server::Server;
 use crate::tools::{Does, Tool, Tools};
 use crate::{arguments, clock, facts};
 
@@ -36,8 +39,9 @@ const REFUSED: i32 = 77;
 /// What is known while the broker serves.
 pub(crate) struct Broker {
     pub(crate) tools: Tools,
+    pub(crate) servers: Vec<Rc<Server>>,
     pub(crate) memories: Memories,
-    pub(crate) reporter: Reporter,
+    pub(crate) reporter: Rc<Reporter>,
     judge: Box<dyn Judge>,
     limits: Limits,
     /// What relative paths are below.
@@ -53,6 +57,7 @@ pub(crate) struct Broker {
 /// What a broker knows of its run.
 pub(crate) struct Known {
     pub(crate) tools: Tools,
+    pub(crate) servers: Vec<Rc<Server>>,
     pub(crate) memories: Memories,
     pub(crate) judge: Box<dyn Judge>,
     pub(crate) limits: Limits,
@@ -62,19 +67,6 @@ pub(crate) struct Known {
     pub(crate) run: String,
     /// Whether the agent has a network of its own.
     pub(crate) networked: bool,
-}
-
-/// What a caller gets.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// The result.
-    Value(Value),
-    /// A text that is no JSON.
-    Text(String),
-    /// It was tried, and failed.
-    Error(String),
-    /// It must not be done.
-    Refused(String),
 }
 
 /// A call as it was asked for.
@@ -101,12 +93,13 @@ struct Permitted<'a> {
 
 impl Broker {
     /// One that speaks through `reporter`.
-    pub(crate) fn new(known: Known, reporter: Reporter) -> Self {
-        let Known { tools, memories, judge, limits, directory, run, networked } = known;
+    pub(crate) fn new(known: Known, reporter: Rc<Reporter>) -> Self {
+        let Known { tools, servers, memories, judge, limits, directory, run, networked } = known;
         // What an agent with a network of its own was given there is not seen here.
         let trust = if networked { Trust::Network } else { Trust::Trusted };
         Self {
             tools,
+            servers,
             memories,
             reporter,
             judge,
@@ -156,7 +149,7 @@ impl Broker {
                 }
                 (verdict, Target::Memory(name.clone()), Some(name))
             }
-            Does::CurrentTime | Does::Execute { .. } => {
+            Does::CurrentTime | Does::Execute { .. } | Does::Server { .. } => {
                 let count = self.calls.borrow().get(&request.name).copied().unwrap_or(0) + 1;
                 let verdict = self.judge.judge(&Asked::Tool {
                     name: &request.name,
@@ -165,8 +158,9 @@ impl Broker {
                     seen: &seen,
                     call_count: count,
                     trust: self.trust.get().word(),
+                    server: self.server(&tool.does).map(|server| server.name.as_str()),
                 });
-                (verdict, Target::Tool(request.name.clone()), None)
+                (self.of_server(&tool.does, verdict), Target::Tool(request.name.clone()), None)
             }
         };
         let Verdict { permitted, rule, reason } = verdict;
@@ -179,7 +173,9 @@ impl Broker {
             };
             return Outcome::Refused(format!("`{}` is refused: {reason}{line}", request.name));
         }
-        if let Err(limit) = self.limits.call(&target, Instant::now()) {
+        let server = self.server(&tool.does).map(|server| Target::Server(server.name.clone()));
+        let targets: Vec<_> = std::iter::once(target).chain(server).collect();
+        if let Err(limit) = self.limits.call(&targets, Instant::now()) {
             self.reporter.limited(limit, &act, request.pid).await;
             let (name, origin) = (limit.name(), limit.origin());
             return Outcome::Refused(format!(
@@ -191,6 +187,29 @@ impl Broker {
         self.perform(Permitted { request: &request, arguments, tool, act, memory, rule }).await
     }
 
+    fn server(&self, does: &Does) -> Option<&Rc<Server>> {
+        if let Does::Server { server, .. } = does { self.servers.get(*server) } else { None }
+    }
+
+    /// What goes to a server needs two permits: to invoke the tool, and to ask the server.
+    fn of_server(&self, does: &Does, verdict: Verdict) -> Verdict {
+        let Does::Server { tool, .. } = does else { return verdict };
+        if !verdict.permitted {
+            return verdict;
+        }
+        let Some(server) = self.server(does) else {
+            let reason = "the plan has no such server".to_owned();
+            return Verdict { permitted: false, rule: String::new(), reason };
+        };
+        let asked = self.judge.judge(&Asked::Server { name: &server.name, method: "tools/call", tool });
+        if !asked.permitted {
+            return asked;
+        }
+        let rules = [verdict.rule, asked.rule];
+        let rules: Vec<_> = rules.into_iter().filter(|rule| !rule.is_empty()).collect();
+        Verdict { permitted: true, rule: rules.join(", "), reason: String::new() }
+    }
+
     /// Puts the arguments into the form that is decided about, and checks them.
     fn fitted(&self, tool: &Tool, request: &mut Request) -> Result<facts::Seen, String> {
         let given = std::mem::take(&mut request.arguments);
@@ -199,7 +218,8 @@ impl Broker {
         if let Some(why) = tool.unfit(&whole) {
             return Err(printable_text(&why));
         }
-        let seen = facts::take(&tool.facts, &mut request.arguments, &self.directory)
+        let directory = self.server(&tool.does).map_or(&self.directory, |server| &server.directory);
+        let seen = facts::take(&tool.facts, &mut request.arguments, directory)
             .map_err(|why| printable_text(&why))?;
         // What is decided about, and handed over, is what has to fit.
         match tool.unfit(&Value::Object(request.arguments.clone())) {
@@ -223,6 +243,7 @@ impl Broker {
         // Says how it ended also when nobody waits any more.
         let ending = Ending::new(&self.reporter, id, act);
         let outcome = match (&tool.does, memory) {
+            (Does::Server { tool, server }, _) => self.ask(call, *server, tool, &request.arguments).await,
             (Does::Execute { .. }, _) => {
                 self.execute(call, request, &arguments, tool.namespace == BUILT_IN).await
             }
@@ -251,10 +272,23 @@ impl Broker {
                 }
             }
             (Does::CurrentTime, _) => clock::now().map_or_else(Outcome::Error, Outcome::Value),
-            (Does::Memory(_) | Does::Execute { .. }, _) => {
+            (Does::Memory(_) | Does::Execute { .. } | Does::Server { .. }, _) => {
                 Outcome::Error("it cannot be done here".to_owned())
             }
         }
+    }
+
+    /// A tool of a server.
+    async fn ask(&self, call: Call, server: usize, tool: &str, arguments: &Map<String, Value>) -> Outcome {
+        let Some(server) = self.servers.get(server) else {
+            return Outcome::Error("the plan has no such server".to_owned());
+        };
+        if let Err(reason) = self.reporter.intent(call, &[]).await {
+            return Outcome::Error(reason);
+        }
+        // Before anything of its answer can be known.
+        self.give(if server.networked { Trust::Network } else { Trust::Tool });
+        server.call(tool, arguments, self.limits.output()).await
     }
 
     /// A program, in a sandbox that the supervisor makes.
@@ -330,19 +364,4 @@ impl Broker {
 /// Arguments as canonical JSON.
 fn text(arguments: &Map<String, Value>) -> String {
     json::sorted(&Value::Object(arguments.clone())).to_string()
-}
-
-/// What a caller is told of `outcome`: the text, and whether it is an error, and a refusal.
-pub(crate) fn told(outcome: &Outcome) -> (String, bool, bool) {
-    match outcome {
-        Outcome::Value(value) => (value.to_string(), false, false),
-        Outcome::Text(text) => (text.clone(), false, false),
-        Outcome::Error(why) => (why.clone(), true, false),
-        Outcome::Refused(why) => (why.clone(), true, true),
-    }
-}
-
-/// The result's `_meta` of a refusal.
-pub(crate) fn refused_meta() -> Map<String, Value> {
-    std::iter::once(("io.agentrc/refused".to_owned(), Value::Bool(true))).collect()
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use agentrc_audit::line::Digest;
 use agentrc_audit::text::printable_text;
 
-use crate::call::Outcome;
+use crate::outcome::Outcome;
 use crate::report::{Done, Report};
 use crate::reporter::Reporter;
 
@@ -44,13 +44,13 @@ impl<'a> Ending<'a> {
 
     /// It came to this.
     pub(crate) fn tell(&self, outcome: &Outcome) {
-        let (word, reason, bytes) = match outcome {
-            Outcome::Value(value) => ("ok", "", value.to_string().into_bytes()),
-            Outcome::Text(text) => ("ok", "", text.clone().into_bytes()),
-            Outcome::Error(reason) => ("error", reason.as_str(), Vec::new()),
-            Outcome::Refused(reason) => ("refused", reason.as_str(), Vec::new()),
+        let (word, reason) = match outcome {
+            Outcome::Value(_) | Outcome::Text(_) | Outcome::Content(..) => ("ok", ""),
+            Outcome::Error(reason) => ("error", reason.as_str()),
+            Outcome::Refused(reason) => ("refused", reason.as_str()),
         };
-        self.say(word, reason, &bytes);
+        // What has no bytes was not given either.
+        self.say(word, reason, &outcome.bytes().unwrap_or_default());
     }
 
     fn say(&self, outcome: &str, reason: &str, result: &[u8]) {

@@ -25,6 +25,17 @@ pub enum Asked<'a> {
         call_count: u64,
         /// The least trusted of what the agent was given: `trusted`, `tool`, `network`.
         trust: &'a str,
+        /// The MCP server that it is one of.
+        server: Option<&'a str>,
+    },
+    /// `mcp.request`
+    Server {
+        /// Its name.
+        name: &'a str,
+        /// The protocol's: `tools/call`.
+        method: &'a str,
+        /// The tool that is asked for, as the server calls it.
+        tool: &'a str,
     },
     /// `memory.read`, `memory.write`
     Memory {

@@ -6,7 +6,7 @@
 //! The broker ([`run`]) serves the unix socket that was opened inside, as long as the agent runs:
 //!
 //! ```text
-//! line ─ message (protocol) ─ tool (tools) ─ arguments ─ facts ─ judge ─ limits ─ record ─ program, memory or clock ─ result
+//! line ─ message (protocol) ─ tool (tools) ─ arguments ─ facts ─ judge ─ limits ─ record ─ program, server, memory or clock ─ result
 //! ```
 #![forbid(unsafe_code)]
 
@@ -19,11 +19,14 @@ pub mod facts;
 pub mod judge;
 mod limits;
 mod memory;
+mod outcome;
 mod program;
 mod protocol;
 pub mod report;
 mod reporter;
 mod serve;
+mod server;
 mod tools;
 
 pub use serve::{Config, run};
+pub use server::Pins;

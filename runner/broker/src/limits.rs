@@ -22,7 +22,8 @@ pub(crate) struct Limits {
 impl Limits {
     /// Those of the plan's that are about calls.
     pub(crate) fn new(plan: &[CountedLimit], now: Instant) -> Self {
-        let ours = |target: &Target| matches!(target, Target::Tool(_) | Target::Memory(_));
+        let ours =
+            |target: &Target| matches!(target, Target::Tool(_) | Target::Memory(_) | Target::Server(_));
         let counted = plan.iter().filter(|limit| limit.name == CALLS || limit.applies_to.iter().any(ours));
         let counted = counted.map(|limit| (limit.applies_to.clone(), Limit::new(limit, now))).collect();
         let output =
@@ -36,14 +37,14 @@ impl Limits {
         self.output
     }
 
-    /// Counts one call of `target`.
+    /// Counts one call of all of `called`: a tool, and its server.
     ///
     /// # Errors
     /// The limit that is reached; then nothing is counted.
-    pub(crate) fn call(&self, target: &Target, now: Instant) -> Result<(), &Limit> {
+    pub(crate) fn call(&self, called: &[Target], now: Instant) -> Result<(), &Limit> {
         let mut taken: Vec<&Limit> = Vec::new();
         for (targets, limit) in &self.counted {
-            if !targets.contains(&Target::Run) && !targets.contains(target) {
+            if !targets.contains(&Target::Run) && !called.iter().any(|one| targets.contains(one)) {
                 continue;
             }
             if limit.take(1, now) != Granted::Now(1) {
@@ -70,12 +71,12 @@ mod tests {
     #[test]
     fn a_call_counts_for_all_its_limits_or_for_none() {
         let now = Instant::now();
-        let shell = Target::Tool("shell".to_owned());
-        let other = Target::Tool("other".to_owned());
+        let shell = [Target::Tool("shell".to_owned())];
+        let other = [Target::Tool("other".to_owned())];
         let limits = Limits::new(
             &[
                 limit("tool_calls", 3, None, Target::Run),
-                limit("utcp:shell", 1, Some(60), shell.clone()),
+                limit("utcp:shell", 1, Some(60), shell[0].clone()),
                 limit("network_requests", 0, None, Target::Run),
             ],
             now,

@@ -54,6 +54,24 @@ pub enum Report {
         /// Who asked, as the host numbers it.
         pid: Option<i32>,
     },
+    /// A tool of a server's is used for the first time, and is to be pinned.
+    Pin {
+        /// The server, as it is numbered in the plan.
+        server: usize,
+        /// The tool, as the server calls it.
+        tool: String,
+        /// The next part of what it is said to be: JSON.
+        part: String,
+        /// Whether that is not all of it.
+        more: bool,
+    },
+    /// A server does not answer any more, or says what it must not: it is to be ended, and may be started again.
+    Gone {
+        /// The server, as it is numbered in the plan.
+        server: usize,
+        /// Why, as a clause in lower case.
+        reason: String,
+    },
     /// It must not go on, and the run must be killed.
     Failed {
         /// Why, as a clause in lower case.
@@ -185,6 +203,11 @@ impl Counted for Denied {
 pub enum Order {
     /// The listening socket is attached.
     Serve,
+    /// A server is started: its standard input and output are attached.
+    Server {
+        /// As it is numbered in the plan.
+        server: usize,
+    },
     /// A call or a denial is on record; a call's program is started.
     Recorded {
         /// Number of the report.

@@ -10,10 +10,15 @@ use agentrc_service::limit::Limit;
 use agentrc_service::tally::Tally;
 use agentrc_service::voice::Voice;
 
+use serde_json::Value;
+
 use crate::report::{Answer, Call, Denied, Done, Report};
 
 /// Most reports that are told in one go.
 const AT_ONCE: usize = 32;
+
+/// Characters of a definition in one message: each may take six bytes.
+const PART: usize = 2000;
 
 /// The broker's voice.
 #[derive(Debug)]
@@ -70,6 +75,21 @@ impl Reporter {
             Ok(Answer::Refused(reason)) => Err(reason),
             Ok(Answer::Peer(_)) | Err(_) => Err(gone()),
         }
+    }
+
+    /// A tool of a server's is to be pinned as `definition`, which goes in parts that fit into a message however it is escaped.
+    pub(crate) fn pin(&self, server: usize, tool: &str, definition: &Value) {
+        let text: Vec<char> = definition.to_string().chars().collect();
+        let mut parts = text.chunks(PART).peekable();
+        while let Some(part) = parts.next() {
+            let (tool, part) = (tool.to_owned(), part.iter().collect());
+            self.tell(&Report::Pin { server, tool, part, more: parts.peek().is_some() });
+        }
+    }
+
+    /// A server does not answer any more.
+    pub(crate) fn gone(&self, server: usize, reason: &str) {
+        self.tell(&Report::Gone { server, reason: cut(reason) });
     }
 
     /// A call is over.

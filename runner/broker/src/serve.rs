@@ -1,6 +1,8 @@
 //! The broker's process, from its first line to its last: what it knows, and the loops that accept and obey. One thread; whatever goes
 //! wrong with it ends the run.
 
+mod connections;
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
@@ -9,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use agentfile::plan::Plan;
+use agentfile::plan::{Origin, Plan};
 use agentrc_audit::folder::Folder;
 use agentrc_service::channel::receive;
 use rmcp::ServiceExt;
@@ -25,6 +27,7 @@ use crate::memory::Memories;
 use crate::protocol::{Handler, Lines, Room};
 use crate::report::{Answer, Order, Report};
 use crate::reporter::Reporter;
+use crate::server::{self, Pins};
 use crate::tools::Tools;
 
 /// Most connections at a time; further ones wait to be accepted.
@@ -46,6 +49,8 @@ pub struct Config<'a> {
     pub state: Option<Folder>,
     /// The run's name, for where memories come from.
     pub run: String,
+    /// What the tools of servers were said to be at their first use, by the server's name.
+    pub pins: BTreeMap<String, Pins>,
     /// The place in the host's configuration that lets untrusted content change memories.
     pub confirms: Option<String>,
     /// Gives up what a broker does not need, once its files are read.
@@ -63,6 +68,8 @@ enum Failed {
     Confine(String),
     #[error("the socket did not come: {0}")]
     Socket(String),
+    #[error("the server `{name}` ({origin}) cannot be used: {reason}")]
+    Server { name: String, origin: Origin, reason: String },
     #[error("{0}")]
     Io(#[from] io::Error),
 }
@@ -77,21 +84,22 @@ pub fn run(config: Config<'_>, channel: OwnedFd) -> u8 {
             return 1;
         }
     };
-    let broker = Rc::new(Broker::new(known, reporter));
-    match LocalSet::new().block_on(&runtime, serve(Rc::clone(&broker))) {
+    let reporter = Rc::new(reporter);
+    match LocalSet::new().block_on(&runtime, open(known, Rc::clone(&reporter))) {
         Ok(()) => 0,
         Err(failed) => {
-            broker.reporter.tell(&Report::Failed { reason: failed.to_string() });
+            reporter.tell(&Report::Failed { reason: failed.to_string() });
             1
         }
     }
 }
 
 fn prepare(config: Config<'_>) -> Result<(Known, tokio::runtime::Runtime), Failed> {
-    let Config { plan, judge, folder, state, run, confirms, confine } = config;
+    let Config { plan, judge, folder, state, run, pins, confirms, confine } = config;
     let read = |path: &str| read(&folder, path);
     let known = Known {
         tools: Tools::of(plan)?,
+        servers: server::all(plan, &pins),
         memories: Memories::of(plan, state.as_ref(), confirms, read).map_err(Failed::Memories)?,
         judge,
         limits: Limits::new(&plan.limits.counted, Instant::now()),
@@ -118,8 +126,17 @@ fn read(folder: &Path, path: &str) -> Result<Vec<u8>, String> {
     }
 }
 
-async fn serve(broker: Rc<Broker>) -> Result<(), Failed> {
-    let listener = std::os::unix::net::UnixListener::from(take_socket(&broker)?);
+/// Takes what it serves and what it asks, and serves.
+async fn open(mut known: Known, reporter: Rc<Reporter>) -> Result<(), Failed> {
+    let socket = take_socket(&reporter)?;
+    let connections = connections::open(&mut known, &reporter).await?;
+    let broker = Rc::new(Broker::new(known, reporter));
+    connections.into_iter().for_each(|connection| connections::watch(&broker, connection));
+    serve(broker, socket).await
+}
+
+async fn serve(broker: Rc<Broker>, socket: OwnedFd) -> Result<(), Failed> {
+    let listener = std::os::unix::net::UnixListener::from(socket);
     listener.set_nonblocking(true)?;
     let listener = UnixListener::from_std(listener)?;
     tokio::task::spawn_local(accept(Rc::clone(&broker), listener));
@@ -127,6 +144,7 @@ async fn serve(broker: Rc<Broker>) -> Result<(), Failed> {
         read_back: BTreeMap::from([
             ("tools".to_owned(), broker.tools.len().to_string()),
             ("memories".to_owned(), broker.memories.len().to_string()),
+            ("servers".to_owned(), broker.servers.len().to_string()),
         ]),
     });
     let channel = rustix::io::fcntl_dupfd_cloexec(broker.reporter.channel(), 0).map_err(io::Error::from)?;
@@ -146,6 +164,10 @@ async fn serve(broker: Rc<Broker>) -> Result<(), Failed> {
                     Ok(Some((Order::Recorded { number }, _))) => (number, Answer::Recorded),
                     Ok(Some((Order::Refused { number, reason }, _))) => (number, Answer::Refused(reason)),
                     Ok(Some((Order::Peer { number, ours }, _))) => (number, Answer::Peer(ours)),
+                    Ok(Some((Order::Server { server }, pipes))) => {
+                        connections::again(&broker, server, pipes)?;
+                        continue;
+                    }
                     Ok(Some((Order::Stop, _))) => {
                         broker.reporter.catch_up(true);
                         return Ok(());
@@ -172,8 +194,8 @@ fn no_sense() -> Failed {
 }
 
 /// The listening socket comes over the channel; nothing else is to be done until it is there.
-fn take_socket(broker: &Broker) -> Result<OwnedFd, Failed> {
-    let (order, mut attached) = receive::<Order>(broker.reporter.channel().as_fd(), true)
+fn take_socket(reporter: &Reporter) -> Result<OwnedFd, Failed> {
+    let (order, mut attached) = receive::<Order>(reporter.channel().as_fd(), true)
         .map_err(|errno| Failed::Socket(io::Error::from(errno).to_string()))?
         .ok_or_else(|| Failed::Socket("the supervisor is gone".to_owned()))?;
     match (order, attached.pop(), attached.is_empty()) {

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use agentfile::plan::{BrokerEntry, Facts, Hints, Origin, Plan, Runs};
+use agentfile::plan::{BrokerEntry, Facts, Hints, Origin, Plan, Runs, ToolDefinition};
+use agentfile::schema::PATTERN_BYTES;
 use agentrc_service::channel::cut;
-use jsonschema::Validator;
+use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 
 use crate::memory;
@@ -42,6 +43,8 @@ pub(crate) enum Does {
     Execute { entry: usize },
     /// An act on a memory.
     Memory(memory::Act),
+    /// Asks this server of the plan's for its tool of this name.
+    Server { server: usize, tool: String },
 }
 
 /// All of them, by name.
@@ -68,20 +71,10 @@ impl Tools {
             };
             let does = match &definition.runs {
                 Runs::Broker => Does::CurrentTime,
+                Runs::Server => continue,
                 Runs::Inside | Runs::Program(_) => Does::Execute { entry },
             };
-            let tool = Tool {
-                namespace: namespace.clone(),
-                title: definition.title.clone(),
-                description: definition.description.clone(),
-                input: definition.input_schema.clone(),
-                hints: definition.hints,
-                facts: definition.facts.clone(),
-                does,
-                origin: origin.clone(),
-                validator: validator(entity, &definition.input_schema)?,
-            };
-            all.add(entity, tool)?;
+            all.define(entity, namespace, definition, does, origin)?;
         }
         for (name, definition) in memory::tools(plan) {
             let memory::Definition { act, title, description, input, hints, origin } = definition;
@@ -99,6 +92,29 @@ impl Tools {
             all.add(&name, tool)?;
         }
         Ok(all)
+    }
+
+    /// Adds one that is defined as tools of a plan are.
+    pub(crate) fn define(
+        &mut self,
+        name: &str,
+        namespace: &str,
+        definition: &ToolDefinition,
+        does: Does,
+        origin: &Origin,
+    ) -> Result<(), Error> {
+        let tool = Tool {
+            namespace: namespace.to_owned(),
+            title: definition.title.clone(),
+            description: definition.description.clone(),
+            input: definition.input_schema.clone(),
+            hints: definition.hints,
+            facts: definition.facts.clone(),
+            does,
+            origin: origin.clone(),
+            validator: validator(name, &definition.input_schema)?,
+        };
+        self.add(name, tool)
     }
 
     fn add(&mut self, name: &str, tool: Tool) -> Result<(), Error> {
@@ -135,6 +151,10 @@ impl Tool {
 }
 
 fn validator(name: &str, schema: &Value) -> Result<Validator, Error> {
-    jsonschema::draft202012::new(schema)
+    // In the draft that it names itself; asks nobody, and matches in linear time.
+    jsonschema::options()
+        .offline()
+        .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES))
+        .build(schema)
         .map_err(|error| Error::Schema { name: name.to_owned(), fault: error.to_string() })
 }

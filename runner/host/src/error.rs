@@ -77,6 +77,14 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
+    /// A file of pins is damaged. What it pinned is not taken for new.
+    #[error("`{}` is damaged: {why}\n  help: remove it, if what its servers' tools say of themselves now is to be pinned", path.display())]
+    Pins {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
     /// A folder whose grants are asked for is not absolute, or its name is not UTF-8.
     #[error("no grant can be recorded for `{}`: {why}", path.display())]
     GrantFolder {

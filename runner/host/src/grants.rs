@@ -149,13 +149,13 @@ impl StateDir {
     }
 }
 
-fn name_of(folder: &Path) -> Result<&str, Error> {
+pub(crate) fn name_of(folder: &Path) -> Result<&str, Error> {
     let wrong = |why| Error::GrantFolder { path: folder.to_owned(), why };
     let name = folder.to_str().ok_or_else(|| wrong("its name is not UTF-8"))?;
     if folder.is_absolute() { Ok(name) } else { Err(wrong("it is not absolute")) }
 }
 
-fn file_of(folder: &str) -> String {
+pub(crate) fn file_of(folder: &str) -> String {
     format!("{}.json", Digest::of(folder.as_bytes()))
 }
 
@@ -181,6 +181,6 @@ fn write(all: &Folder, file: &str, grants: &FolderGrants) -> Result<(), Error> {
 }
 
 /// Held until `all` is closed, so that two that allow at once do not lose one consent.
-fn lock(all: &Folder) -> Result<(), Error> {
+pub(crate) fn lock(all: &Folder) -> Result<(), Error> {
     flock(all, FlockOperation::LockExclusive).map_err(Error::io("lock", all.path()))
 }

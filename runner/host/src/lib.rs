@@ -20,6 +20,7 @@ pub mod config;
 pub mod error;
 pub mod grants;
 pub mod hostpath;
+pub mod pins;
 pub mod record;
 pub mod review;
 pub mod runs;

@@ -32,6 +32,9 @@ pub struct Record {
     pub clock: Clock,
     /// Folders that were copied.
     pub copies: Vec<Copied>,
+    /// The run that this one is an MCP server of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serves: Option<String>,
 }
 
 /// A time of a file system, as stat(2) gives it.

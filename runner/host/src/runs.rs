@@ -165,14 +165,20 @@ impl StateDir {
         Ok(self.run_ids()?.into_iter().map(listed).collect())
     }
 
-    /// The run that `asked` means: `latest`, a name, or the beginning of exactly one name.
+    /// The run that `asked` means: `latest` (of those that are no server of another's), a name, or the beginning of exactly one name.
     ///
     /// # Errors
     /// None or several begin so.
     pub fn resolve_run(&self, asked: &str) -> Result<String, Error> {
         let mut ids = self.run_ids()?;
         if asked == "latest" {
-            return ids.pop().ok_or_else(|| Error::NoRun(asked.to_owned()));
+            // What is damaged is shown as that.
+            let serves = |id: &String| {
+                let record = self.open_run(id).and_then(|run| run.record());
+                record.is_ok_and(|record| record.is_some_and(|record| record.serves.is_some()))
+            };
+            let latest = ids.into_iter().rev().find(|id| !serves(id));
+            return latest.ok_or_else(|| Error::NoRun(asked.to_owned()));
         }
         ids.retain(|id| !asked.is_empty() && id.starts_with(asked));
         match ids.len() {

@@ -112,6 +112,16 @@ impl StateDir {
         Ok(Self { folder })
     }
 
+    /// The same, open once more.
+    ///
+    /// # Errors
+    /// As [`StateDir::open`]: it was changed meanwhile.
+    pub fn again(&self) -> Result<Self, Error> {
+        let folder = Folder::open(self.folder.path())?;
+        folder.check_private()?;
+        Ok(Self { folder })
+    }
+
     /// The open folder.
     #[must_use]
     pub fn folder(&self) -> &Folder {

@@ -36,6 +36,7 @@ fn record(run: &Run) -> Record {
         supervisor_pid: 1,
         clock: run.clock().unwrap(),
         copies: Vec::new(),
+        serves: None,
     }
 }
 

@@ -5,8 +5,23 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-/// The folders of runs below a state folder, oldest first.
+/// The folders of runs below a state folder, oldest first, without those of servers.
 pub fn runs(state: &Path) -> Vec<PathBuf> {
+    all(state).into_iter().filter(|run| !serves(run)).collect()
+}
+
+/// The folders of runs that are an MCP server of another.
+pub fn serving(state: &Path) -> Vec<PathBuf> {
+    all(state).into_iter().filter(|run| serves(run)).collect()
+}
+
+fn serves(run: &Path) -> bool {
+    let record = std::fs::read(run.join("run.json")).ok();
+    let record = record.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+    record.is_some_and(|record| record.get("serves").is_some())
+}
+
+fn all(state: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(state.join("runs")) else { return Vec::new() };
     let mut runs: Vec<(std::time::SystemTime, PathBuf)> = entries
         .filter_map(Result::ok)

@@ -22,6 +22,7 @@ pub mod outside;
 pub mod race;
 pub mod repository;
 pub mod sdk;
+pub mod servers;
 pub mod session;
 pub mod terminal;
 pub mod world;

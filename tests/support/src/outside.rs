@@ -10,6 +10,11 @@ pub fn all() -> Vec<u32> {
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
 }
 
+/// The command line of a process; empty when it is gone.
+pub fn command(pid: u32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default().replace('\0', " ")
+}
+
 /// A process and everything that descends from it, parents first.
 pub fn tree(root: u32) -> Vec<u32> {
     let mut found = vec![root];

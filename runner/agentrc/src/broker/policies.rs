@@ -8,7 +8,7 @@ use crate::policies::{Answer, Policies};
 impl Judge for Policies {
     fn judge(&self, asked: &Asked<'_>) -> Verdict {
         let act = match *asked {
-            Asked::Tool { name, namespace, arguments, seen, call_count, trust } => Act::Tool {
+            Asked::Tool { name, namespace, arguments, seen, call_count, trust, server } => Act::Tool {
                 call: Call {
                     name: name.to_owned(),
                     namespace: namespace.to_owned(),
@@ -21,7 +21,13 @@ impl Judge for Policies {
                     call_count: i64::try_from(call_count).unwrap_or(i64::MAX),
                     trust: trust.to_owned(),
                 },
-                server: None,
+                server: server.map(str::to_owned),
+            },
+            Asked::Server { name, method, tool } => Act::Mcp {
+                server: name.to_owned(),
+                method: method.to_owned(),
+                tool: tool.to_owned(),
+                url: String::new(),
             },
             Asked::Memory { name, schema, write, trust } => {
                 let (name, schema, trust) = (name.to_owned(), schema.to_owned(), trust.to_owned());

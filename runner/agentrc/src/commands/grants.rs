@@ -38,7 +38,7 @@ pub fn grants(arguments: &Grants) -> Outcome {
 
 /// The folder that a path means: itself, or the one of the Agentfile. A folder that is gone can still be named by its
 /// absolute path, so that its consents can be withdrawn.
-fn folder_of(path: &Path) -> Result<std::path::PathBuf, Refusal> {
+pub(super) fn folder_of(path: &Path) -> Result<std::path::PathBuf, Refusal> {
     match path.canonicalize() {
         Ok(real) if real.is_dir() => Ok(real),
         Ok(real) => Ok(real.parent().unwrap_or(Path::new("/")).to_owned()),

@@ -12,9 +12,11 @@ pub mod fmt;
 pub mod grants;
 pub mod init;
 pub mod man;
+pub mod pins;
 pub mod plan;
 pub mod run;
 pub mod runs;
+pub mod serve_mcp;
 pub mod skill;
 pub mod support;
 pub mod why;
@@ -51,9 +53,11 @@ pub fn carry_out(command: &Command) -> Outcome {
         Command::Completions(arguments) => completions::completions(arguments),
         Command::Man(arguments) => man::man(arguments),
         Command::Run(arguments) => run::run(arguments),
+        Command::ServeMcp(arguments) => serve_mcp::serve_mcp(arguments),
         Command::Skill(arguments) => skill::skill(arguments),
         Command::Allow(arguments) => allow::allow(arguments),
         Command::Grants(arguments) => grants::grants(arguments),
+        Command::Pins(arguments) => pins::pins(arguments),
         Command::Runs(arguments) => runs::runs(arguments),
         Command::Diff(arguments) => diff::diff(arguments),
         Command::Apply(arguments) => apply::apply(arguments),

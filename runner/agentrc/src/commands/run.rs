@@ -38,6 +38,7 @@ pub fn run(arguments: &arguments::Run) -> Outcome {
     let source = Source::open(&arguments.at.path).map_err(Failure::refused)?;
     let job = Job {
         source: &source,
+        serves: None,
         state: None,
         arguments: &arguments.arguments,
         grant: arguments.grant,
@@ -52,6 +53,8 @@ pub fn run(arguments: &arguments::Run) -> Outcome {
 pub struct Job<'a> {
     /// The Agentfile.
     pub source: &'a Source,
+    /// The run that this one is an MCP server of.
+    pub serves: Option<&'a str>,
     /// Where the run and its log go; this user's state directory when absent.
     pub state: Option<StateDir>,
     /// Appended to the argument vector of CMD.
@@ -81,7 +84,7 @@ pub struct Ran {
 /// # Errors
 /// A refusal: the command was not executed.
 pub fn execute(job: Job<'_>, compiled: &Compiled) -> Result<Ran, Failure> {
-    let Job { source, state, arguments, grant, quiet, mut capture } = job;
+    let Job { source, serves, state, arguments, grant, quiet, mut capture } = job;
     let Compiled { plan, digest } = compiled;
     enforceable(plan)?;
     step(fault::CONFIGURATION)?;
@@ -118,8 +121,18 @@ pub fn execute(job: Job<'_>, compiled: &Compiled) -> Result<Ran, Failure> {
     let run = state.create_run().map_err(|error| host::refusal(&error).step(fault::RUN_DIRECTORY))?;
     let home = home();
     let confirms = config.untrusted_memories().map(ToString::to_string);
-    let setting = broker::Setting { plan, folder: source.folder(), state: &state, run: run.id(), confirms };
+    let agentfile = source.path();
+    let setting = broker::Setting {
+        plan,
+        folder: source.folder(),
+        state: &state,
+        run: run.id(),
+        confirms,
+        agentfile: &agentfile,
+        plan_sha256: digest,
+    };
     let started = describe(source, plan, digest, &run, home.as_deref())
+        .map(|record| Record { serves: serves.map(str::to_owned), ..record })
         .and_then(|record| Broker::start(setting).map(|broker| (record, broker)));
     let (record, mut broker) = match started {
         Ok(started) => started,
@@ -134,7 +147,7 @@ pub fn execute(job: Job<'_>, compiled: &Compiled) -> Result<Ran, Failure> {
     let request = Request {
         plan,
         plan_sha256: digest,
-        agentfile: &source.path(),
+        agentfile: &agentfile,
         folder: source.folder(),
         home: home.as_deref(),
         state: state.folder().path(),
@@ -263,6 +276,7 @@ fn describe(
         supervisor_pid: rustix::process::getpid().as_raw_nonzero().get(),
         clock: run.clock().map_err(|error| host::refusal(&error).step(fault::RUN_DIRECTORY))?,
         copies,
+        serves: None,
     })
 }
 

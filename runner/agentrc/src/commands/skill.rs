@@ -79,6 +79,7 @@ fn attempt(arguments: &SkillRun, destinations: &Destinations, report: &mut Repor
         (Some(scratch), Some(state))
     };
     let job = Job {
+        serves: None,
         source: &source,
         state,
         arguments: &arguments.arguments,

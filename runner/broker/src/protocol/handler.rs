@@ -14,7 +14,8 @@ use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::call::{Broker, Outcome, Request, refused_meta, told};
+use crate::call::{Broker, Request};
+use crate::outcome::{Outcome, refused_meta, told};
 
 /// The member of a call's `_meta` with words of a command line, from `/agentrc/tools/NAME`.
 const WORDS: &str = "io.agentrc/argv";
@@ -94,10 +95,13 @@ impl ServerHandler for Handler {
             _ = gone.changed() => Outcome::Error("the connection is gone".to_owned()),
         };
         let (text, failed, refused) = told(&outcome);
-        let content = vec![ContentBlock::text(text)];
+        let content = match &outcome {
+            Outcome::Content(content, _) => content.clone(),
+            _ => vec![ContentBlock::text(text)],
+        };
         let mut result =
             if failed { CallToolResult::error(content) } else { CallToolResult::success(content) };
-        if let Outcome::Value(value @ Value::Object(_)) = outcome {
+        if let Outcome::Value(value @ Value::Object(_)) | Outcome::Content(_, Some(value)) = outcome {
             result.structured_content = Some(value);
         }
         if refused {

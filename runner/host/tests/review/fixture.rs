@@ -107,6 +107,7 @@ impl Project {
                 inode: stat.ino(),
                 protected: self.protected.clone(),
             }],
+            serves: None,
         })
         .unwrap();
         let merged = self.dir.path().join("merged");

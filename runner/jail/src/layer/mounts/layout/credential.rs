@@ -65,8 +65,12 @@ impl Layout<'_> {
     fn files_of_credentials(&self) -> Result<Vec<File>, Refusal> {
         let places = self.inputs.places;
         let mut files = Vec::new();
-        for entry in &self.inputs.plan.broker {
-            let BrokerEntry::Credential { source, origin, .. } = entry else { continue };
+        let own = self.inputs.plan.broker.iter().filter_map(|entry| match entry {
+            BrokerEntry::Credential { source, origin, .. } => Some((source, origin)),
+            _ => None,
+        });
+        let others = self.inputs.plan.sources.iter().map(|other| (&other.source, &other.origin));
+        for (source, origin) in own.chain(others) {
             let vault = source.starts_with("vault://");
             let written = match source_file(source) {
                 Some(path) => path.to_owned(),

@@ -1,0 +1,81 @@
+//! What the tools of the run's servers were said to be at their first use, between the state directory and the broker.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use agentrc_audit::line::Digest;
+use agentrc_host::StateDir;
+use agentrc_host::pins::Pinned;
+use serde_json::Value;
+
+use super::LAYER;
+use crate::host;
+use crate::refusal::Refusal;
+
+/// Most bytes of one definition: more than a broker takes.
+const LONGEST: usize = 128 << 10;
+/// Most tools of all servers together.
+const TOOLS: usize = 4096;
+
+/// Pins of one Agentfile's folder.
+#[derive(Default)]
+pub(super) struct Pins {
+    /// Those that there were.
+    pub(super) known: Pinned,
+    /// Where they are kept.
+    place: Option<(StateDir, PathBuf)>,
+    new: Pinned,
+    /// The part that came of a definition that is not all there.
+    part: String,
+}
+
+impl Pins {
+    pub(super) fn none() -> Self {
+        Self::default()
+    }
+
+    pub(super) fn of(state: &StateDir, folder: &Path) -> Result<Self, Refusal> {
+        let refused = |error: agentrc_host::Error| host::refusal(&error).step(LAYER);
+        let known = state.pinned(folder).map_err(refused)?;
+        let state = state.again().map_err(refused)?;
+        Ok(Self { known, place: Some((state, folder.to_owned())), ..Self::default() })
+    }
+
+    /// The next part of a definition.
+    pub(super) fn take(&mut self, server: &str, tool: &str, part: &str, more: bool) -> Result<(), String> {
+        self.part.push_str(part);
+        if self.part.len() > LONGEST || self.new.values().map(BTreeMap::len).sum::<usize>() >= TOOLS {
+            return Err("the broker told more of tools than there can be".to_owned());
+        }
+        if more {
+            return Ok(());
+        }
+        let text = std::mem::take(&mut self.part);
+        let definition: Value =
+            serde_json::from_str(&text).map_err(|error| format!("the broker said no JSON: {error}"))?;
+        let known = self.known.get(server).is_some_and(|tools| tools.contains_key(tool));
+        if known {
+            return Err(format!("the broker pins `{server}.{tool}`, which is pinned"));
+        }
+        self.new.entry(server.to_owned()).or_default().insert(tool.to_owned(), definition);
+        Ok(())
+    }
+
+    /// Keeps what is new. What it is, for the evidence.
+    pub(super) fn keep(&mut self) -> Result<Vec<(String, String)>, String> {
+        let new = std::mem::take(&mut self.new);
+        let mut said = Vec::new();
+        for (server, tools) in &new {
+            for (tool, definition) in tools {
+                let digest = Digest::of(definition.to_string().as_bytes());
+                said.push((format!("first use of {server}.{tool}"), format!("pinned, sha256:{digest}")));
+            }
+        }
+        if let Some((state, folder)) = self.place.as_ref().filter(|_| !new.is_empty()) {
+            state
+                .pin(folder, new)
+                .map_err(|error| format!("what its tools are cannot be pinned: {error}"))?;
+        }
+        Ok(said)
+    }
+}

@@ -1,0 +1,270 @@
+//! MCP servers, as the supervisor sees them: each is a run of its own, of the plan that the agent's plan has for it, in a process of
+//! this program's that is started here, started again when it ends, and ended with the agent's run. What it says on its
+//! standard output is the broker's to read.
+
+use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use agentfile::plan::{BrokerEntry, Origin, Plan, digest};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::broker::LAYER;
+use crate::fault;
+use crate::refusal::Refusal;
+
+/// This program, whatever became of its file.
+const PROGRAM: &str = "/proc/self/exe";
+/// How long a server waits before it is started again: doubled each time, up to the most.
+const BACK_OFF: Duration = Duration::from_secs(1);
+const MOST_BACK_OFF: Duration = Duration::from_secs(60);
+/// A server that was there for so long has not failed.
+const STEADY: Duration = Duration::from_secs(60);
+/// How long a server may take to end when it is asked to.
+const ASKED: Duration = Duration::from_secs(2);
+/// Bytes of its standard error that are kept.
+const COMPLAINT: usize = 8 * 1024;
+
+/// The servers of one run, in the order of the plan.
+pub struct Servers {
+    all: Vec<Server>,
+    agentfile: PathBuf,
+    plan_sha256: String,
+    run: String,
+}
+
+/// One of them.
+struct Server {
+    name: String,
+    origin: Origin,
+    plan_sha256: String,
+    running: Option<Running>,
+    failures: u32,
+    /// When it is to be started again.
+    due: Option<Instant>,
+}
+
+/// One that runs.
+struct Running {
+    child: Child,
+    since: Instant,
+    /// When it was asked to end.
+    asked: Option<Instant>,
+    /// The end of what it wrote to its standard error.
+    complaint: Vec<u8>,
+}
+
+/// The standard input and output of a server, at this side.
+pub type Pipes = [OwnedFd; 2];
+
+impl Servers {
+    /// Those of `plan`, none of them started.
+    ///
+    /// # Errors
+    /// A plan without a canonical form.
+    pub fn of(plan: &Plan, agentfile: &Path, plan_sha256: &str, run: &str) -> Result<Self, Refusal> {
+        let mut all = Vec::new();
+        for entry in &plan.broker {
+            let BrokerEntry::Mcp { name, plan: Some(plan), origin, .. } = entry else { continue };
+            let plan_sha256 = digest::digest(plan).map_err(|error| {
+                Refusal::new(format!("the plan of `{name}` has no canonical form: {error}")).step(LAYER)
+            })?;
+            let (name, origin) = (name.clone(), origin.clone());
+            all.push(Server { name, origin, plan_sha256, running: None, failures: 0, due: None });
+        }
+        let (agentfile, plan_sha256) = (agentfile.to_owned(), plan_sha256.to_owned());
+        Ok(Self { all, agentfile, plan_sha256, run: run.to_owned() })
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// The name of one.
+    #[must_use]
+    pub fn name(&self, number: usize) -> Option<&str> {
+        self.all.get(number).map(|server| server.name.as_str())
+    }
+
+    /// Name and plan of each, and its line.
+    pub fn each(&self) -> impl Iterator<Item = (&str, &str, &Origin)> {
+        self.all.iter().map(|server| (server.name.as_str(), server.plan_sha256.as_str(), &server.origin))
+    }
+
+    /// Starts all of them. They come up beside each other, and beside the agent's sandbox.
+    ///
+    /// # Errors
+    /// fork(2), pipe(2).
+    pub fn start(&mut self) -> Result<Vec<Pipes>, Refusal> {
+        let mut pipes = Vec::with_capacity(self.all.len());
+        for server in &mut self.all {
+            fault::check(fault::SERVER).map_err(|reason| Refusal::new(reason).step(fault::SERVER))?;
+            let started = server.start([&self.plan_sha256, &self.run], &self.agentfile);
+            pipes.push(started.map_err(|reason| {
+                Refusal::new(format!("the server `{}` cannot be started: {reason}", server.name))
+                    .step(fault::SERVER)
+                    .at(&server.origin)
+            })?);
+        }
+        Ok(pipes)
+    }
+
+    /// A server does not answer any more, or said what it must not: it is asked to end, and will be started again. Its name, and why,
+    /// with what it wrote to its standard error. `None`: there is no such server.
+    pub fn gone(&mut self, number: usize, reason: &str) -> Option<(String, String)> {
+        let server = self.all.get_mut(number)?;
+        let complaint = server.running.as_mut().map(Running::ask_to_end).unwrap_or_default();
+        let said = if complaint.is_empty() { complaint } else { format!(": {complaint}") };
+        Some((server.name.clone(), format!("{reason}{said}")))
+    }
+
+    /// What each has written to its standard error is taken from its pipe, what was asked to end and does not is killed, and what
+    /// is due is started again: number and pipes of the first that is, or why it could not be.
+    pub fn tick(&mut self) -> Option<(usize, Result<Pipes, String>)> {
+        self.all.iter_mut().for_each(Server::tick);
+        let now = Instant::now();
+        let due = |server: &Server| server.due.is_some_and(|due| due <= now);
+        let number = self.all.iter().position(due)?;
+        let server = self.all.get_mut(number)?;
+        server.due = None;
+        let started = server.start([&self.plan_sha256, &self.run], &self.agentfile);
+        if started.is_err() {
+            server.back_off(Duration::ZERO);
+        }
+        Some((number, started))
+    }
+
+    /// What those that `reason` names wrote to their standard error.
+    pub fn complaints(&mut self, reason: &str) -> String {
+        let mut all = Vec::new();
+        for server in &mut self.all {
+            let Some(running) = &mut server.running else { continue };
+            if !reason.contains(&format!("`{}`", server.name)) {
+                continue;
+            }
+            running.listen();
+            let text = running.text();
+            if !text.is_empty() {
+                all.push(format!("`{}` says: {text}", server.name));
+            }
+        }
+        all.join("; ")
+    }
+}
+
+impl Server {
+    fn start(&mut self, [plan_sha256, run]: [&str; 2], agentfile: &Path) -> Result<Pipes, String> {
+        let supervisor = std::process::id().to_string();
+        let mut command = Command::new(PROGRAM);
+        command.arg("serve-mcp").arg(agentfile).args([&self.name, plan_sha256, &supervisor, run]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        fault::unarmed(&mut command);
+        let mut child = command.spawn().map_err(|error| error.to_string())?;
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+        let running = Running { child, since: Instant::now(), asked: None, complaint: Vec::new() };
+        if let Some(stderr) = &running.child.stderr {
+            rustix::io::ioctl_fionbio(stderr, true).map_err(|errno| errno.to_string())?;
+        }
+        self.running = Some(running);
+        match (stdin, stdout) {
+            (Some(stdin), Some(stdout)) => Ok([stdin.into(), stdout.into()]),
+            _ => Err("it has no pipes".to_owned()),
+        }
+    }
+}
+
+impl Server {
+    fn tick(&mut self) {
+        let Some(running) = &mut self.running else { return };
+        running.listen();
+        let Some(asked) = running.asked else { return };
+        if !running.has_ended() {
+            if asked.elapsed() > ASKED {
+                // That it is gone is seen the next time.
+                let _ = running.child.kill();
+            }
+            return;
+        }
+        let lasted = asked.duration_since(running.since);
+        self.running = None;
+        self.back_off(lasted);
+    }
+
+    /// When it is started again.
+    fn back_off(&mut self, lasted: Duration) {
+        self.failures = if lasted > STEADY { 1 } else { self.failures.saturating_add(1) };
+        let wait = BACK_OFF.saturating_mul(1 << (self.failures - 1).min(6)).min(MOST_BACK_OFF);
+        self.due = Some(Instant::now() + wait);
+    }
+}
+
+impl Running {
+    /// Takes what it wrote to its standard error.
+    fn listen(&mut self) {
+        let Some(stderr) = &mut self.child.stderr else { return };
+        let mut buffer = [0; 4096];
+        // As much as a pipe holds, so that one that writes for ever is not listened to for ever.
+        for _ in 0..16 {
+            match stderr.read(&mut buffer) {
+                Ok(read @ 1..) => self.complaint.extend_from_slice(buffer.get(..read).unwrap_or_default()),
+                _ => break,
+            }
+        }
+        let more = self.complaint.len().saturating_sub(COMPLAINT);
+        self.complaint.drain(..more);
+    }
+
+    fn text(&self) -> String {
+        agentrc_audit::text::printable_text(String::from_utf8_lossy(&self.complaint).trim())
+    }
+
+    /// Asks it to end. What it wrote.
+    fn ask_to_end(&mut self) -> String {
+        self.listen();
+        // One that has ended meanwhile is still ours to reap: its number is nobody else's.
+        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        self.asked.get_or_insert_with(Instant::now);
+        self.text()
+    }
+
+    /// Whether it is gone; then it is reaped.
+    fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        // All are asked before one is waited for.
+        for running in self.all.iter_mut().filter_map(|server| server.running.as_mut()) {
+            drop(running.ask_to_end());
+        }
+        let deadline = Instant::now() + ASKED;
+        for running in self.all.iter_mut().filter_map(|server| server.running.as_mut()) {
+            while !running.has_ended() && Instant::now() < deadline {
+                running.listen();
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            let _ = running.child.kill();
+            let _ = running.child.wait();
+        }
+    }
+}
+
+/// The ends as they are attached to a message.
+#[must_use]
+pub fn each(pipes: &Pipes) -> [BorrowedFd<'_>; 2] {
+    pipes.each_ref().map(AsFd::as_fd)
+}

@@ -1,0 +1,93 @@
+//! The pipes of a server as messages of the protocol: one JSON object a line. What a server writes is bounded in length, and read
+//! as strictly as what an agent writes.
+
+use std::io;
+
+use agentfile::json;
+use rmcp::RoleClient;
+use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
+use rmcp::transport::Transport;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::pipe::{Receiver, Sender};
+use tokio::sync::mpsc;
+
+/// Longest message of a server's, in bytes.
+const LONGEST: usize = 2 * 1024 * 1024;
+/// Messages that wait for a server that does not read them.
+const UNREAD: usize = 4;
+
+/// What is said to a server, and what it says.
+#[derive(Debug)]
+pub(super) struct Lines {
+    from: Receiver,
+    read: Vec<u8>,
+    /// Bytes of `read` that have no line's end in them.
+    looked: usize,
+    writer: mpsc::Sender<Vec<u8>>,
+}
+
+impl Lines {
+    /// Of its standard input and output. Must be called on the runtime's local set.
+    pub(super) fn new(to: Sender, from: Receiver) -> Self {
+        let (writer, lines) = mpsc::channel(UNREAD);
+        tokio::task::spawn_local(write(to, lines));
+        Self { from, read: Vec::new(), looked: 0, writer }
+    }
+
+    /// The next line; `None` when there is none, or it is too long. Nothing is lost when this is not waited for to its end.
+    async fn line(&mut self) -> Option<Vec<u8>> {
+        loop {
+            let rest = self.read.get(self.looked..).unwrap_or_default();
+            if let Some(at) = rest.iter().position(|byte| *byte == b'\n') {
+                let end = self.looked + at;
+                let after = self.read.split_off(end + 1);
+                let mut line = std::mem::replace(&mut self.read, after);
+                line.truncate(end);
+                self.looked = 0;
+                return Some(line);
+            }
+            self.looked = self.read.len();
+            if self.looked > LONGEST || self.from.read_buf(&mut self.read).await.ok()? == 0 {
+                return None;
+            }
+        }
+    }
+}
+
+impl Transport<RoleClient> for Lines {
+    type Error = io::Error;
+
+    fn send(
+        &mut self,
+        item: TxJsonRpcMessage<RoleClient>,
+    ) -> impl Future<Output = io::Result<()>> + Send + 'static {
+        let bytes = serde_json::to_vec(&item).map_err(io::Error::other);
+        let writer = self.writer.clone();
+        async move { writer.send(bytes?).await.map_err(|_| io::ErrorKind::BrokenPipe.into()) }
+    }
+
+    /// A server that writes what is no message is not listened to any further.
+    async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleClient>> {
+        loop {
+            let line = self.line().await?;
+            if line.iter().all(u8::is_ascii_whitespace) {
+                continue;
+            }
+            return serde_json::from_value(json::read(&line).ok()?).ok();
+        }
+    }
+
+    async fn close(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes until nobody has anything to say any more, or the server is gone.
+async fn write(mut to: Sender, mut lines: mpsc::Receiver<Vec<u8>>) {
+    while let Some(mut line) = lines.recv().await {
+        line.push(b'\n');
+        if to.write_all(&line).await.is_err() {
+            return;
+        }
+    }
+}
