@@ -36,13 +36,14 @@ pub fn unenforced(plan: &Plan) -> Vec<(String, Origin)> {
 fn is_served(entry: &BrokerEntry) -> bool {
     match entry {
         BrokerEntry::Tool { definition, .. } => definition.is_some(),
+        // One without a file beside the Agentfile is known to nobody.
+        BrokerEntry::Function { definition, .. } => definition.is_some(),
         BrokerEntry::Memory { .. }
         | BrokerEntry::Credential { .. }
         | BrokerEntry::CredentialBroker { .. } => true,
         // Shown when it is permitted without a condition, otherwise not there at all.
         BrokerEntry::Skill { reference, .. } => reference.starts_with("./"),
         BrokerEntry::Toolset { .. }
-        | BrokerEntry::Function { .. }
         | BrokerEntry::Server { .. }
         | BrokerEntry::Mcp { .. }
         | BrokerEntry::HealthCheck { .. }
@@ -58,11 +59,17 @@ fn is_counted(plan: &Plan, counted: &CountedLimit) -> bool {
             |entry| matches!(entry, BrokerEntry::Tool { entity, definition: Some(_), .. } if entity == name),
         )
     };
+    let is_served_function = |name: &str| {
+        plan.broker.iter().any(
+            |entry| matches!(entry, BrokerEntry::Function { symbol, definition: Some(_), .. } if symbol == name),
+        )
+    };
     !counted.applies_to.is_empty()
         && counted.applies_to.iter().all(|target| match target {
             // One of the few that there are.
             Target::Run | Target::Memory(_) | Target::Host(_) => true,
             Target::Tool(name) => is_served_tool(name),
-            Target::Function(_) | Target::Skill(_) | Target::Credential(_) | Target::Server(_) => false,
+            Target::Function(name) => is_served_function(name),
+            Target::Skill(_) | Target::Credential(_) | Target::Server(_) => false,
         })
 }

@@ -1,6 +1,9 @@
 //! Quantities and sources of a plan in the words that people read: shared by `describe` and `difference`.
 
-use super::{Access, BrokerEntry, CgroupLimit, Egress, Generated, Mount, MountSource, Runs, ToolDefinition};
+use super::{
+    Access, BrokerEntry, Calls, CgroupLimit, Egress, FunctionDefinition, Generated, Mount, MountSource, Runs,
+    ToolDefinition,
+};
 
 /// Bytes with the largest unit that leaves a whole number, such as `512 MiB`.
 #[must_use]
@@ -115,9 +118,10 @@ pub fn entry(entry: &BrokerEntry) -> (&'static str, String, String) {
             ("TOOL", format!("{namespace}:{name}"), permitted(*yes) + &more)
         }
         BrokerEntry::Toolset { reference, .. } => ("TOOLSET", reference.clone(), String::new()),
-        BrokerEntry::Function { path, symbol, permitted: yes, .. } => {
+        BrokerEntry::Function { path, symbol, permitted: yes, definition, .. } => {
             let name = path.as_ref().map_or_else(|| symbol.clone(), |path| format!("./{path}:{symbol}"));
-            ("FUNCTION", name, permitted(*yes))
+            let more = definition.as_deref().map_or_else(String::new, function);
+            ("FUNCTION", name, permitted(*yes) + &more)
         }
         BrokerEntry::Skill { reference, permitted: yes, .. } => ("SKILL", reference.clone(), permitted(*yes)),
         BrokerEntry::Server { name, host, port, scheme, path, .. } => {
@@ -160,6 +164,16 @@ fn tool(definition: &ToolDefinition) -> String {
     }
     let digest = definition.schema_sha256.get(..12).unwrap_or(&definition.schema_sha256);
     format!("{text} ({digest})")
+}
+
+/// What calls a function, with the digest of what it takes.
+fn function(definition: &FunctionDefinition) -> String {
+    let what = match definition.runs {
+        Calls::Python => "called by Python",
+        Calls::Program => "a program",
+    };
+    let digest = definition.schema_sha256.get(..12).unwrap_or(&definition.schema_sha256);
+    format!(", {what} in a sandbox of its own ({digest})")
 }
 
 /// Where a broker entry was written.

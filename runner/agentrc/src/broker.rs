@@ -10,7 +10,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use agentfile::plan::{BrokerEntry, Plan, Runs};
+use agentfile::plan::{BrokerEntry, CLIENT, Calls, PROJECTION, Plan, Runs};
 use agentrc_audit::Event;
 use agentrc_audit::event::{Denial, LayerEvidence};
 use agentrc_audit::folder::Folder;
@@ -36,8 +36,6 @@ const AT_ONCE: usize = 64;
 const IN_ONE_GO: Duration = Duration::from_millis(20);
 /// How long its last reports may take.
 const ENDING: Duration = Duration::from_secs(2);
-/// Our own program inside.
-const CLIENT: &str = "/agentrc/bin/mcp";
 /// The folder of all memories in the state directory.
 const MEMORIES: &str = "memory";
 
@@ -76,7 +74,13 @@ impl Broker {
     pub fn start(setting: Setting<'_>) -> Result<Option<Self>, Refusal> {
         let Setting { plan, folder, state, run, confirms } = setting;
         let remembers = plan.broker.iter().any(|entry| matches!(entry, BrokerEntry::Memory { .. }));
-        let serves = |entry: &BrokerEntry| matches!(entry, BrokerEntry::Tool { definition: Some(_), .. });
+        let serves = |entry: &BrokerEntry| {
+            matches!(
+                entry,
+                BrokerEntry::Tool { definition: Some(_), .. }
+                    | BrokerEntry::Function { definition: Some(_), .. }
+            )
+        };
         if !remembers && !plan.broker.iter().any(serves) {
             return Ok(None);
         }
@@ -307,13 +311,22 @@ impl agentrc_jail::Broker for Broker {
 
 /// The words of the program of an entry, if it has one.
 fn words(entry: &BrokerEntry) -> Result<Option<Vec<CString>>, Refusal> {
-    let BrokerEntry::Tool { entity, definition: Some(definition), .. } = entry else { return Ok(None) };
-    let words = match &definition.runs {
-        Runs::Broker => return Ok(None),
-        Runs::Inside => vec![c_string(CLIENT)?, c_string("--builtin")?, c_string(entity)?],
-        Runs::Program(path) => vec![c_string(path)?],
+    let words = match entry {
+        BrokerEntry::Tool { entity, definition: Some(definition), .. } => match &definition.runs {
+            Runs::Broker => return Ok(None),
+            Runs::Inside => vec![CLIENT.to_owned(), "--builtin".to_owned(), entity.clone()],
+            Runs::Program(path) => vec![path.clone()],
+        },
+        BrokerEntry::Function { path: Some(path), symbol, definition: Some(definition), .. } => {
+            let path = format!("{PROJECTION}/{path}");
+            match definition.runs {
+                Calls::Python => vec![CLIENT.to_owned(), "--function".to_owned(), path, symbol.clone()],
+                Calls::Program => vec![path, symbol.clone()],
+            }
+        }
+        _ => return Ok(None),
     };
-    Ok(Some(words))
+    words.iter().map(|word| c_string(word)).collect::<Result<_, _>>().map(Some)
 }
 
 /// The folder of all memories, made when it is not there.

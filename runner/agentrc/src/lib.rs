@@ -21,6 +21,7 @@ pub mod host;
 pub mod inside;
 pub mod package;
 pub mod policies;
+pub mod python;
 pub mod recorder;
 pub mod refusal;
 pub mod remedy;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use agentrc_audit::line::Digest;
 use agentrc_audit::text::printable_text;
 
-use crate::call::Outcome;
+use crate::outcome::Outcome;
 use crate::report::{Done, Report};
 use crate::reporter::Reporter;
 

@@ -19,6 +19,7 @@ pub mod facts;
 pub mod judge;
 mod limits;
 mod memory;
+mod outcome;
 mod program;
 mod protocol;
 pub mod report;

@@ -28,7 +28,7 @@ use crate::refusal::{Failure, Refusal};
 use crate::skill::capture::Capture;
 use crate::source::{Compiled, Source};
 use crate::terminal::Style;
-use crate::{consent, exit, fault, host, inside, terminal};
+use crate::{consent, exit, fault, host, inside, python, terminal};
 
 /// Runs an Agentfile to its end.
 ///
@@ -84,6 +84,11 @@ pub fn execute(job: Job<'_>, compiled: &Compiled) -> Result<Ran, Failure> {
     let Job { source, state, arguments, grant, quiet, mut capture } = job;
     let Compiled { plan, digest } = compiled;
     enforceable(plan)?;
+    let home = home();
+    let reasons = python::missing(plan, source.folder(), home.as_deref());
+    if !reasons.is_empty() {
+        return Err(Failure::Refused { reasons, code: exit::REFUSED });
+    }
     step(fault::CONFIGURATION)?;
     let config = Config::of_this_host().map_err(|error| host::refusal(&error).step(fault::CONFIGURATION))?;
     if let Some(place) = config.requires(Requirement::LandlockNet).filter(|_| !landlock_holds_tcp()) {
@@ -116,7 +121,6 @@ pub fn execute(job: Job<'_>, compiled: &Compiled) -> Result<Ran, Failure> {
     }
     step(fault::RUN_DIRECTORY)?;
     let run = state.create_run().map_err(|error| host::refusal(&error).step(fault::RUN_DIRECTORY))?;
-    let home = home();
     let confirms = config.untrusted_memories().map(ToString::to_string);
     let setting = broker::Setting { plan, folder: source.folder(), state: &state, run: run.id(), confirms };
     let started = describe(source, plan, digest, &run, home.as_deref())

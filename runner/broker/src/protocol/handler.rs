@@ -14,7 +14,8 @@ use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::call::{Broker, Outcome, Request, refused_meta, told};
+use crate::call::{Broker, Request};
+use crate::outcome::{Outcome, refused_meta, told};
 
 /// The member of a call's `_meta` with words of a command line, from `/agentrc/tools/NAME`.
 const WORDS: &str = "io.agentrc/argv";
