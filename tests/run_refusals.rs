@@ -41,7 +41,6 @@ fn what_needs_a_later_part_is_refused_with_its_place() {
             "SKILL review",
             "SKILL ghcr.io/example/skill:1",
             "TRACE otlp://127.0.0.1:4317",
-            "HEALTHCHECK --interval=5 --timeout=1 CMD /bin/true",
             "TOOLSET registry://example.com/tools@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
         ] {
             let _ = std::fs::remove_file(lab.project("rw/ran"));

@@ -174,9 +174,9 @@ table! {
         "SOP … END | SOP ./file.md"; "Gives the agent its operating procedure.";
         "Text at `/agentrc/SOP`. It never grants authority.";
         "SOP ./procedure.md";
-    "HEALTHCHECK" Command 3..=MANY, Refused, "limits";
+    "HEALTHCHECK" Command 3..=MANY, Enforced, "limits";
         "HEALTHCHECK --interval=S --timeout=S [--retries=N] CMD program [argument…]"; "Probes the agent from inside.";
-        "A failure is an event; `retries` in a row end the run.";
+        "Every `interval`, the first time after one, the program is executed as `CMD` is, in a sandbox of its own: it sees the agent's files and is held by all that holds the agent, but sees none of its processes and not its network; what it is to know of the agent the agent writes to a file, or answers on a unix socket. Exit code 0 is well; any other, and more time than `timeout`, is a failure. Each is an event `health`; `retries` failures in a row (3 when not given) end the run, with exit code 137.";
         "HEALTHCHECK --interval=30 --timeout=5 CMD ./alive.sh";
     "IMAGE" Line 1..=MANY, Hint, "hints";
         "IMAGE …"; "Placement hint."; "Unsupported here."; "IMAGE example";

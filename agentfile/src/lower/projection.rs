@@ -55,6 +55,8 @@ fn broker(boundaries: &Boundaries, permits: &Permits, table: &mut Table) {
     let places = tools().map(|(tool, _)| &tool.place);
     let places = places.chain(functions().map(|(function, _)| &function.place));
     let places = places.chain(boundaries.memories.iter().map(|memory| &memory.place));
+    // What probes is a program that enters as those of tools do.
+    let places = places.chain(boundaries.health_check.iter().map(|check| &check.place));
     let Some(Place { origin, .. }) = places.min() else { return };
     add(table, SOCKET.to_owned(), MountSource::Socket, origin);
     add(table, CLIENT.to_owned(), MountSource::Generated { what: Generated::Client }, origin);

@@ -32,7 +32,7 @@ pub fn unenforced(plan: &Plan) -> Vec<(String, Origin)> {
     found
 }
 
-/// Whether the broker, the gateway or the projection of files holds it.
+/// Whether the broker, the gateway, the supervisor or the projection of files holds it.
 fn is_served(entry: &BrokerEntry) -> bool {
     match entry {
         BrokerEntry::Tool { definition, .. } => definition.is_some(),
@@ -40,13 +40,13 @@ fn is_served(entry: &BrokerEntry) -> bool {
         BrokerEntry::Function { definition, .. } => definition.is_some(),
         BrokerEntry::Memory { .. }
         | BrokerEntry::Credential { .. }
-        | BrokerEntry::CredentialBroker { .. } => true,
+        | BrokerEntry::CredentialBroker { .. }
+        | BrokerEntry::HealthCheck { .. } => true,
         // Shown when it is permitted without a condition, otherwise not there at all.
         BrokerEntry::Skill { reference, .. } => reference.starts_with("./"),
         BrokerEntry::Toolset { .. }
         | BrokerEntry::Server { .. }
         | BrokerEntry::Mcp { .. }
-        | BrokerEntry::HealthCheck { .. }
         | BrokerEntry::Trace { .. } => false,
     }
 }

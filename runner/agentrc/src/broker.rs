@@ -22,6 +22,7 @@ use agentrc_jail::{Entered, Entrance, Recorder, Unopened, Work};
 use agentrc_service::channel;
 use rustix::io::Errno;
 
+use crate::health::Health;
 use crate::policies::Policies;
 use crate::refusal::Refusal;
 use crate::socket::{self, Process};
@@ -46,6 +47,8 @@ pub struct Broker {
     programs: Vec<Option<Vec<CString>>>,
     environment: Vec<CString>,
     directory: CString,
+    /// What is started by the clock, and not by a call.
+    health: Option<Health>,
     /// Calls whose program was started.
     running: HashMap<u64, Entered>,
     /// The sandbox's first process.
@@ -81,7 +84,8 @@ impl Broker {
                     | BrokerEntry::Function { definition: Some(_), .. }
             )
         };
-        if !remembers && !plan.broker.iter().any(serves) {
+        let health = Health::of(plan).map_err(|reason| Refusal::new(reason).step(LAYER))?;
+        if !remembers && health.is_none() && !plan.broker.iter().any(serves) {
             return Ok(None);
         }
         let memories = remembers.then(|| memories(state)).transpose()?;
@@ -109,7 +113,8 @@ impl Broker {
             agentrc_broker::run(config, channel)
         });
         let service = service.map_err(|refusal| Refusal::from(&refusal))?;
-        Ok(Some(Self { service, programs, environment, directory, running: HashMap::new(), init: 0 }))
+        let running = HashMap::new();
+        Ok(Some(Self { service, programs, environment, directory, health, running, init: 0 }))
     }
 
     /// The next report, waited for.
@@ -292,7 +297,13 @@ impl agentrc_jail::Broker for Broker {
         Ok(())
     }
 
+    fn tick(&mut self, entrance: &mut Entrance<'_>, recorder: &mut dyn Recorder) -> Result<(), String> {
+        let place = (self.environment.as_slice(), &self.directory);
+        self.health.as_mut().map_or(Ok(()), |health| health.tick(entrance, place, recorder))
+    }
+
     fn finish(&mut self, recorder: &mut dyn Recorder) -> Result<(), String> {
+        self.health.as_mut().map_or(Ok(()), |health| health.finish(recorder))?;
         // What is gone has reported all that it will.
         if self.order(&Order::Stop, &[]).is_err() {
             return Ok(());

@@ -17,6 +17,7 @@ pub mod exit;
 pub mod fault;
 pub mod filter;
 pub mod gateway;
+pub mod health;
 pub mod host;
 pub mod inside;
 pub mod package;

@@ -7,6 +7,7 @@
 //! /agentrc/bin/mcp call NAME …        the same, for any name
 //! /agentrc/bin/mcp --builtin NAME     carries out a built-in tool, in the sandbox of a call  (builtin)
 //! /agentrc/bin/mcp --function FILE NAME    has Python call a function, likewise              (function)
+//! /agentrc/bin/mcp --probe PROGRAM WORDS…  becomes a health check's program, likewise        (probe)
 //! ```
 #![forbid(unsafe_code)]
 
@@ -17,6 +18,7 @@ mod call;
 mod called;
 mod function;
 mod json;
+mod probe;
 mod session;
 mod words;
 
@@ -29,7 +31,7 @@ use std::process::ExitCode;
 const SOCKET: &str = "/agentrc/broker.sock";
 
 const USAGE: &str = "without words it speaks the Model Context Protocol on standard input and output; \
-                     `call NAME …` calls a tool; `--builtin NAME` carries out a built-in tool; `--function FILE NAME` a function of Python; \
+                     `call NAME …` calls a tool; `--builtin NAME` carries out a built-in tool; `--function FILE NAME` a function of Python; `--probe PROGRAM …` executes it; \
                      `--socket PATH [--call LINK WORDS…]` asks the broker at PATH";
 
 fn main() -> ExitCode {
@@ -54,6 +56,9 @@ fn own(words: &[OsString]) -> Result<ExitCode, String> {
         [] => bridge::serve(SOCKET),
         [Some("--builtin"), Some(name)] => return Ok(builtin::carry_out(name)),
         [Some("--function"), Some(file), Some(name)] => return Ok(function::carry_out(file, name)),
+        [Some("--probe"), Some(program), ..] => {
+            return Ok(probe::become_program(program, words.get(2..).unwrap_or_default()));
+        }
         [Some("call"), Some(name), ..] => {
             return call::carry_out(SOCKET, Path::new(name), name, words.get(2..).unwrap_or_default());
         }
