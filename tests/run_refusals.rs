@@ -31,18 +31,16 @@ fn refused(lab: &Lab, lines: &str, words: &[&str]) {
 #[test]
 fn what_needs_a_later_part_is_refused_with_its_place() {
     as_each(AGENTRC, |lab| {
-        lab.file(lab.project("f.py"), "def s(x: int) -> int:\n    '''Is it.'''\n    return x\n");
         for lines in [
             "TOOL utcp:http_request",
             "TOOL mcp:files.read",
             "TOOL strands:shell",
             "MCP files",
             "SERVER search https://mcp.example.com/mcp",
-            "FUNCTION ./f.py:s",
+            "FUNCTION s",
             "SKILL review",
             "SKILL ghcr.io/example/skill:1",
             "TRACE otlp://127.0.0.1:4317",
-            "HEALTHCHECK --interval=5 --timeout=1 CMD /bin/true",
             "TOOLSET registry://example.com/tools@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
         ] {
             let _ = std::fs::remove_file(lab.project("rw/ran"));

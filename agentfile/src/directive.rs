@@ -94,9 +94,9 @@ table! {
         "TOOLSET namespace:name | registry://…@sha256:…"; "Declares a fixed list of tools.";
         "Expands to the list that the lockfile pins.";
         "TOOLSET utcp:files";
-    "FUNCTION" Line 1..=1, Refused, "tools";
-        "FUNCTION ./path.py:symbol | name"; "Declares a typed function.";
-        "Run by an adapter inside a sandbox; needs a permit as a tool does. What it takes is read from its `def` line (plain types and literal defaults), what an agent is told of it from its docstring.";
+    "FUNCTION" Line 1..=1, Enforced, "tools";
+        "FUNCTION ./path.py:symbol | ./program:name | name"; "Declares a typed function.";
+        "Each call in a sandbox of its own; needs a permit as a tool does. Of `./path.py`: what it takes is read from its `def` line (plain types and literal defaults; `async` too), what an agent is told of it from its docstring, and Python calls it. Of any other file: a program, which is given the function's name as its argument, with `PROGRAM.schema.json` beside it as a tool's. The tool `function.NAME`, shown as `/agentrc/functions/NAME`. A function named without a file is refused at `run`.";
         "FUNCTION ./score.py:score";
     "SKILL" Line 1..=1, Enforced, "tools";
         "SKILL name | ./dir | reference"; "Shows a skill to the agent.";
@@ -148,7 +148,7 @@ table! {
         "DENY read /work/.env";
     "RATELIMIT" Line 2..=2, Enforced, "limits";
         "RATELIMIT target N/unit"; "Bounds how often.";
-        "A token bucket; units `s`, `min`, `hour`, `day`. Of a host that a URL line names, as it stands there: in the gateway. Of a tool (as its line has it, or by its name) or a memory: in the broker. Of anything else: refused at `run` until that is counted.";
+        "A token bucket; units `s`, `min`, `hour`, `day`. Of a host that a URL line names, as it stands there: in the gateway. Of a tool or function (as its line has it, or by its name) or a memory: in the broker. Of anything else: refused at `run` until that is counted.";
         "RATELIMIT api.example.com 60/min";
     "LIMIT" Line 2..=2, Enforced, "limits";
         "LIMIT name value[/unit]"; "Bounds a resource.";
@@ -174,9 +174,9 @@ table! {
         "SOP … END | SOP ./file.md"; "Gives the agent its operating procedure.";
         "Text at `/agentrc/SOP`. It never grants authority.";
         "SOP ./procedure.md";
-    "HEALTHCHECK" Command 3..=MANY, Refused, "limits";
+    "HEALTHCHECK" Command 3..=MANY, Enforced, "limits";
         "HEALTHCHECK --interval=S --timeout=S [--retries=N] CMD program [argument…]"; "Probes the agent from inside.";
-        "A failure is an event; `retries` in a row end the run.";
+        "Every `interval`, the first time after one, the program is executed as `CMD` is, in a sandbox of its own: it sees the agent's files and is held by all that holds the agent, but sees none of its processes and not its network; what it is to know of the agent the agent writes to a file, or answers on a unix socket. Exit code 0 is well; any other, and more time than `timeout`, is a failure. Each is an event `health`; `retries` failures in a row (3 when not given) end the run, with exit code 137.";
         "HEALTHCHECK --interval=30 --timeout=5 CMD ./alive.sh";
     "IMAGE" Line 1..=MANY, Hint, "hints";
         "IMAGE …"; "Placement hint."; "Unsupported here."; "IMAGE example";

@@ -6,7 +6,7 @@ mod help;
 use serde::Deserialize;
 use serde_json::Value;
 
-pub(crate) use self::help::help;
+pub(crate) use self::help::{Shown, help};
 use crate::characters::{self, fault};
 use crate::plan::{Facts, Hints, Runs, ToolDefinition, digest};
 use crate::schema::Fault;

@@ -8,11 +8,12 @@ use crate::function::{self, Signature};
 use crate::lower::limits::Targets;
 use crate::memory::{About, judge};
 use crate::place::Place;
-use crate::plan::{FunctionDefinition, digest};
+use crate::plan::{Calls, FunctionDefinition, ToolDefinition, digest};
 use crate::policy::permits::Permits;
 use crate::server::{self, TABLE, tool_of};
 use crate::span::Span;
 use crate::syntax::Word;
+use crate::tool;
 
 impl Check<'_> {
     pub(super) fn toolset(&mut self, word: &Word, place: Place) {
@@ -24,9 +25,25 @@ impl Check<'_> {
     pub(super) fn function(&mut self, path: Option<&Word>, symbol: &Word, place: Place) {
         let path = path.and_then(|word| self.project(word, Some(Kind::File)));
         if self.once_named("function", &symbol.text, symbol.span) {
-            let definition = path.as_ref().and_then(|path| self.signature(path, symbol));
+            let definition = path.as_ref().and_then(|path| self.defined(path, symbol));
             self.out.functions.push(Function { path, symbol: symbol.text.clone(), definition, place });
         }
+    }
+
+    /// What the function takes: of Python its signature says it, of a program the file beside it.
+    fn defined(&mut self, path: &str, symbol: &Word) -> Option<FunctionDefinition> {
+        if let Some(fault) = tool::name_fault(&symbol.text) {
+            let message = format!("`{}` cannot be a function's name: {fault}", symbol.text);
+            self.error("E083", symbol.span, message, "give it another name");
+            return None;
+        }
+        if path.ends_with(".py") {
+            return self.signature(path, symbol);
+        }
+        let ToolDefinition { description, input_schema, schema_sha256, .. } =
+            self.described(path, &symbol.text, "function", symbol.span)?;
+        let runs = Calls::Program;
+        Some(FunctionDefinition { runs, description, input_schema, schema_sha256, output_schema: None })
     }
 
     fn signature(&mut self, path: &str, symbol: &Word) -> Option<FunctionDefinition> {
@@ -34,7 +51,8 @@ impl Check<'_> {
         match function::read(&bytes, &symbol.text) {
             Ok(Signature { description, input_schema, output_schema }) => {
                 let schema_sha256 = digest::sha256_hex(input_schema.to_string().as_bytes());
-                Some(FunctionDefinition { description, input_schema, schema_sha256, output_schema })
+                let runs = Calls::Python;
+                Some(FunctionDefinition { runs, description, input_schema, schema_sha256, output_schema })
             }
             Err(fault) => {
                 let message = format!("`{}` of `{path}` {}", symbol.text, fault.what);

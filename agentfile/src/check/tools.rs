@@ -6,6 +6,7 @@ use crate::boundary::Tool;
 use crate::directive::near;
 use crate::place::Place;
 use crate::plan::{PROJECTION, ToolDefinition};
+use crate::span::Span;
 use crate::syntax::{Namespaced, Word};
 use crate::tool::{self, BUILTINS, LATER};
 
@@ -62,13 +63,24 @@ impl Check<'_> {
             self.error("E081", span, message, "give the file another name");
             return None;
         }
-        let beside = tool::schema_paths(&path).find(|path| self.package.kind(path) != Kind::Missing);
+        self.described(&path, entity, "tool", span)
+    }
+
+    /// What the file beside the program at `path` says of it.
+    pub(super) fn described(
+        &mut self,
+        path: &str,
+        entity: &str,
+        what: &str,
+        span: Span,
+    ) -> Option<ToolDefinition> {
+        let beside = tool::schema_paths(path).find(|path| self.package.kind(path) != Kind::Missing);
         let Some(beside) = beside else {
-            let places: Vec<_> = tool::schema_paths(&path).collect();
+            let places: Vec<_> = tool::schema_paths(path).collect();
             self.error(
                 "E082",
                 span,
-                format!("the tool `{entity}` has no schema beside it"),
+                format!("the {what} `{entity}` has no schema beside it"),
                 format!(
                     "write `{}`: {{\"description\": \"…\", \"inputSchema\": {{\"type\": \"object\", \"properties\": {{…}}}}}}",
                     places.join("`, or `")
@@ -77,7 +89,12 @@ impl Check<'_> {
             return None;
         };
         if self.package.kind(&beside) != Kind::File {
-            self.error("E082", span, format!("`{beside}` is not a file"), "a tool's schema is a file");
+            self.error(
+                "E082",
+                span,
+                format!("`{beside}` is not a file"),
+                "what describes a program is a file",
+            );
             return None;
         }
         let bytes = self.content(&beside, span)?;

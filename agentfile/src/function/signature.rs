@@ -46,12 +46,6 @@ pub(super) fn find(tokens: &[Token], symbol: &str) -> Result<Found, Fault> {
         let is_async = is_name(Some(first), "async") && is_name(behind.first(), "def");
         let named = if is_async { behind.get(1..).unwrap_or_default() } else { behind };
         if (is_async || is_name(Some(first), "def")) && is_name(named.first(), symbol) {
-            if is_async {
-                return Err(refused(
-                    "is an `async def`",
-                    "write a plain `def`: it is called once, and waited for",
-                ));
-            }
             if decorated {
                 return Err(refused(
                     "has a decorator, which may change what it takes",

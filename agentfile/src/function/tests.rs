@@ -117,7 +117,7 @@ fn what_no_schema_can_say_is_refused() {
         refused(&with(&format!("a: str = {hostile}")), "hides text or drives a terminal");
         refused(&format!("def f() -> Literal[{hostile}]: 'x'\n"), "hides text or drives a terminal");
     }
-    refused("async def f(): 'x'\n", "an `async def`");
+    refused("async def f(a): 'x'\n", "`a` without a type");
     refused("@cache\ndef f(): 'x'\n", "a decorator");
     refused("def f(): 'x'\ndef f(): 'y'\n", "more than once");
     refused("def f(): 'x'\nf = g\n", "more than once");
@@ -125,6 +125,7 @@ fn what_no_schema_can_say_is_refused() {
     refused("class f:\n    def f(self): 'x'\n", "is not defined at the left margin");
     refused("x = '", "a string that does not end");
     assert!(read(b"\xff", "f").unwrap_err().what.contains("not UTF-8"));
+    taken("async def f(a: int) -> str: 'x'\n");
     taken("@cache\ndef g(): 'x'\ndef f(): 'x'\nf == g\n");
 }
 

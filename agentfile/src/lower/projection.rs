@@ -1,19 +1,22 @@
 //! What the runner shows the agent under `/agentrc`, read-only: the files that lines name, the procedure, and where there
 //! is something to ask the broker for, the way to it: its socket, our program that speaks to it, a link to that for each
-//! tool, and what tools and memories take.
+//! tool and function, and what tools and memories take.
 
 use std::collections::HashSet;
+
+use serde_json::Value;
 
 use super::mounts::Table;
 use crate::boundary::Boundaries;
 use crate::path;
 use crate::place::Place;
 use crate::plan::{
-    Access, CLIENT, Generated, HostPath, MEMORIES, Mount, MountSource, Origin, SERVERS, SOCKET, TOOLS,
+    Access, CLIENT, FUNCTIONS, Generated, HostPath, MEMORIES, Mount, MountSource, Origin, SERVERS, SOCKET,
+    TOOLS,
 };
 use crate::policy::permits::Permits;
 use crate::server::tool_of;
-use crate::tool;
+use crate::tool::{self, Shown};
 
 /// Adds all of it to `table`.
 pub(super) fn projection(boundaries: &Boundaries, permits: &Permits, table: &mut Table) {
@@ -50,19 +53,28 @@ fn named(boundaries: &Boundaries, table: &mut Table) {
 fn broker(boundaries: &Boundaries, permits: &Permits, table: &mut Table) {
     let tools = || boundaries.tools.iter().filter_map(|tool| Some((tool, tool.definition.as_ref()?)));
     let server_tools = || boundaries.tools.iter().filter(|tool| tool.namespace == "mcp");
+    let functions =
+        || boundaries.functions.iter().filter_map(|function| Some((function, function.definition.as_ref()?)));
     let places = tools().map(|(tool, _)| &tool.place).chain(server_tools().map(|tool| &tool.place));
+    let places = places.chain(functions().map(|(function, _)| &function.place));
     let places = places.chain(boundaries.memories.iter().map(|memory| &memory.place));
+    // What probes is a program that enters as those of tools do.
+    let places = places.chain(boundaries.health_check.iter().map(|check| &check.place));
     let Some(Place { origin, .. }) = places.min() else { return };
     add(table, SOCKET.to_owned(), MountSource::Socket, origin);
     add(table, CLIENT.to_owned(), MountSource::Generated { what: Generated::Client }, origin);
     // What nothing permits is not there: a link that always fails would only mislead.
     for (tool, definition) in tools().filter(|(tool, _)| permits.tool(&tool.entity)) {
-        let (name, origin) = (&tool.entity, &tool.place.origin);
-        let at = format!("{TOOLS}/{name}");
-        let schema = format!("{:#}\n", definition.input_schema);
-        text(table, format!("{at}.schema.json"), schema, origin);
-        text(table, format!("{at}.help"), tool::help(name, definition), origin);
-        add(table, at, MountSource::Symlink { to: "../bin/mcp".to_owned() }, origin);
+        let shown = Shown {
+            name: &tool.entity,
+            title: definition.title.as_deref(),
+            description: &definition.description,
+        };
+        link(table, TOOLS, &shown, &definition.input_schema, &tool.place.origin);
+    }
+    for (function, definition) in functions().filter(|(function, _)| permits.function(&function.symbol)) {
+        let shown = Shown { name: &function.symbol, title: None, description: &definition.description };
+        link(table, FUNCTIONS, &shown, &definition.input_schema, &function.place.origin);
     }
     for tool in server_tools().filter(|tool| permits.tool(&tool.entity)) {
         if let Some((server, name)) = tool_of(&tool.name) {
@@ -74,6 +86,14 @@ fn broker(boundaries: &Boundaries, permits: &Permits, table: &mut Table) {
         let target = format!("{MEMORIES}/{}.json", memory.name);
         text(table, target, memory.schema.clone(), &memory.place.origin);
     }
+}
+
+/// What can be called by its name in `folder`: a link to our program, with what it takes beside it.
+fn link(table: &mut Table, folder: &str, shown: &Shown<'_>, input: &Value, origin: &Origin) {
+    let at = format!("{folder}/{}", shown.name);
+    text(table, format!("{at}.schema.json"), format!("{input:#}\n"), origin);
+    text(table, format!("{at}.help"), tool::help(shown, input), origin);
+    add(table, at, MountSource::Symlink { to: "../bin/mcp".to_owned() }, origin);
 }
 
 fn text(table: &mut Table, target: String, content: String, origin: &Origin) {

@@ -25,10 +25,13 @@ pub struct ToolDefinition {
     pub hints: Hints,
 }
 
-/// What is known of a function before any run: from its `def` line and docstring, `agentfile/src/function.rs`.
+/// What is known of a function before any run: from its `def` line and docstring, `agentfile/src/function.rs`, or from the
+/// schema beside its program.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FunctionDefinition {
+    /// What calls it.
+    pub runs: Calls,
     /// Its docstring: what an agent is told of it.
     pub description: String,
     /// As of a tool.
@@ -37,6 +40,16 @@ pub struct FunctionDefinition {
     pub schema_sha256: String,
     /// What it returns (JSON Schema), when it says so.
     pub output_schema: Option<Value>,
+}
+
+/// What calls a function, in a sandbox of its own that sees what the agent sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Calls {
+    /// Our adapter imports the file and calls it (`runner/inside/src/function/adapter.py`).
+    Python,
+    /// The file is a program, and the function's name its one argument.
+    Program,
 }
 
 /// Where a tool runs.

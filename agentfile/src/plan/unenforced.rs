@@ -38,23 +38,22 @@ pub fn unenforced(plan: &Plan) -> Vec<(String, Origin)> {
     found
 }
 
-/// Whether the broker, the gateway or the projection of files holds it.
+/// Whether the broker, the gateway, the supervisor or the projection of files holds it.
 fn is_served(plan: &Plan, entry: &BrokerEntry) -> bool {
     match entry {
         BrokerEntry::Tool { namespace, name, definition, .. } => {
             definition.is_some() || namespace == "mcp" && of_server(plan, name)
         }
         BrokerEntry::Mcp { plan, .. } => plan.is_some(),
+        // One without a file beside the Agentfile is known to nobody.
+        BrokerEntry::Function { definition, .. } => definition.is_some(),
         BrokerEntry::Memory { .. }
         | BrokerEntry::Credential { .. }
-        | BrokerEntry::CredentialBroker { .. } => true,
+        | BrokerEntry::CredentialBroker { .. }
+        | BrokerEntry::HealthCheck { .. } => true,
         // Shown when it is permitted without a condition, otherwise not there at all.
         BrokerEntry::Skill { reference, .. } => reference.starts_with("./"),
-        BrokerEntry::Toolset { .. }
-        | BrokerEntry::Function { .. }
-        | BrokerEntry::Server { .. }
-        | BrokerEntry::HealthCheck { .. }
-        | BrokerEntry::Trace { .. } => false,
+        BrokerEntry::Toolset { .. } | BrokerEntry::Server { .. } | BrokerEntry::Trace { .. } => false,
     }
 }
 
@@ -74,15 +73,21 @@ fn is_counted(plan: &Plan, counted: &CountedLimit) -> bool {
             |entry| matches!(entry, BrokerEntry::Tool { entity, .. } if entity == name && is_served(plan, entry)),
         )
     };
+    let is_served_function = |name: &str| {
+        plan.broker.iter().any(
+            |entry| matches!(entry, BrokerEntry::Function { symbol, definition: Some(_), .. } if symbol == name),
+        )
+    };
     !counted.applies_to.is_empty()
         && counted.applies_to.iter().all(|target| match target {
             // One of the few that there are.
             Target::Run | Target::Memory(_) | Target::Host(_) => true,
             Target::Tool(name) => is_served_tool(name),
+            Target::Function(name) => is_served_function(name),
             Target::Server(server) => plan
                 .broker
                 .iter()
                 .any(|entry| matches!(entry, BrokerEntry::Mcp { name, plan: Some(_), .. } if name == server)),
-            Target::Function(_) | Target::Skill(_) | Target::Credential(_) => false,
+            Target::Skill(_) | Target::Credential(_) => false,
         })
 }

@@ -1,7 +1,8 @@
 //! Quantities and sources of a plan in the words that people read: shared by `describe` and `difference`.
 
 use super::{
-    Access, BrokerEntry, CgroupLimit, Egress, Generated, Mount, MountSource, Plan, Runs, ToolDefinition,
+    Access, BrokerEntry, Calls, CgroupLimit, Egress, FunctionDefinition, Generated, Mount, MountSource, Plan,
+    Runs, ToolDefinition,
 };
 
 /// Bytes with the largest unit that leaves a whole number, such as `512 MiB`.
@@ -117,9 +118,10 @@ pub fn entry(entry: &BrokerEntry) -> (&'static str, String, String) {
             ("TOOL", format!("{namespace}:{name}"), permitted(*yes) + &more)
         }
         BrokerEntry::Toolset { reference, .. } => ("TOOLSET", reference.clone(), String::new()),
-        BrokerEntry::Function { path, symbol, permitted: yes, .. } => {
+        BrokerEntry::Function { path, symbol, permitted: yes, definition, .. } => {
             let name = path.as_ref().map_or_else(|| symbol.clone(), |path| format!("./{path}:{symbol}"));
-            ("FUNCTION", name, permitted(*yes))
+            let more = definition.as_deref().map_or_else(String::new, function);
+            ("FUNCTION", name, permitted(*yes) + &more)
         }
         BrokerEntry::Skill { reference, permitted: yes, .. } => ("SKILL", reference.clone(), permitted(*yes)),
         BrokerEntry::Server { name, host, port, scheme, path, .. } => {
@@ -180,6 +182,16 @@ fn server(plan: &Plan) -> String {
     let touches: Vec<_> = binds.chain(hosts).collect();
     let touches = if touches.is_empty() { "touch nothing".to_owned() } else { touches.join(", ") };
     format!("`{command}` in a sandbox of its own, which may {touches}")
+}
+
+/// What calls a function, with the digest of what it takes.
+fn function(definition: &FunctionDefinition) -> String {
+    let what = match definition.runs {
+        Calls::Python => "called by Python",
+        Calls::Program => "a program",
+    };
+    let digest = definition.schema_sha256.get(..12).unwrap_or(&definition.schema_sha256);
+    format!(", {what} in a sandbox of its own ({digest})")
 }
 
 /// Where a broker entry was written.

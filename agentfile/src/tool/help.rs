@@ -4,17 +4,22 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::plan::ToolDefinition;
+/// Of what can be called, what is said of it.
+pub(crate) struct Shown<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) title: Option<&'a str>,
+    pub(crate) description: &'a str,
+}
 
-/// What `NAME --help` shows.
-pub(crate) fn help(name: &str, definition: &ToolDefinition) -> String {
-    let mut text = match &definition.title {
+/// What `NAME --help` shows, of one that takes what `schema` says.
+pub(crate) fn help(shown: &Shown<'_>, schema: &Value) -> String {
+    let Shown { name, title, description } = shown;
+    let mut text = match title {
         Some(title) => format!("{name}: {title}\n"),
         None => format!("{name}\n"),
     };
-    let schema = &definition.input_schema;
     // Writing to a String does not fail.
-    let _ = write!(text, "\n{}\n\n", definition.description.trim_end());
+    let _ = write!(text, "\n{}\n\n", description.trim_end());
     let properties: Vec<_> =
         schema.get("properties").and_then(Value::as_object).into_iter().flatten().collect();
     let required: Vec<_> = schema.get("required").and_then(Value::as_array).into_iter().flatten().collect();
@@ -75,7 +80,12 @@ mod tests {
 
     #[test]
     fn what_is_required_comes_first_with_type_bounds_and_default() {
-        let text = help("file_read", &crate::tool::builtin("file_read").unwrap());
+        let of = |name: &str| {
+            let definition = crate::tool::builtin(name).unwrap();
+            let title = definition.title.as_deref();
+            help(&Shown { name, title, description: &definition.description }, &definition.input_schema)
+        };
+        let text = of("file_read");
         assert!(text.starts_with("file_read: Read a file\n\nReads a file, or a part of one."), "{text}");
         let lines: Vec<_> = text.lines().filter(|line| line.starts_with("  ")).collect();
         assert_eq!(
@@ -88,7 +98,7 @@ mod tests {
             ]
         );
         assert!(text.contains("file_read.schema.json") && text.contains("77: refused by policy"));
-        let none = help("current_time", &crate::tool::builtin("current_time").unwrap());
+        let none = of("current_time");
         assert!(none.contains("`{}` or nothing"), "{none}");
     }
 }

@@ -29,6 +29,7 @@ use self::memories::memories;
 use self::pins::Pins;
 use self::program::{c_string, words};
 use crate::exit;
+use crate::health::Health;
 use crate::policies::Policies;
 use crate::refusal::Refusal;
 use crate::servers::{Pipes, Servers, each};
@@ -62,6 +63,8 @@ pub struct Broker {
     pipes: Vec<Pipes>,
     /// What is told of their tools for the first time, until it is all there.
     pins: Pins,
+    /// What is started by the clock, and not by a call.
+    health: Option<Health>,
     /// Calls whose program was started.
     running: HashMap<u64, Entered>,
     /// The sandbox's first process.
@@ -94,9 +97,16 @@ impl Broker {
     pub fn start(setting: Setting<'_>) -> Result<Option<Self>, Refusal> {
         let Setting { plan, folder, state, run, confirms, agentfile, plan_sha256 } = setting;
         let remembers = plan.broker.iter().any(|entry| matches!(entry, BrokerEntry::Memory { .. }));
-        let serves = |entry: &BrokerEntry| matches!(entry, BrokerEntry::Tool { definition: Some(_), .. });
+        let serves = |entry: &BrokerEntry| {
+            matches!(
+                entry,
+                BrokerEntry::Tool { definition: Some(_), .. }
+                    | BrokerEntry::Function { definition: Some(_), .. }
+            )
+        };
+        let health = Health::of(plan).map_err(|reason| Refusal::new(reason).step(LAYER))?;
         let mut servers = Servers::of(plan, agentfile, plan_sha256, run)?;
-        if !remembers && servers.is_empty() && !plan.broker.iter().any(serves) {
+        if !remembers && health.is_none() && servers.is_empty() && !plan.broker.iter().any(serves) {
             return Ok(None);
         }
         let pins = if servers.is_empty() { Pins::none() } else { Pins::of(state, folder)? };
@@ -130,7 +140,18 @@ impl Broker {
         // After the broker, which has none of their pipes until it is given them.
         let pipes = servers.start()?;
         let running = HashMap::new();
-        Ok(Some(Self { service, programs, environment, directory, servers, pipes, pins, running, init: 0 }))
+        Ok(Some(Self {
+            service,
+            programs,
+            environment,
+            directory,
+            servers,
+            pipes,
+            pins,
+            health,
+            running,
+            init: 0,
+        }))
     }
 
     /// The next report, waited for.
@@ -345,7 +366,11 @@ impl agentrc_jail::Broker for Broker {
         Ok(())
     }
 
-    fn tick(&mut self, recorder: &mut dyn Recorder) -> Result<(), String> {
+    fn tick(&mut self, entrance: &mut Entrance<'_>, recorder: &mut dyn Recorder) -> Result<(), String> {
+        let place = (self.environment.as_slice(), &self.directory);
+        if let Some(health) = &mut self.health {
+            health.tick(entrance, place, recorder)?;
+        }
         let Some((server, started)) = self.servers.tick() else { return Ok(()) };
         let name = self.servers.name(server).unwrap_or_default().to_owned();
         match started {
@@ -363,6 +388,7 @@ impl agentrc_jail::Broker for Broker {
     }
 
     fn finish(&mut self, recorder: &mut dyn Recorder) -> Result<(), String> {
+        self.health.as_mut().map_or(Ok(()), |health| health.finish(recorder))?;
         // What is gone has reported all that it will.
         if self.order(&Order::Stop, &[]).is_err() {
             return Ok(());

@@ -91,6 +91,12 @@ pub fn words(event: &Event, style: Style) -> String {
             let place = origin.as_ref().map(|origin| format!(" [{}]", escape(origin))).unwrap_or_default();
             format!("{} {}: {}{}{place}", bad("limit"), escape(limit), escape(outcome), times(*count))
         }
+        Event::Health { outcome, reason, count, origin } => {
+            let tone = if outcome == "ok" { Tone::Good } else { Tone::Bad };
+            let reason = if reason.is_empty() { String::new() } else { format!(": {}", escape(reason)) };
+            let (outcome, origin) = (escape(outcome), escape(origin));
+            format!("{} {outcome}{reason}{} [{origin}]", style.paint(tone, "health"), times(*count))
+        }
         Event::Killed { reason } => format!("{} {}", bad("killed"), escape(reason)),
         Event::Ended { exit_code, signal, wall_ms, cpu_ms, peak_rss_kib } => {
             let signal = signal.map(|signal| format!(" (signal {signal})")).unwrap_or_default();

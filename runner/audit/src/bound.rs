@@ -62,6 +62,9 @@ fn each_string(event: &mut Event, f: &mut dyn FnMut(&mut String)) {
         Event::Limit { limit, outcome, count: _, origin } => {
             [limit, outcome].into_iter().chain(origin).for_each(f);
         }
+        Event::Health { outcome, reason, count: _, origin } => {
+            [outcome, reason, origin].into_iter().for_each(f);
+        }
         Event::Killed { reason } => f(reason),
         Event::Ended { exit_code: _, signal: _, wall_ms: _, cpu_ms: _, peak_rss_kib: _ } => {}
     }

@@ -105,6 +105,19 @@ pub enum Event {
         /// Line that set it.
         origin: Option<String>,
     },
+    /// A probe of a `HEALTHCHECK` ended.
+    #[serde(rename = "health")]
+    Health {
+        /// `ok`, `failed`, `timeout`.
+        outcome: String,
+        /// Why, where it is not `ok`.
+        reason: String,
+        /// How often since the last event of this kind: of probes that are well the first is recorded at once, and how many followed
+        /// when something else does.
+        count: u64,
+        /// The line.
+        origin: String,
+    },
     /// The supervisor killed the run.
     #[serde(rename = "run.killed")]
     Killed {
@@ -237,6 +250,12 @@ pub(crate) fn samples() -> Vec<Event> {
             outcome: text("denied"),
             count: 12,
             origin: Some(text("Agentfile:4:1")),
+        },
+        Event::Health {
+            outcome: text("failed"),
+            reason: text("it exited with 1"),
+            count: 1,
+            origin: text("Agentfile:9:1"),
         },
         Event::Killed { reason: text("the audit log cannot be written") },
         Event::Ended { exit_code: 137, signal: Some(9), wall_ms: 12, cpu_ms: 3, peak_rss_kib: 4096 },

@@ -16,7 +16,8 @@ pub fn lowest(event: &Event) -> AuditLevel {
         | Event::Denial(_)
         | Event::Call { .. }
         | Event::Result { .. }
-        | Event::Server { .. } => AuditLevel::Basic,
+        | Event::Server { .. }
+        | Event::Health { .. } => AuditLevel::Basic,
         Event::Permitted { .. } => AuditLevel::All,
     }
 }

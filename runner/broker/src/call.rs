@@ -15,15 +15,15 @@ use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
 use crate::ending::{Ending, Killer};
-use crate::judge::{Asked, Judge, Verdict};
+use crate::judge::{Asked, Called, Judge, Verdict};
 use crate::limits::Limits;
 use crate::memory::{self, Memories, lesser};
-use crate::outcome::Outcome;
+use crate::outcome::{self, Outcome};
 use crate::program::{Ended, pipes};
 use crate::report::Call;
 use crate::reporter::Reporter;
 use crate::server::Server;
-use crate::tools::{Does, Tool, Tools};
+use crate::tools::{Does, Kind, Tool, Tools};
 use crate::{arguments, clock, facts};
 
 /// How long a program may take, and how much longer than it says itself (`timeout_seconds` of a built-in one).
@@ -33,8 +33,6 @@ const MORE: Duration = Duration::from_secs(5);
 const PROGRAMS: usize = 8;
 /// Namespace of the tools that are built in.
 const BUILT_IN: &str = "utcp";
-/// What a program exits with when policy of its own refuses.
-const REFUSED: i32 = 77;
 
 /// What is known while the broker serves.
 pub(crate) struct Broker {
@@ -78,6 +76,15 @@ pub(crate) struct Request {
     pub(crate) words: Vec<String>,
     /// Who asks, as the host numbers it.
     pub(crate) pid: i32,
+}
+
+/// What the policies say of a call.
+struct Judged {
+    verdict: Verdict,
+    /// What it counts for.
+    target: Target,
+    /// The memory that it is about.
+    memory: Option<String>,
 }
 
 /// A call that is permitted and counted.
@@ -132,37 +139,13 @@ impl Broker {
         let arguments = text(&request.arguments);
         let what = [&seen.path, &seen.url].into_iter().find(|what| !what.is_empty());
         let mut act = what.map_or(called.clone(), |what| format!("{called} {}", printable_text(what)));
-        let (verdict, target, memory) = match tool.does {
-            Does::Memory(kind) => {
-                let Some((name, schema, origin)) = self.memories.meant(kind, &request.arguments) else {
-                    return Outcome::Error("name one of the memories in `memory`".to_owned());
-                };
-                act = format!("{called} {name}");
-                let mut verdict = self.judge.judge(&Asked::Memory {
-                    name: &name,
-                    schema: &schema,
-                    write: kind.changes(),
-                    trust: self.trust.get().word(),
-                });
-                if verdict.rule.is_empty() {
-                    verdict.rule = origin.to_string();
-                }
-                (verdict, Target::Memory(name.clone()), Some(name))
-            }
-            Does::CurrentTime | Does::Execute { .. } | Does::Server { .. } => {
-                let count = self.calls.borrow().get(&request.name).copied().unwrap_or(0) + 1;
-                let verdict = self.judge.judge(&Asked::Tool {
-                    name: &request.name,
-                    namespace: &tool.namespace,
-                    arguments: &arguments,
-                    seen: &seen,
-                    call_count: count,
-                    trust: self.trust.get().word(),
-                    server: self.server(&tool.does).map(|server| server.name.as_str()),
-                });
-                (self.of_server(&tool.does, verdict), Target::Tool(request.name.clone()), None)
-            }
+        let Judged { verdict, target, memory } = match self.judged(tool, &request, &arguments, &seen) {
+            Ok(judged) => judged,
+            Err(why) => return Outcome::Error(why),
         };
+        if let Some(name) = &memory {
+            act = format!("{called} {name}");
+        }
         let Verdict { permitted, rule, reason } = verdict;
         if !permitted {
             self.reporter.denied(&act, "refused", &reason, &rule, request.pid).await;
@@ -210,6 +193,55 @@ impl Broker {
         Verdict { permitted: true, rule: rules.join(", "), reason: String::new() }
     }
 
+    /// Asks the policies.
+    fn judged(
+        &self,
+        tool: &Tool,
+        request: &Request,
+        arguments: &str,
+        seen: &facts::Seen,
+    ) -> Result<Judged, String> {
+        let entity = || tool.entity.clone();
+        let call_count = self.calls.borrow().get(&request.name).copied().unwrap_or(0) + 1;
+        let trust = self.trust.get().word();
+        let call = |kind| Asked::Call {
+            kind,
+            name: &tool.entity,
+            namespace: &tool.namespace,
+            arguments,
+            seen,
+            call_count,
+            trust,
+            server: self.server(&tool.does).map(|server| server.name.as_str()),
+        };
+        let (verdict, target) = match (tool.kind, &tool.does) {
+            (Kind::Memory, Does::Memory(kind)) => {
+                let meant = self.memories.meant(*kind, &request.arguments);
+                let (name, schema, origin) = meant.ok_or("name one of the memories in `memory`")?;
+                let mut verdict = self.judge.judge(&Asked::Memory {
+                    name: &name,
+                    schema: &schema,
+                    write: kind.changes(),
+                    trust,
+                });
+                if verdict.rule.is_empty() {
+                    verdict.rule = origin.to_string();
+                }
+                let target = Target::Memory(name.clone());
+                return Ok(Judged { verdict, target, memory: Some(name) });
+            }
+            (Kind::Tool, does) => {
+                (self.of_server(does, self.judge.judge(&call(Called::Tool))), Target::Tool(entity()))
+            }
+            (Kind::Function, _) => (self.judge.judge(&call(Called::Function)), Target::Function(entity())),
+            (Kind::Skill, _) => {
+                (self.judge.judge(&Asked::Skill { name: &tool.entity }), Target::Skill(entity()))
+            }
+            (Kind::Memory, _) => return Err("it cannot be done here".to_owned()),
+        };
+        Ok(Judged { verdict, target, memory: None })
+    }
+
     /// Puts the arguments into the form that is decided about, and checks them.
     fn fitted(&self, tool: &Tool, request: &mut Request) -> Result<facts::Seen, String> {
         let given = std::mem::take(&mut request.arguments);
@@ -243,10 +275,8 @@ impl Broker {
         // Says how it ended also when nobody waits any more.
         let ending = Ending::new(&self.reporter, id, act);
         let outcome = match (&tool.does, memory) {
-            (Does::Server { tool, server }, _) => self.ask(call, *server, tool, &request.arguments).await,
-            (Does::Execute { .. }, _) => {
-                self.execute(call, request, &arguments, tool.namespace == BUILT_IN).await
-            }
+            (Does::Server { server, tool }, _) => self.ask(call, *server, tool, &request.arguments).await,
+            (Does::Execute { .. }, _) => self.execute(call, request, &arguments, tool).await,
             (does, memory) => match self.reporter.intent(call, &[]).await {
                 Err(reason) => Outcome::Error(reason),
                 Ok(()) => self.serve(does, memory.as_deref(), id, &request.arguments),
@@ -292,7 +322,7 @@ impl Broker {
     }
 
     /// A program, in a sandbox that the supervisor makes.
-    async fn execute(&self, call: Call, request: &Request, arguments: &str, built_in: bool) -> Outcome {
+    async fn execute(&self, call: Call, request: &Request, arguments: &str, tool: &Tool) -> Outcome {
         let id = call.id;
         let Ok(_one) = self.programs.acquire().await else {
             return Outcome::Error("the broker ends".to_owned());
@@ -311,40 +341,13 @@ impl Broker {
         }
         drop(theirs);
         // A built-in one keeps its own time first. What another's argument of that name means is not known.
-        let asked = request.arguments.get("timeout_seconds").filter(|_| built_in).and_then(Value::as_u64);
+        let asked = request.arguments.get("timeout_seconds").filter(|_| tool.namespace == BUILT_IN);
+        let asked = asked.and_then(Value::as_u64);
         let patience =
             asked.map_or(PATIENCE, |asked| PATIENCE.min(Duration::from_secs(asked)).saturating_add(MORE));
         let ended = ours.run(arguments.as_bytes(), self.limits.output(), patience).await;
         killer.armed = matches!(ended, Ended::TooMuch | Ended::TooLong);
-        let or = |complaint: String, otherwise: String| {
-            if complaint.is_empty() { otherwise } else { printable_text(&complaint) }
-        };
-        match ended {
-            Ended::Exited { code: 0, output, .. } => match json::read(&output) {
-                Ok(value) => Outcome::Value(value),
-                Err(_) => Outcome::Text(String::from_utf8_lossy(&output).into_owned()),
-            },
-            Ended::Exited { code: REFUSED, complaint, .. } => {
-                Outcome::Refused(or(complaint, "the tool refuses".to_owned()))
-            }
-            Ended::Exited { code, output, complaint } => {
-                // The built-in ones say it as JSON.
-                let said = json::read(&output).ok();
-                let said = said.as_ref().and_then(|value| value.get("error")?.as_str()).map(str::to_owned);
-                Outcome::Error(said.unwrap_or_else(|| or(complaint, format!("the tool exited with {code}"))))
-            }
-            Ended::Signalled { signal, complaint } => {
-                Outcome::Error(or(complaint, format!("the tool was ended by signal {signal}")))
-            }
-            Ended::Unknown => Outcome::Error("the tool's sandbox ended before the tool did".to_owned()),
-            Ended::TooMuch => Outcome::Error(format!(
-                "the tool wrote more than {} bytes, and was ended",
-                self.limits.output()
-            )),
-            Ended::TooLong => {
-                Outcome::Error(format!("the tool took more than {} s, and was ended", patience.as_secs()))
-            }
-        }
+        outcome::of_program(tool, ended, &outcome::Bounds { output: self.limits.output(), patience })
     }
 
     /// The agent is given something of this trust.

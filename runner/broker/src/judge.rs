@@ -11,11 +11,13 @@ pub trait Judge {
 /// A question.
 #[derive(Debug)]
 pub enum Asked<'a> {
-    /// `tool.invoke`
-    Tool {
+    /// `tool.invoke`, `function.invoke`
+    Call {
+        /// Which.
+        kind: Called,
         /// Its name.
         name: &'a str,
-        /// `utcp`, `local`, …
+        /// `utcp`, `local`, `function`, …
         namespace: &'a str,
         /// Its arguments as canonical JSON.
         arguments: &'a str,
@@ -37,6 +39,11 @@ pub enum Asked<'a> {
         /// The tool that is asked for, as the server calls it.
         tool: &'a str,
     },
+    /// `skill.invoke`
+    Skill {
+        /// Its name.
+        name: &'a str,
+    },
     /// `memory.read`, `memory.write`
     Memory {
         /// Its name.
@@ -48,6 +55,15 @@ pub enum Asked<'a> {
         /// As for a tool.
         trust: &'a str,
     },
+}
+
+/// What is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Called {
+    /// A tool.
+    Tool,
+    /// A function.
+    Function,
 }
 
 /// An answer.

@@ -1,4 +1,4 @@
-//! The plan's limits on calls: `tool_calls`, a RATELIMIT of a tool or a memory, `max_output`.
+//! The plan's limits on calls: `tool_calls`, a RATELIMIT of a tool, a function, a skill or a memory, `max_output`.
 
 use std::time::Instant;
 
@@ -22,8 +22,7 @@ pub(crate) struct Limits {
 impl Limits {
     /// Those of the plan's that are about calls.
     pub(crate) fn new(plan: &[CountedLimit], now: Instant) -> Self {
-        let ours =
-            |target: &Target| matches!(target, Target::Tool(_) | Target::Memory(_) | Target::Server(_));
+        let ours = |target: &Target| !matches!(target, Target::Run | Target::Host(_) | Target::Credential(_));
         let counted = plan.iter().filter(|limit| limit.name == CALLS || limit.applies_to.iter().any(ours));
         let counted = counted.map(|limit| (limit.applies_to.clone(), Limit::new(limit, now))).collect();
         let output =

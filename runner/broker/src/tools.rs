@@ -3,13 +3,18 @@
 
 use std::collections::BTreeMap;
 
-use agentfile::plan::{BrokerEntry, Facts, Hints, Origin, Plan, Runs, ToolDefinition};
+use agentfile::plan::{
+    BrokerEntry, Calls, Facts, FunctionDefinition, Hints, Origin, Plan, Runs, ToolDefinition,
+};
 use agentfile::schema::PATTERN_BYTES;
 use agentrc_service::channel::cut;
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 
 use crate::memory;
+
+/// Namespace of functions, and what their names begin with here.
+const FUNCTION: &str = "function";
 
 /// Why the plan's tools cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +28,9 @@ pub(crate) enum Error {
 /// One that can be called.
 #[derive(Debug)]
 pub(crate) struct Tool {
+    pub(crate) kind: Kind,
+    /// As policies and limits know it.
+    pub(crate) entity: String,
     pub(crate) namespace: String,
     pub(crate) title: Option<String>,
     pub(crate) description: String,
@@ -31,7 +39,24 @@ pub(crate) struct Tool {
     pub(crate) facts: Facts,
     pub(crate) does: Does,
     pub(crate) origin: Origin,
+    /// Whether our adapter speaks for it.
+    pub(crate) adapted: bool,
     validator: Validator,
+    /// What its result must be.
+    result: Option<Validator>,
+}
+
+/// What the policies are asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// `tool.invoke`
+    Tool,
+    /// `function.invoke`
+    Function,
+    /// `skill.invoke`
+    Skill,
+    /// `memory.read`, `memory.write`
+    Memory,
 }
 
 /// What a call does.
@@ -58,27 +83,42 @@ impl Tools {
     pub(crate) fn of(plan: &Plan) -> Result<Self, Error> {
         let mut all = Self::default();
         for (entry, declared) in plan.broker.iter().enumerate() {
-            let BrokerEntry::Tool {
-                namespace,
-                entity,
-                permitted: true,
-                definition: Some(definition),
-                origin,
-                ..
-            } = declared
-            else {
-                continue;
-            };
-            let does = match &definition.runs {
-                Runs::Broker => Does::CurrentTime,
-                Runs::Server => continue,
-                Runs::Inside | Runs::Program(_) => Does::Execute { entry },
-            };
-            all.define(entity, namespace, definition, does, origin)?;
+            match declared {
+                BrokerEntry::Tool {
+                    namespace,
+                    entity,
+                    permitted: true,
+                    definition: Some(definition),
+                    origin,
+                    ..
+                } => {
+                    let does = match &definition.runs {
+                        Runs::Broker => Does::CurrentTime,
+                        Runs::Server => continue,
+                        Runs::Inside | Runs::Program(_) => Does::Execute { entry },
+                    };
+                    all.define(entity, namespace, definition, does, origin)?;
+                }
+                BrokerEntry::Function {
+                    symbol,
+                    permitted: true,
+                    definition: Some(definition),
+                    origin,
+                    ..
+                } => {
+                    let name = format!("{FUNCTION}.{symbol}");
+                    all.add(&name, of_function(entry, symbol, definition, origin)?)?;
+                }
+                _ => {}
+            }
         }
         for (name, definition) in memory::tools(plan) {
             let memory::Definition { act, title, description, input, hints, origin } = definition;
             let tool = Tool {
+                kind: Kind::Memory,
+                entity: name.clone(),
+                adapted: false,
+                result: None,
                 namespace: "memory".to_owned(),
                 title: Some(title),
                 description,
@@ -104,6 +144,8 @@ impl Tools {
         origin: &Origin,
     ) -> Result<(), Error> {
         let tool = Tool {
+            kind: Kind::Tool,
+            entity: name.to_owned(),
             namespace: namespace.to_owned(),
             title: definition.title.clone(),
             description: definition.description.clone(),
@@ -112,7 +154,9 @@ impl Tools {
             facts: definition.facts.clone(),
             does,
             origin: origin.clone(),
+            adapted: false,
             validator: validator(name, &definition.input_schema)?,
+            result: None,
         };
         self.add(name, tool)
     }
@@ -142,12 +186,46 @@ impl Tools {
 impl Tool {
     /// What is wrong with `arguments`, if anything is.
     pub(crate) fn unfit(&self, arguments: &Value) -> Option<String> {
-        let error = self.validator.iter_errors(arguments).next()?;
-        let place = error.instance_path().to_string();
-        let at = if place.is_empty() { String::new() } else { format!("`{place}`: ") };
-        // It quotes the argument, which may be long.
-        Some(cut(&format!("{at}{error}")))
+        unfit(&self.validator, arguments)
     }
+
+    /// What is wrong with its result, if anything is.
+    pub(crate) fn unfit_result(&self, result: &Value) -> Option<String> {
+        self.result.as_ref().and_then(|validator| unfit(validator, result))
+    }
+}
+
+fn of_function(
+    entry: usize,
+    symbol: &str,
+    definition: &FunctionDefinition,
+    origin: &Origin,
+) -> Result<Tool, Error> {
+    let result = definition.output_schema.as_ref().map(|schema| validator(symbol, schema)).transpose()?;
+    Ok(Tool {
+        kind: Kind::Function,
+        entity: symbol.to_owned(),
+        namespace: FUNCTION.to_owned(),
+        title: None,
+        description: definition.description.clone(),
+        input: definition.input_schema.clone(),
+        // Nothing is known of what it does, but that it has no network.
+        hints: Hints { read_only: false, destructive: true, idempotent: false, open_world: false },
+        facts: Facts::default(),
+        does: Does::Execute { entry },
+        origin: origin.clone(),
+        adapted: definition.runs == Calls::Python,
+        validator: validator(symbol, &definition.input_schema)?,
+        result,
+    })
+}
+
+fn unfit(validator: &Validator, value: &Value) -> Option<String> {
+    let error = validator.iter_errors(value).next()?;
+    let place = error.instance_path().to_string();
+    let at = if place.is_empty() { String::new() } else { format!("`{place}`: ") };
+    // It quotes the value, which may be long.
+    Some(cut(&format!("{at}{error}")))
 }
 
 fn validator(name: &str, schema: &Value) -> Result<Validator, Error> {

@@ -19,7 +19,8 @@ pub(crate) fn tool(path: &Path) -> Result<Option<String>, String> {
     let below = ROOTS.iter().find_map(|root| text.strip_prefix(root));
     let parts: Vec<_> = below.unwrap_or(text).split('/').collect();
     match (below, parts.as_slice()) {
-        (Some(_), ["tools" | "functions", name]) => Ok(Some((*name).to_owned())),
+        (Some(_), ["tools", name]) => Ok(Some((*name).to_owned())),
+        (Some(_), ["functions", name]) => Ok(Some(format!("function.{name}"))),
         (Some(_), ["mcp", server, name]) => Ok(Some(format!("{server}.{name}"))),
         (Some(_), ["memory", act]) => Ok(Some(format!("memory.{act}"))),
         (Some(_), ["bin", "mcp"]) => Ok(None),
@@ -69,7 +70,7 @@ mod tests {
             ("/mnt/tools/file_read", Some("file_read")),
             ("/agentrc/tools/memory.read", Some("memory.read")),
             ("/agentrc/tools/mcp", Some("mcp")),
-            ("/agentrc/functions/add", Some("add")),
+            ("/agentrc/functions/add", Some("function.add")),
             ("/agentrc/mcp/github/search", Some("github.search")),
             ("/agentrc/mcp/a/mcp", Some("a.mcp")),
             ("/agentrc/memory/read", Some("memory.read")),

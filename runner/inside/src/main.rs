@@ -6,6 +6,8 @@
 //! /agentrc/tools/NAME, a link to it   one call of NAME                                       (called, call)
 //! /agentrc/bin/mcp call NAME …        the same, for any name
 //! /agentrc/bin/mcp --builtin NAME     carries out a built-in tool, in the sandbox of a call  (builtin)
+//! /agentrc/bin/mcp --function FILE NAME    has Python call a function, likewise              (function)
+//! /agentrc/bin/mcp --probe PROGRAM WORDS…  becomes a health check's program, likewise        (probe)
 //! ```
 #![forbid(unsafe_code)]
 
@@ -14,7 +16,9 @@ mod bridge;
 mod builtin;
 mod call;
 mod called;
+mod function;
 mod json;
+mod probe;
 mod session;
 mod words;
 
@@ -27,7 +31,8 @@ use std::process::ExitCode;
 const SOCKET: &str = "/agentrc/broker.sock";
 
 const USAGE: &str = "without words it speaks the Model Context Protocol on standard input and output; \
-                     `call NAME …` calls a tool; `--builtin NAME` carries out a built-in tool; `--socket PATH [--call LINK WORDS…]` asks the broker at PATH";
+                     `call NAME …` calls a tool; `--builtin NAME` carries out a built-in tool; `--function FILE NAME` a function of Python; `--probe PROGRAM …` executes it; \
+                     `--socket PATH [--call LINK WORDS…]` asks the broker at PATH";
 
 fn main() -> ExitCode {
     let mut words = env::args_os();
@@ -50,6 +55,10 @@ fn own(words: &[OsString]) -> Result<ExitCode, String> {
     match said.as_slice() {
         [] => bridge::serve(SOCKET),
         [Some("--builtin"), Some(name)] => return Ok(builtin::carry_out(name)),
+        [Some("--function"), Some(file), Some(name)] => return Ok(function::carry_out(file, name)),
+        [Some("--probe"), Some(program), ..] => {
+            return Ok(probe::become_program(program, words.get(2..).unwrap_or_default()));
+        }
         [Some("call"), Some(name), ..] => {
             return call::carry_out(SOCKET, Path::new(name), name, words.get(2..).unwrap_or_default());
         }

@@ -34,7 +34,7 @@ fn arguments_and_words_are_passed_as_they_are() {
             "/agentrc/functions/f",
             &["1"],
             "",
-            json!({ "name": "f", "arguments": {}, "_meta": { "io.agentrc/argv": ["1"] } }),
+            json!({ "name": "function.f", "arguments": {}, "_meta": { "io.agentrc/argv": ["1"] } }),
         ),
     ] {
         let broker = Broker::answering(text("done"));

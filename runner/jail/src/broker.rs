@@ -31,11 +31,11 @@ pub trait Broker {
     /// Why the run must be killed: it is gone, it says what it must not, or what it says cannot be recorded.
     fn heard(&mut self, entrance: &mut Entrance<'_>, recorder: &mut dyn Recorder) -> Result<(), String>;
 
-    /// Time passed: does what is due.
+    /// Does what is due by the clock, several times a second.
     ///
     /// # Errors
-    /// As [`Broker::heard`].
-    fn tick(&mut self, recorder: &mut dyn Recorder) -> Result<(), String>;
+    /// Why the run must be killed.
+    fn tick(&mut self, entrance: &mut Entrance<'_>, recorder: &mut dyn Recorder) -> Result<(), String>;
 
     /// The agent has ended: hears the rest, for at most a moment.
     ///

@@ -230,7 +230,7 @@ impl Beside<'_, '_> {
     fn tick(&mut self, init: i32, recorder: &mut dyn Recorder) -> Result<(), String> {
         if let Some((broker, entrance)) = &mut self.broker {
             entrance.reap();
-            broker.tick(recorder)?;
+            broker.tick(entrance, recorder)?;
         }
         self.filter.heard(init, recorder)
     }

@@ -1,6 +1,6 @@
 //! The plan's policies on calls, asked in the broker's process.
 
-use agentrc_broker::judge::{Asked, Judge, Verdict};
+use agentrc_broker::judge::{Asked, Called, Judge, Verdict};
 use agentrc_decide::{Act, Call};
 
 use crate::policies::{Answer, Policies};
@@ -8,8 +8,8 @@ use crate::policies::{Answer, Policies};
 impl Judge for Policies {
     fn judge(&self, asked: &Asked<'_>) -> Verdict {
         let act = match *asked {
-            Asked::Tool { name, namespace, arguments, seen, call_count, trust, server } => Act::Tool {
-                call: Call {
+            Asked::Call { kind, name, namespace, arguments, seen, call_count, trust, server } => {
+                let call = Call {
                     name: name.to_owned(),
                     namespace: namespace.to_owned(),
                     arguments: arguments.to_owned(),
@@ -20,15 +20,19 @@ impl Judge for Policies {
                     caller: "agent".to_owned(),
                     call_count: i64::try_from(call_count).unwrap_or(i64::MAX),
                     trust: trust.to_owned(),
-                },
-                server: server.map(str::to_owned),
-            },
+                };
+                match kind {
+                    Called::Tool => Act::Tool { call, server: server.map(str::to_owned) },
+                    Called::Function => Act::Function { call },
+                }
+            }
             Asked::Server { name, method, tool } => Act::Mcp {
                 server: name.to_owned(),
                 method: method.to_owned(),
                 tool: tool.to_owned(),
                 url: String::new(),
             },
+            Asked::Skill { name } => Act::Skill { name: name.to_owned() },
             Asked::Memory { name, schema, write, trust } => {
                 let (name, schema, trust) = (name.to_owned(), schema.to_owned(), trust.to_owned());
                 if write {

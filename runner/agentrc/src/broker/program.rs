@@ -2,20 +2,29 @@
 
 use std::ffi::CString;
 
-use agentfile::plan::{BrokerEntry, CLIENT, Runs};
+use agentfile::plan::{BrokerEntry, CLIENT, Calls, PROJECTION, Runs};
 
 use super::LAYER;
 use crate::refusal::Refusal;
 
 /// The words of the program of an entry, if it has one.
 pub(super) fn words(entry: &BrokerEntry) -> Result<Option<Vec<CString>>, Refusal> {
-    let BrokerEntry::Tool { entity, definition: Some(definition), .. } = entry else { return Ok(None) };
-    let words = match &definition.runs {
-        Runs::Broker | Runs::Server => return Ok(None),
-        Runs::Inside => vec![c_string(CLIENT)?, c_string("--builtin")?, c_string(entity)?],
-        Runs::Program(path) => vec![c_string(path)?],
+    let words = match entry {
+        BrokerEntry::Tool { entity, definition: Some(definition), .. } => match &definition.runs {
+            Runs::Broker | Runs::Server => return Ok(None),
+            Runs::Inside => vec![CLIENT.to_owned(), "--builtin".to_owned(), entity.clone()],
+            Runs::Program(path) => vec![path.clone()],
+        },
+        BrokerEntry::Function { path: Some(path), symbol, definition: Some(definition), .. } => {
+            let path = format!("{PROJECTION}/{path}");
+            match definition.runs {
+                Calls::Python => vec![CLIENT.to_owned(), "--function".to_owned(), path, symbol.clone()],
+                Calls::Program => vec![path, symbol.clone()],
+            }
+        }
+        _ => return Ok(None),
     };
-    Ok(Some(words))
+    words.iter().map(|word| c_string(word)).collect::<Result<_, _>>().map(Some)
 }
 
 /// As exec(2) takes it.

@@ -28,7 +28,7 @@ use crate::refusal::{Failure, Refusal};
 use crate::skill::capture::Capture;
 use crate::source::{Compiled, Source};
 use crate::terminal::Style;
-use crate::{consent, exit, fault, host, inside, terminal};
+use crate::{consent, exit, fault, host, inside, python, terminal};
 
 /// Runs an Agentfile to its end.
 ///
@@ -87,6 +87,11 @@ pub fn execute(job: Job<'_>, compiled: &Compiled) -> Result<Ran, Failure> {
     let Job { source, serves, state, arguments, grant, quiet, mut capture } = job;
     let Compiled { plan, digest } = compiled;
     enforceable(plan)?;
+    let home = home();
+    let reasons = python::missing(plan, source.folder(), home.as_deref());
+    if !reasons.is_empty() {
+        return Err(Failure::Refused { reasons, code: exit::REFUSED });
+    }
     step(fault::CONFIGURATION)?;
     let config = Config::of_this_host().map_err(|error| host::refusal(&error).step(fault::CONFIGURATION))?;
     if let Some(place) = config.requires(Requirement::LandlockNet).filter(|_| !landlock_holds_tcp()) {
@@ -119,7 +124,6 @@ pub fn execute(job: Job<'_>, compiled: &Compiled) -> Result<Ran, Failure> {
     }
     step(fault::RUN_DIRECTORY)?;
     let run = state.create_run().map_err(|error| host::refusal(&error).step(fault::RUN_DIRECTORY))?;
-    let home = home();
     let confirms = config.untrusted_memories().map(ToString::to_string);
     let agentfile = source.path();
     let setting = broker::Setting {

@@ -109,7 +109,8 @@ impl Story {
             }
             // What a call came to is what it was called for; a refusal of it is a denial.
             Event::Permitted { .. } | Event::Call { .. } | Event::Result { .. } | Event::Server { .. } => {}
-            Event::Killed { .. } => self.findings.push(events::words(event, style)),
+            Event::Health { outcome, .. } if outcome == "ok" => {}
+            Event::Killed { .. } | Event::Health { .. } => self.findings.push(events::words(event, style)),
             Event::Ended { exit_code, signal, .. } => {
                 self.end = Some(events::words(event, style));
                 if let Some(meaning) = meaning(*exit_code, *signal) {

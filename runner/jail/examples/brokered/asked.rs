@@ -170,6 +170,10 @@ impl Broker for Asked {
         }
     }
 
+    fn tick(&mut self, _: &mut Entrance<'_>, _: &mut dyn Recorder) -> Result<(), String> {
+        Ok(())
+    }
+
     fn heard(&mut self, entrance: &mut Entrance<'_>, _: &mut dyn Recorder) -> Result<(), String> {
         let listener = UnixListener::from(self.channel.try_clone().map_err(|error| error.to_string())?);
         let (stream, _) = listener.accept().map_err(|error| error.to_string())?;
