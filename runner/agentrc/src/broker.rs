@@ -2,6 +2,7 @@
 //! and has the programs of tools started, each in a sandbox of its own. It decides nothing: the policies are asked in the broker's
 //! process; but it starts only what the plan names, and only what is on record.
 
+mod approvals;
 mod policies;
 
 use std::collections::HashMap;
@@ -15,13 +16,17 @@ use agentrc_audit::Event;
 use agentrc_audit::event::{Denial, LayerEvidence};
 use agentrc_audit::folder::Folder;
 use agentrc_broker::Config;
+use agentrc_broker::judge::Operator;
 use agentrc_broker::report::{Call, Denied, Done, Order, Report};
 use agentrc_host::StateDir;
+use agentrc_host::runs::Run;
 use agentrc_jail::service::{Role, Service, confine_broker};
 use agentrc_jail::{Entered, Entrance, Recorder, Unopened, Work};
 use agentrc_service::channel;
 use rustix::io::Errno;
 
+use self::approvals::Approvals;
+pub use self::approvals::Asking;
 use crate::policies::Policies;
 use crate::refusal::Refusal;
 use crate::socket::{self, Process};
@@ -50,6 +55,8 @@ pub struct Broker {
     directory: CString,
     /// Calls whose program was started.
     running: HashMap<u64, Entered>,
+    /// What a person is asked about.
+    approvals: Approvals,
     /// The sandbox's first process.
     init: i32,
 }
@@ -63,9 +70,11 @@ pub struct Setting<'a> {
     /// The state directory.
     pub state: &'a StateDir,
     /// The run.
-    pub run: &'a str,
-    /// The place in the host's configuration that lets untrusted content change memories.
-    pub confirms: Option<String>,
+    pub run: &'a Run,
+    /// What the host's configuration says about approvals.
+    pub operator: Operator,
+    /// How a person is asked.
+    pub asking: Asking,
 }
 
 impl Broker {
@@ -74,7 +83,7 @@ impl Broker {
     /// # Errors
     /// It does not come up.
     pub fn start(setting: Setting<'_>) -> Result<Option<Self>, Refusal> {
-        let Setting { plan, folder, state, run, confirms } = setting;
+        let Setting { plan, folder, state, run, operator, asking } = setting;
         let remembers = plan.broker.iter().any(|entry| matches!(entry, BrokerEntry::Memory { .. }));
         let serves = |entry: &BrokerEntry| matches!(entry, BrokerEntry::Tool { definition: Some(_), .. });
         if !remembers && !plan.broker.iter().any(serves) {
@@ -85,6 +94,7 @@ impl Broker {
         let variables = plan.environment.iter().map(|one| c_string(&format!("{}={}", one.name, one.value)));
         let environment = variables.collect::<Result<Vec<_>, _>>()?;
         let directory = c_string(&plan.workdir)?;
+        let approvals = Approvals::new(run, plan, &operator, asking)?;
         let service = Service::start(Role::Broker, &[], |channel| {
             let kept = memories.as_ref().map(|_| Folder::open(state.folder().path())).transpose();
             let Ok(kept) = kept else { return exit::REFUSED };
@@ -94,8 +104,8 @@ impl Broker {
                 judge: Box::new(Policies::of(plan)),
                 folder: folder.to_owned(),
                 state: kept,
-                run: run.to_owned(),
-                confirms,
+                run: run.id().to_owned(),
+                operator,
                 confine: Box::new(move || {
                     // The step goes with its reason: it is the broker that tells of it.
                     confine_broker(writable.as_deref())
@@ -105,7 +115,8 @@ impl Broker {
             agentrc_broker::run(config, channel)
         });
         let service = service.map_err(|refusal| Refusal::from(&refusal))?;
-        Ok(Some(Self { service, programs, environment, directory, running: HashMap::new(), init: 0 }))
+        let running = HashMap::new();
+        Ok(Some(Self { service, programs, environment, directory, running, approvals, init: 0 }))
     }
 
     /// The next report, waited for.
@@ -138,6 +149,7 @@ impl Broker {
         recorder: &mut dyn Recorder,
     ) -> Result<Result<(), String>, String> {
         let call = call.cut();
+        self.approvals.used(&call)?;
         let process = self.process(call.pid);
         let event = Event::Call {
             call: call.id,
@@ -195,6 +207,12 @@ impl Broker {
                     Err(reason) => Order::Refused { number, reason: channel::cut(&reason) },
                 }))
             }
+            Report::Part { text } => self.approvals.part(&text).map(|()| None),
+            Report::Ask { number, pid } => {
+                let process = self.process(pid);
+                self.approvals.ask(number, process, recorder)
+            }
+            Report::Withdraw { number } => self.approvals.withdraw(number, recorder),
             Report::Done { id, done } => {
                 self.running.remove(&id);
                 let Done { act, outcome, reason, bytes, sha256, wall_ms } = done.cut();
@@ -288,7 +306,15 @@ impl agentrc_jail::Broker for Broker {
         Ok(())
     }
 
+    fn tick(&mut self, recorder: &mut dyn Recorder) -> Result<(), String> {
+        for order in self.approvals.look(recorder)? {
+            self.order(&order, &[])?;
+        }
+        Ok(())
+    }
+
     fn finish(&mut self, recorder: &mut dyn Recorder) -> Result<(), String> {
+        self.approvals.end(recorder)?;
         // What is gone has reported all that it will.
         if self.order(&Order::Stop, &[]).is_err() {
             return Ok(());

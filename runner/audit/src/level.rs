@@ -12,9 +12,12 @@ pub fn lowest(event: &Event) -> AuditLevel {
         Event::Armed { .. } | Event::Refused { .. } | Event::Killed { .. } | Event::Ended { .. } => {
             AuditLevel::Off
         }
-        Event::Limit { .. } | Event::Denial(_) | Event::Call { .. } | Event::Result { .. } => {
-            AuditLevel::Basic
-        }
+        Event::Limit { .. }
+        | Event::Denial(_)
+        | Event::Call { .. }
+        | Event::Result { .. }
+        | Event::Asked { .. }
+        | Event::Decided { .. } => AuditLevel::Basic,
         Event::Permitted { .. } => AuditLevel::All,
     }
 }

@@ -6,20 +6,20 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use agentfile::json;
-use agentfile::plan::Target;
 use agentrc_audit::line::Digest;
 use agentrc_audit::text::printable_text;
 use agentrc_memory::{Provenance, Trust};
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
+use crate::approval::{self, Meant, Question, Settled};
 use crate::ending::{Ending, Killer};
-use crate::judge::{Asked, Judge, Verdict};
+use crate::judge::{Judge, Operator};
 use crate::limits::Limits;
-use crate::memory::{self, Memories, lesser};
+use crate::memory::{self, Confirms, Memories, lesser};
 use crate::program::{Ended, pipes};
 use crate::report::Call;
-use crate::reporter::Reporter;
+use crate::reporter::{Granted, Reporter};
 use crate::tools::{Does, Tool, Tools};
 use crate::{arguments, clock, facts};
 
@@ -38,15 +38,16 @@ pub(crate) struct Broker {
     pub(crate) tools: Tools,
     pub(crate) memories: Memories,
     pub(crate) reporter: Reporter,
-    judge: Box<dyn Judge>,
+    pub(crate) judge: Box<dyn Judge>,
+    pub(crate) operator: Operator,
     limits: Limits,
     /// What relative paths are below.
     directory: String,
     /// The run, for where memories come from.
-    run: String,
-    calls: RefCell<HashMap<String, u64>>,
+    pub(crate) run: String,
+    pub(crate) calls: RefCell<HashMap<String, u64>>,
     /// The least trusted of what the agent was given in this run.
-    trust: Cell<Trust>,
+    pub(crate) trust: Cell<Trust>,
     programs: Semaphore,
 }
 
@@ -55,6 +56,7 @@ pub(crate) struct Known {
     pub(crate) tools: Tools,
     pub(crate) memories: Memories,
     pub(crate) judge: Box<dyn Judge>,
+    pub(crate) operator: Operator,
     pub(crate) limits: Limits,
     /// What relative paths are below.
     pub(crate) directory: String,
@@ -97,12 +99,15 @@ struct Permitted<'a> {
     act: String,
     memory: Option<String>,
     rule: String,
+    /// What a person approved, until it is done.
+    granted: Option<Granted<'a>>,
+    confirms: Confirms,
 }
 
 impl Broker {
     /// One that speaks through `reporter`.
     pub(crate) fn new(known: Known, reporter: Reporter) -> Self {
-        let Known { tools, memories, judge, limits, directory, run, networked } = known;
+        let Known { tools, memories, judge, operator, limits, directory, run, networked } = known;
         // What an agent with a network of its own was given there is not seen here.
         let trust = if networked { Trust::Network } else { Trust::Trusted };
         Self {
@@ -110,6 +115,7 @@ impl Broker {
             memories,
             reporter,
             judge,
+            operator,
             limits,
             directory,
             run,
@@ -139,47 +145,37 @@ impl Broker {
         let arguments = text(&request.arguments);
         let what = [&seen.path, &seen.url].into_iter().find(|what| !what.is_empty());
         let mut act = what.map_or(called.clone(), |what| format!("{called} {}", printable_text(what)));
-        let (verdict, target, memory) = match tool.does {
-            Does::Memory(kind) => {
-                let Some((name, schema, origin)) = self.memories.meant(kind, &request.arguments) else {
-                    return Outcome::Error("name one of the memories in `memory`".to_owned());
+        let mut memory = None;
+        if let Does::Memory(kind) = tool.does {
+            let Some((name, schema, origin)) = self.memories.meant(kind, &request.arguments) else {
+                return Outcome::Error("name one of the memories in `memory`".to_owned());
+            };
+            act = format!("{called} {name}");
+            memory = Some(Meant { name, schema, origin, act: kind });
+        }
+        let question = Question {
+            name: &request.name,
+            tool,
+            given: &request.arguments,
+            arguments: &arguments,
+            seen: &seen,
+            act: &act,
+            memory,
+            pid: request.pid,
+        };
+        let Settled { rule, granted, confirms } = match self.settled(&question).await {
+            Ok(settled) => settled,
+            Err(approval::Refused { reason, rule }) => {
+                self.reporter.denied(&act, "refused", &reason, &rule, request.pid).await;
+                let line = if rule.is_empty() {
+                    format!(" (declared at {})", tool.origin)
+                } else {
+                    format!(" ({rule})")
                 };
-                act = format!("{called} {name}");
-                let mut verdict = self.judge.judge(&Asked::Memory {
-                    name: &name,
-                    schema: &schema,
-                    write: kind.changes(),
-                    trust: self.trust.get().word(),
-                });
-                if verdict.rule.is_empty() {
-                    verdict.rule = origin.to_string();
-                }
-                (verdict, Target::Memory(name.clone()), Some(name))
-            }
-            Does::CurrentTime | Does::Execute { .. } => {
-                let count = self.calls.borrow().get(&request.name).copied().unwrap_or(0) + 1;
-                let verdict = self.judge.judge(&Asked::Tool {
-                    name: &request.name,
-                    namespace: &tool.namespace,
-                    arguments: &arguments,
-                    seen: &seen,
-                    call_count: count,
-                    trust: self.trust.get().word(),
-                });
-                (verdict, Target::Tool(request.name.clone()), None)
+                return Outcome::Refused(format!("`{}` is refused: {reason}{line}", request.name));
             }
         };
-        let Verdict { permitted, rule, reason } = verdict;
-        if !permitted {
-            self.reporter.denied(&act, "refused", &reason, &rule, request.pid).await;
-            let line = if rule.is_empty() {
-                format!(" (declared at {})", tool.origin)
-            } else {
-                format!(" ({rule})")
-            };
-            return Outcome::Refused(format!("`{}` is refused: {reason}{line}", request.name));
-        }
-        if let Err(limit) = self.limits.call(&target, Instant::now()) {
+        if let Err(limit) = self.limits.call(&question.target(), Instant::now()) {
             self.reporter.limited(limit, &act, request.pid).await;
             let (name, origin) = (limit.name(), limit.origin());
             return Outcome::Refused(format!(
@@ -187,8 +183,11 @@ impl Broker {
                 request.name
             ));
         }
+        let memory = question.memory.map(|memory| memory.name);
         *self.calls.borrow_mut().entry(request.name.clone()).or_default() += 1;
-        self.perform(Permitted { request: &request, arguments, tool, act, memory, rule }).await
+        let permitted =
+            Permitted { request: &request, arguments, tool, act, memory, rule, granted, confirms };
+        self.perform(permitted).await
     }
 
     /// Puts the arguments into the form that is decided about, and checks them.
@@ -209,7 +208,7 @@ impl Broker {
     }
 
     async fn perform(&self, permitted: Permitted<'_>) -> Outcome {
-        let Permitted { request, arguments, tool, act, memory, rule } = permitted;
+        let Permitted { request, arguments, tool, act, memory, rule, granted, confirms } = permitted;
         let id = self.reporter.next_call();
         let call = Call {
             id,
@@ -218,6 +217,7 @@ impl Broker {
             arguments: printable_text(&arguments),
             rule,
             pid: request.pid,
+            asked: granted.as_ref().map(|granted| granted.number),
             entry: if let Does::Execute { entry } = tool.does { Some(entry) } else { None },
         };
         // Says how it ended also when nobody waits any more.
@@ -228,7 +228,7 @@ impl Broker {
             }
             (does, memory) => match self.reporter.intent(call, &[]).await {
                 Err(reason) => Outcome::Error(reason),
-                Ok(()) => self.serve(does, memory.as_deref(), id, &request.arguments),
+                Ok(()) => self.serve(does, memory.as_deref(), id, &request.arguments, &confirms),
             },
         };
         ending.tell(&outcome);
@@ -236,12 +236,19 @@ impl Broker {
     }
 
     /// What the broker does itself.
-    fn serve(&self, does: &Does, memory: Option<&str>, id: u64, arguments: &Map<String, Value>) -> Outcome {
+    fn serve(
+        &self,
+        does: &Does,
+        memory: Option<&str>,
+        id: u64,
+        arguments: &Map<String, Value>,
+        confirms: &Confirms,
+    ) -> Outcome {
         match (does, memory) {
             (Does::Memory(kind), Some(name)) => {
                 let provenance =
                     Provenance { run: self.run.clone(), call: id.to_string(), trust: self.trust.get() };
-                match self.memories.perform(*kind, name, arguments, &provenance) {
+                match self.memories.perform(*kind, name, arguments, &provenance, confirms) {
                     Ok((value, trust)) => {
                         self.give(trust);
                         self.bounded(value)

@@ -31,6 +31,12 @@ pub trait Broker {
     /// Why the run must be killed: it is gone, it says what it must not, or what it says cannot be recorded.
     fn heard(&mut self, entrance: &mut Entrance<'_>, recorder: &mut dyn Recorder) -> Result<(), String>;
 
+    /// Some time has passed: what waits for a person may be decided, or has waited too long. Called several times a second.
+    ///
+    /// # Errors
+    /// Why the run must be killed, as for [`Broker::heard`].
+    fn tick(&mut self, recorder: &mut dyn Recorder) -> Result<(), String>;
+
     /// The agent has ended: hears the rest, for at most a moment.
     ///
     /// # Errors

@@ -228,8 +228,9 @@ impl Beside<'_, '_> {
     }
 
     fn tick(&mut self, init: i32, recorder: &mut dyn Recorder) -> Result<(), String> {
-        if let Some((_, entrance)) = &mut self.broker {
+        if let Some((broker, entrance)) = &mut self.broker {
             entrance.reap();
+            broker.tick(recorder)?;
         }
         self.filter.heard(init, recorder)
     }

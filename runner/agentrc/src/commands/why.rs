@@ -108,7 +108,11 @@ impl Story {
                 });
             }
             // What a call came to is what it was called for; a refusal of it is a denial.
-            Event::Permitted { .. } | Event::Call { .. } | Event::Result { .. } => {}
+            Event::Permitted { .. }
+            | Event::Call { .. }
+            | Event::Result { .. }
+            | Event::Asked { .. }
+            | Event::Decided { .. } => {}
             Event::Killed { .. } => self.findings.push(events::words(event, style)),
             Event::Ended { exit_code, signal, .. } => {
                 self.end = Some(events::words(event, style));
