@@ -62,10 +62,12 @@ impl Question<'_> {
     }
 }
 
-/// Why a call is refused.
-pub(crate) struct Refused {
-    pub(crate) reason: String,
-    pub(crate) rule: String,
+/// Why a call is not performed.
+pub(crate) enum Stopped {
+    /// It must not be.
+    Refused { reason: String, rule: String },
+    /// It cannot be, whoever approves it.
+    Error(String),
 }
 
 /// A call that is permitted, and approved where it had to be.
@@ -116,17 +118,17 @@ impl Broker {
     ///
     /// # Errors
     /// Why it must not be done.
-    pub(crate) async fn settled(&self, question: &Question<'_>) -> Result<Settled<'_>, Refused> {
+    pub(crate) async fn settled(&self, question: &Question<'_>) -> Result<Settled<'_>, Stopped> {
         let Verdict { permitted, rule, reason, approvals: mut asking } = self.judged(question);
         if !permitted {
-            return Err(Refused { reason, rule });
+            return Err(Stopped::Refused { reason, rule });
         }
-        let refused = |reason: String| Refused { reason, rule: rule.clone() };
+        let refused = |reason: String| Stopped::Refused { reason, rule: rule.clone() };
         let mut confirms = match &self.operator.untrusted {
             Untrusted::Allow(place) => Confirms::Rule(Approver::new(place.clone())),
             Untrusted::Unsaid | Untrusted::Refuse(_) | Untrusted::Ask(_) => Confirms::Nobody,
         };
-        let effect = self.unconfirmed(question, &mut asking).map_err(&refused)?;
+        let effect = self.unconfirmed(question, &rule, &mut asking)?;
         if asking.is_empty() {
             return Ok(Settled { rule, granted: None, confirms });
         }
@@ -147,12 +149,15 @@ impl Broker {
         // Calls were counted meanwhile, and the agent was given other things.
         let Verdict { permitted, rule, reason, approvals } = self.judged(question);
         if !permitted {
-            return Err(Refused { reason: format!("{reason}, after ticket {ticket} was approved"), rule });
+            return Err(Stopped::Refused {
+                reason: format!("{reason}, after ticket {ticket} was approved"),
+                rule,
+            });
         }
         if approvals.iter().any(|one| !asking.contains(one)) {
             let reason =
                 format!("ticket {ticket} was approved, and now another approval is needed: ask again");
-            return Err(Refused { reason, rule });
+            return Err(Stopped::Refused { reason, rule });
         }
         Ok(Settled { rule, granted: Some(granted), confirms })
     }
@@ -161,8 +166,9 @@ impl Broker {
     fn unconfirmed(
         &self,
         question: &Question<'_>,
+        rule: &str,
         asking: &mut Vec<Asking>,
-    ) -> Result<Option<Box<Effect>>, String> {
+    ) -> Result<Option<Box<Effect>>, Stopped> {
         let Some(memory) = question.memory.as_ref().filter(|memory| memory.act.changes()) else {
             return Ok(None);
         };
@@ -175,11 +181,12 @@ impl Broker {
             Untrusted::Unsaid if asking.is_empty() => return Ok(None),
             Untrusted::Unsaid => {}
             Untrusted::Refuse(place) => {
-                return Err(format!(
+                let reason = format!(
                     "the agent has been given content from: {}; what it writes then changes nothing (`untrusted = \"refuse\"`, \
                      {place})",
                     trust.word()
-                ));
+                );
+                return Err(Stopped::Refused { reason, rule: rule.to_owned() });
             }
             Untrusted::Ask(place) => asking.push(Asking {
                 reason: format!("content from: {} changes a memory", trust.word()),
@@ -187,8 +194,8 @@ impl Broker {
                 origin: place.clone(),
             }),
         }
-        let provenance = Provenance { run: self.run.clone(), call: String::new(), trust };
+        let provenance = Provenance { run: self.run.clone(), call: "asked".to_owned(), trust };
         let effect = self.memories.effect(memory.act, &memory.name, question.given, &provenance);
-        effect.map_err(|why| printable_text(&why))
+        effect.map_err(|why| Stopped::Error(printable_text(&why)))
     }
 }

@@ -12,7 +12,7 @@ use agentrc_memory::{Provenance, Trust};
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
-use crate::approval::{self, Meant, Question, Settled};
+use crate::approval::{Meant, Question, Settled, Stopped};
 use crate::ending::{Ending, Killer};
 use crate::judge::{Judge, Operator};
 use crate::limits::Limits;
@@ -165,7 +165,8 @@ impl Broker {
         };
         let Settled { rule, granted, confirms } = match self.settled(&question).await {
             Ok(settled) => settled,
-            Err(approval::Refused { reason, rule }) => {
+            Err(Stopped::Error(why)) => return Outcome::Error(why),
+            Err(Stopped::Refused { reason, rule }) => {
                 self.reporter.denied(&act, "refused", &reason, &rule, request.pid).await;
                 let line = if rule.is_empty() {
                     format!(" (declared at {})", tool.origin)

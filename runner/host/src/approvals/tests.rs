@@ -185,3 +185,20 @@ fn a_folder_that_others_see_or_a_link_in_its_place_is_refused() {
     std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o755)).unwrap();
     assert!(Tickets::find(run.folder()).is_err() && Tickets::make(run.folder()).is_err());
 }
+
+#[test]
+fn a_run_can_be_made_while_somebody_looks_for_tickets() {
+    let (_dir, state) = state();
+    let looking = std::sync::atomic::AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        let (state, looking) = (&state, &looking);
+        scope.spawn(move || {
+            while looking.load(std::sync::atomic::Ordering::Relaxed) {
+                state.tickets().unwrap();
+            }
+        });
+        let made: Result<Vec<_>, _> = (0..200).map(|_| state.create_run().map(drop)).collect();
+        looking.store(false, std::sync::atomic::Ordering::Relaxed);
+        made.unwrap();
+    });
+}
