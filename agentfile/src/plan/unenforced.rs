@@ -1,5 +1,7 @@
 //! What this version parses, checks and plans, and cannot yet enforce: `run` refuses a plan for which this is not empty.
 
+use cedar_policy::ActionConstraint;
+
 use super::{Base, BrokerEntry, CountedLimit, HostPath, MountSource, Origin, Plan, Target, words};
 use crate::server::tool_of;
 
@@ -33,9 +35,35 @@ pub fn unenforced(plan: &Plan) -> Vec<(String, Origin)> {
         }
     }
     for policy in plan.cedar.policies.iter().filter(|policy| policy.approval.is_some()) {
-        found.push((format!("@approval of the policy `{}`", policy.id), policy.origin.clone()));
+        if let Some(why) = waits_for_nobody(&policy.text) {
+            let id = &policy.id;
+            found.push((format!("@approval of the policy `{id}` {why}"), policy.origin.clone()));
+        }
     }
     found
+}
+
+/// What a person can be asked about: calls, which wait. A connection, a credential on its way and the kernel do not.
+const ASKED: [&str; 5] = ["tool.invoke", "function.invoke", "skill.invoke", "memory.read", "memory.write"];
+
+/// Of which actions a permit speaks that nobody can be asked about, as the end of a sentence.
+fn waits_for_nobody(text: &str) -> Option<String> {
+    let asked = || format!("a person is asked about {} alone: name these in its scope", ASKED.join(", "));
+    let Ok(policy) = cedar_policy::Policy::parse(None, text) else {
+        return Some("(which cannot be read)".to_owned());
+    };
+    let named = match policy.action_constraint() {
+        ActionConstraint::Any => return Some(format!("on every action ({})", asked())),
+        ActionConstraint::Eq(uid) => vec![uid],
+        ActionConstraint::In(uids) => uids,
+    };
+    let mut others: Vec<_> = named
+        .iter()
+        .map(|uid| uid.id().unescaped().to_owned())
+        .filter(|name| !ASKED.contains(&name.as_str()))
+        .collect();
+    others.sort();
+    (!others.is_empty()).then(|| format!("on {} ({})", others.join(", "), asked()))
 }
 
 /// Whether the broker, the gateway, the supervisor or the projection of files holds it.

@@ -1,6 +1,7 @@
 //! The command line as it was said; what each command makes of it is in `commands/`. From these types come the parser,
 //! the help, the completions and the man pages.
 
+mod approvals;
 mod audit;
 mod skill;
 
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use approvals::{Approvals, ApprovalsCommand, ApprovalsList, ApprovalsShow, Approve, TicketName};
 pub use audit::{Audit, AuditCommand, AuditList, Show, Verify};
 pub use skill::{Skill, SkillCommand, SkillRun};
 
@@ -80,6 +82,8 @@ pub enum Command {
     Allow(Allow),
     /// List or revoke consents
     Grants(Grants),
+    /// List what runs wait for, and approve or deny it
+    Approvals(Approvals),
     /// List what the tools of MCP servers were at their first use, or forget it
     Pins(Pins),
     /// List runs, newest first
@@ -214,6 +218,9 @@ pub struct Run {
     /// Say nothing but refusals
     #[arg(long, short)]
     pub quiet: bool,
+    /// Deny at once what a person would have to approve: for CI
+    #[arg(long)]
+    pub approve_none: bool,
     /// Appended to the argument vector of CMD
     #[arg(last = true, value_name = "ARGUMENT")]
     pub arguments: Vec<OsString>,

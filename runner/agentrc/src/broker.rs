@@ -2,29 +2,35 @@
 //! and has the programs of tools started, each in a sandbox of its own. It decides nothing: the policies are asked in the broker's
 //! process; but it starts only what the plan names, and only what is on record.
 
+mod approvals;
 mod memories;
 mod pins;
 mod policies;
 mod program;
+mod serving;
 
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use agentfile::plan::{BrokerEntry, Plan};
 use agentrc_audit::Event;
-use agentrc_audit::event::{Denial, LayerEvidence};
+use agentrc_audit::event::Denial;
 use agentrc_audit::folder::Folder;
 use agentrc_broker::Config;
+use agentrc_broker::judge::Operator;
 use agentrc_broker::report::{Call, Denied, Done, Order, Report};
 use agentrc_host::StateDir;
+use agentrc_host::runs::Run;
 use agentrc_jail::service::{Role, Service, confine_broker};
 use agentrc_jail::{Entered, Entrance, Recorder, Unopened, Work};
 use agentrc_service::channel;
 use rustix::io::Errno;
 
+use self::approvals::Approvals;
+pub use self::approvals::Asking;
 use self::memories::memories;
 use self::pins::Pins;
 use self::program::{c_string, words};
@@ -32,25 +38,11 @@ use crate::exit;
 use crate::health::Health;
 use crate::policies::Policies;
 use crate::refusal::Refusal;
-use crate::servers::{Pipes, Servers, each};
+use crate::servers::{Pipes, Servers};
 use crate::socket::{self, Process};
 
 /// The layer's name in the log.
 pub const LAYER: &str = "broker";
-/// How long the broker may take for one step of its start. It asks nobody for anything.
-const STARTING: Duration = Duration::from_secs(10);
-/// The same when it has to hear what the tools of servers are: more than it gives them.
-const GREETING: Duration = Duration::from_secs(25);
-/// How the broker says that a tool is not what it was, and what to do then.
-const FIRST_USE: &str = "first use";
-const PINS_HELP: &str =
-    "`agentrc pins` shows what its tools were at their first use, and forgets it if the change is meant";
-/// Most reports that are heard in one go, and how long that may take: starting a program takes milliseconds.
-const AT_ONCE: usize = 64;
-const IN_ONE_GO: Duration = Duration::from_millis(20);
-/// How long its last reports may take.
-const ENDING: Duration = Duration::from_secs(2);
-
 /// A broker that runs.
 pub struct Broker {
     service: Service,
@@ -67,6 +59,8 @@ pub struct Broker {
     health: Option<Health>,
     /// Calls whose program was started.
     running: HashMap<u64, Entered>,
+    /// What a person is asked about.
+    approvals: Approvals,
     /// The sandbox's first process.
     init: i32,
 }
@@ -80,13 +74,15 @@ pub struct Setting<'a> {
     /// The state directory.
     pub state: &'a StateDir,
     /// The run.
-    pub run: &'a str,
-    /// The place in the host's configuration that lets untrusted content change memories.
-    pub confirms: Option<String>,
+    pub run: &'a Run,
     /// The Agentfile.
     pub agentfile: &'a Path,
     /// SHA-256 (hex) of the plan.
     pub plan_sha256: &'a str,
+    /// What the host's configuration says about approvals.
+    pub operator: Operator,
+    /// How a person is asked.
+    pub asking: Asking,
 }
 
 impl Broker {
@@ -95,7 +91,7 @@ impl Broker {
     /// # Errors
     /// It does not come up.
     pub fn start(setting: Setting<'_>) -> Result<Option<Self>, Refusal> {
-        let Setting { plan, folder, state, run, confirms, agentfile, plan_sha256 } = setting;
+        let Setting { plan, folder, state, run, agentfile, plan_sha256, operator, asking } = setting;
         let remembers = plan.broker.iter().any(|entry| matches!(entry, BrokerEntry::Memory { .. }));
         let serves = |entry: &BrokerEntry| {
             matches!(
@@ -105,7 +101,7 @@ impl Broker {
             )
         };
         let health = Health::of(plan).map_err(|reason| Refusal::new(reason).step(LAYER))?;
-        let mut servers = Servers::of(plan, agentfile, plan_sha256, run)?;
+        let mut servers = Servers::of(plan, agentfile, plan_sha256, run.id())?;
         if !remembers && health.is_none() && servers.is_empty() && !plan.broker.iter().any(serves) {
             return Ok(None);
         }
@@ -116,6 +112,7 @@ impl Broker {
         let variables = plan.environment.iter().map(|one| c_string(&format!("{}={}", one.name, one.value)));
         let environment = variables.collect::<Result<Vec<_>, _>>()?;
         let directory = c_string(&plan.workdir)?;
+        let approvals = Approvals::new(run, plan, &operator, asking)?;
         let service = Service::start(Role::Broker, &[], |channel| {
             let kept = memories.as_ref().map(|_| Folder::open(state.folder().path())).transpose();
             let Ok(kept) = kept else { return exit::REFUSED };
@@ -125,9 +122,9 @@ impl Broker {
                 judge: Box::new(Policies::of(plan)),
                 folder: folder.to_owned(),
                 state: kept,
-                run: run.to_owned(),
+                run: run.id().to_owned(),
                 pins: pinned,
-                confirms,
+                operator,
                 confine: Box::new(move || {
                     // The step goes with its reason: it is the broker that tells of it.
                     confine_broker(writable.as_deref())
@@ -149,6 +146,7 @@ impl Broker {
             pipes,
             pins,
             health,
+            approvals,
             running,
             init: 0,
         }))
@@ -184,6 +182,7 @@ impl Broker {
         recorder: &mut dyn Recorder,
     ) -> Result<Result<(), String>, String> {
         let call = call.cut();
+        self.approvals.used(&call)?;
         let process = self.process(call.pid);
         let event = Event::Call {
             call: call.id,
@@ -241,6 +240,12 @@ impl Broker {
                     Err(reason) => Order::Refused { number, reason: channel::cut(&reason) },
                 }))
             }
+            Report::Part { text } => self.approvals.part(&text).map(|()| None),
+            Report::Ask { number, pid } => {
+                let process = self.process(pid);
+                self.approvals.ask(number, process, recorder)
+            }
+            Report::Withdraw { number } => self.approvals.withdraw(number, recorder),
             Report::Done { id, done } => {
                 self.running.remove(&id);
                 let Done { act, outcome, reason, bytes, sha256, wall_ms } = done.cut();
@@ -294,114 +299,6 @@ impl Broker {
                 })
             }
         }
-    }
-}
-
-impl agentrc_jail::Broker for Broker {
-    fn channel(&self) -> BorrowedFd<'_> {
-        self.service.channel()
-    }
-
-    fn hand_over(&mut self, listener: OwnedFd, init: i32) -> Result<(), Unopened> {
-        use std::os::fd::AsFd;
-        self.init = init;
-        let pipes = std::mem::take(&mut self.pipes);
-        let told = self.order(&Order::Serve, &[listener.as_fd()]).and_then(|()| {
-            let mut numbered = pipes.iter().enumerate();
-            numbered.try_for_each(|(server, pipes)| self.order(&Order::Server { server }, &each(pipes)))
-        });
-        told.map_err(|reason| {
-            // One that is gone has said why.
-            unopened(self.next(Duration::ZERO).err().unwrap_or(reason))
-        })
-    }
-
-    fn ready(&mut self) -> Result<LayerEvidence, Unopened> {
-        let deadline = Instant::now() + if self.servers.is_empty() { STARTING } else { GREETING };
-        let mut read_back = loop {
-            match self.next(deadline.saturating_duration_since(Instant::now())) {
-                Ok(Report::Ready { read_back }) => break read_back,
-                Ok(Report::Pin { server, tool, part, more }) => {
-                    let name = self.servers.name(server).ok_or_else(|| no_sense("a server of no plan"));
-                    let name = name.map_err(unopened)?.to_owned();
-                    self.pins.take(&name, &tool, &part, more).map_err(unopened)?;
-                }
-                Ok(_) => return Err(unopened(no_sense("something else than that it serves"))),
-                Err(reason) => {
-                    let said = self.servers.complaints(&reason);
-                    let said = if said.is_empty() { said } else { format!("; {said}") };
-                    let help = reason.contains(FIRST_USE).then(|| PINS_HELP.to_owned());
-                    return Err(Unopened { reason: format!("{reason}{said}"), help });
-                }
-            }
-        };
-        let filter = self.service.filter().map_err(|refusal| unopened(refusal.reason))?;
-        read_back.insert("system calls".to_owned(), format!("those of the table `{filter}`"));
-        read_back.extend(self.servers.each().map(|(name, plan_sha256, origin)| {
-            (format!("server {name}"), format!("plan sha256:{plan_sha256} [{origin}]"))
-        }));
-        read_back.extend(self.pins.keep().map_err(unopened)?);
-        Ok(LayerEvidence { layer: LAYER.to_owned(), read_back, probes: Vec::new() })
-    }
-
-    fn heard(&mut self, entrance: &mut Entrance<'_>, recorder: &mut dyn Recorder) -> Result<(), String> {
-        // Not all that there may ever be: the supervisor has a clock to watch, and signals to hear.
-        let started = Instant::now();
-        for _ in 0..AT_ONCE {
-            if started.elapsed() > IN_ONE_GO {
-                return Ok(());
-            }
-            match channel::receive::<Report>(self.service.channel(), false) {
-                Ok(Some((report, attached))) => {
-                    if let Some(order) = self.take(report, attached, Some(entrance), recorder)? {
-                        self.order(&order, &[])?;
-                    }
-                }
-                Ok(None) => return Err("the broker ended before the agent".to_owned()),
-                Err(Errno::AGAIN) => return Ok(()),
-                Err(Errno::INTR | Errno::CONNRESET) => {}
-                Err(errno) => return Err(format!("the broker cannot be heard: {}", describe(errno))),
-            }
-        }
-        Ok(())
-    }
-
-    fn tick(&mut self, entrance: &mut Entrance<'_>, recorder: &mut dyn Recorder) -> Result<(), String> {
-        let place = (self.environment.as_slice(), &self.directory);
-        if let Some(health) = &mut self.health {
-            health.tick(entrance, place, recorder)?;
-        }
-        let Some((server, started)) = self.servers.tick() else { return Ok(()) };
-        let name = self.servers.name(server).unwrap_or_default().to_owned();
-        match started {
-            Ok(pipes) => {
-                let event = Event::Server { server: name, state: "started".to_owned(), reason: None };
-                recorder.record(&event).map_err(unrecorded)?;
-                self.order(&Order::Server { server }, &each(&pipes))
-            }
-            Err(reason) => {
-                let event =
-                    Event::Server { server: name, state: "not started".to_owned(), reason: Some(reason) };
-                recorder.record(&event).map_err(unrecorded)
-            }
-        }
-    }
-
-    fn finish(&mut self, recorder: &mut dyn Recorder) -> Result<(), String> {
-        self.health.as_mut().map_or(Ok(()), |health| health.finish(recorder))?;
-        // What is gone has reported all that it will.
-        if self.order(&Order::Stop, &[]).is_err() {
-            return Ok(());
-        }
-        let deadline = Instant::now() + ENDING;
-        while Instant::now() < deadline {
-            match self.next(deadline.saturating_duration_since(Instant::now())) {
-                // Nobody waits any more, and nothing is started any more.
-                Ok(report) => drop(self.take(report, Vec::new(), None, recorder)?),
-                Err(_) => return Ok(()),
-            }
-        }
-        Ok(())
     }
 }
 

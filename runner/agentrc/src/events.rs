@@ -87,6 +87,32 @@ pub fn words(event: &Event, style: Style) -> String {
             let reason = reason.as_ref().map(|reason| format!(": {}", escape(reason))).unwrap_or_default();
             format!("{} {} {}{reason}", style.paint(Tone::Strong, "server"), escape(server), escape(state))
         }
+        Event::Asked { ticket, act, arguments, reasons, rule, expires, pid, program, .. } => {
+            format!(
+                "{} {}: {} {}{} until {}: {} [{}]",
+                style.paint(Tone::Warn, "asked"),
+                escape(ticket),
+                escape(act.strip_prefix("call ").unwrap_or(act)),
+                escape(arguments),
+                by(program.as_deref(), *pid),
+                escape(&short_time(expires)),
+                escape(&reasons.join("; ")),
+                escape(rule),
+            )
+        }
+        Event::Decided { ticket, act, outcome, scope, reason, by, .. } => {
+            let good = outcome == "approved";
+            let scope = if scope.is_empty() { String::new() } else { format!(" ({})", escape(scope)) };
+            let who = by.map(|uid| format!(" by user {uid}")).unwrap_or_default();
+            let reason = reason.as_ref().map(|reason| format!(": {}", escape(reason))).unwrap_or_default();
+            format!(
+                "{} {}: {} {}{scope}{who}{reason}",
+                style.paint(if good { Tone::Good } else { Tone::Bad }, "decided"),
+                escape(ticket),
+                escape(act.strip_prefix("call ").unwrap_or(act)),
+                escape(outcome),
+            )
+        }
         Event::Limit { limit, outcome, count, origin } => {
             let place = origin.as_ref().map(|origin| format!(" [{}]", escape(origin))).unwrap_or_default();
             format!("{} {}: {}{}{place}", bad("limit"), escape(limit), escape(outcome), times(*count))

@@ -72,9 +72,17 @@ impl Egresses {
     }
 
     fn decide(&self, act: Act) -> Verdict {
-        let Answer { permitted, determining, reason } = self.policies.decide(act);
+        let Answer { permitted, determining, approvals, reason } = self.policies.decide(act);
         let rule = determining.first().map(|policy| policy.origin.to_string()).unwrap_or_default();
-        Verdict { permitted, rule, reason }
+        match approvals.first() {
+            // A plan that asks a person about a connection is refused before the start; this is the second lock on that.
+            Some(approval) if permitted => Verdict {
+                permitted: false,
+                rule: approval.policy.origin.to_string(),
+                reason: "a person must approve it first, and a connection waits for nobody".to_owned(),
+            },
+            _ => Verdict { permitted, rule, reason },
+        }
     }
 }
 

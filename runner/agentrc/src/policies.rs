@@ -1,7 +1,7 @@
 //! The plan's policies, as the gateway's and the broker's process ask them.
 
 use agentfile::plan::Plan;
-use agentrc_decide::{Act, Ceiling, Chain, Determining, Request};
+use agentrc_decide::{Act, Approval, Ceiling, Chain, Determining, Request};
 
 /// The plan's policies.
 pub struct Policies {
@@ -11,10 +11,12 @@ pub struct Policies {
 
 /// An answer.
 pub struct Answer {
-    /// Whether it may be done.
+    /// Whether it may be done, once a person has approved what [`Answer::approvals`] names.
     pub permitted: bool,
     /// The policies that decided.
     pub determining: Vec<Determining>,
+    /// The permits that a person has to approve first.
+    pub approvals: Vec<Approval>,
     /// Why not, as a clause in lower case; empty when it may.
     pub reason: String,
 }
@@ -31,15 +33,12 @@ impl Policies {
     #[must_use]
     pub fn decide(&self, act: Act) -> Answer {
         let decision = self.chain.decide(&Request { agent: self.agent.clone(), act });
-        let reason = match (&decision.denial, decision.approvals.first()) {
-            (Some(denial), _) => denial.to_string(),
-            // A plan that asks a person is refused before the start; this is the second lock on that.
-            (None, Some(approval)) => {
-                format!("a person must approve it first ({approval}), and cannot be asked yet")
-            }
-            (None, None) => String::new(),
-        };
-        let permitted = decision.allow && reason.is_empty();
-        Answer { permitted, determining: decision.determining, reason }
+        let reason = decision.denial.map(|denial| denial.to_string()).unwrap_or_default();
+        Answer {
+            permitted: decision.allow,
+            determining: decision.determining,
+            approvals: decision.approvals,
+            reason,
+        }
     }
 }

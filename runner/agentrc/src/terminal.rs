@@ -2,6 +2,8 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 /// A kind of emphasis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
@@ -95,6 +97,17 @@ pub fn print(text: &str) -> io::Result<()> {
 /// Writes to standard error. There is nowhere to report that this failed.
 pub fn complain(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// As [`complain`], for one short line, unless that would have to wait: while a run goes on, nothing may hold its supervisor up.
+pub fn complain_now(text: &str) {
+    let stderr = rustix::stdio::stderr();
+    let mut watched = [PollFd::from_borrowed_fd(stderr, PollFlags::OUT)];
+    let nothing = Timespec { tv_sec: 0, tv_nsec: 0 };
+    // A pipe is writable when it has room for a page, which is more than a line.
+    if poll(&mut watched, Some(&nothing)).is_ok_and(|ready| ready > 0) {
+        complain(text);
+    }
 }
 
 /// As [`complain`], when standard error is a terminal: for what only a person wants to know.

@@ -55,6 +55,27 @@ fn each_string(event: &mut Event, f: &mut dyn FnMut(&mut String)) {
         Event::Call { call: _, act, arguments, arguments_sha256, rule, pid: _, program } => {
             [act, arguments, arguments_sha256, rule].into_iter().chain(program).for_each(f);
         }
+        Event::Asked {
+            ticket,
+            act,
+            arguments,
+            arguments_sha256,
+            reasons,
+            rule,
+            expires,
+            pid: _,
+            program,
+        } => {
+            [ticket, act, arguments, arguments_sha256, rule, expires]
+                .into_iter()
+                .chain(program)
+                .for_each(&mut *f);
+            reasons.truncate(ARGUMENTS);
+            reasons.iter_mut().for_each(f);
+        }
+        Event::Decided { ticket, act, arguments_sha256, outcome, scope, reason, by: _ } => {
+            [ticket, act, arguments_sha256, outcome, scope].into_iter().chain(reason).for_each(f);
+        }
         Event::Result { call: _, act, outcome, reason, bytes: _, sha256, wall_ms: _ } => {
             [act, outcome, reason, sha256].into_iter().for_each(f);
         }

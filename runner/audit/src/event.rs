@@ -93,6 +93,46 @@ pub enum Event {
         /// Why, and the end of what it wrote to its standard error.
         reason: Option<String>,
     },
+    /// A person is asked whether a call may be made: recorded before anybody can see the ticket.
+    #[serde(rename = "approval.asked")]
+    Asked {
+        /// Its ticket.
+        ticket: String,
+        /// What: `call file_write /work/a`.
+        act: String,
+        /// Its arguments as canonical JSON, cut where they are long.
+        arguments: String,
+        /// SHA-256 (hex) of all of them.
+        arguments_sha256: String,
+        /// Why a person is asked.
+        reasons: Vec<String>,
+        /// The policies and the rules of the host that ask, with their lines.
+        rule: String,
+        /// Until when it can be decided.
+        expires: String,
+        /// Process id inside the sandbox, where known.
+        pid: Option<i32>,
+        /// Program name (comm), where known.
+        program: Option<String>,
+    },
+    /// A ticket is decided: recorded before the call hears of it.
+    #[serde(rename = "approval.decided")]
+    Decided {
+        /// [`Event::Asked`]'s ticket.
+        ticket: String,
+        /// As there.
+        act: String,
+        /// As there.
+        arguments_sha256: String,
+        /// `approved`, `denied`, `expired`.
+        outcome: String,
+        /// `once`, `run`, `run, 3 times`; empty where it is not approved.
+        scope: String,
+        /// Why, where no person has decided.
+        reason: Option<String>,
+        /// User id of who decided; `None` where nobody did.
+        by: Option<u32>,
+    },
     /// A bound was reached (`pids.max`, `memory.max`, wall time), and what followed.
     #[serde(rename = "limit")]
     Limit {
@@ -245,6 +285,26 @@ pub(crate) fn samples() -> Vec<Event> {
             wall_ms: 5,
         },
         Event::Server { server: text("files"), state: text("ended"), reason: Some(text("it ended")) },
+        Event::Asked {
+            ticket: text("3k9mz0ta"),
+            act: text("call file_write /work/a"),
+            arguments: text("{\"path\":\"/work/a\"}"),
+            arguments_sha256: "ab".repeat(32),
+            reasons: vec![text("writes files")],
+            rule: text("policy@3 [Agentfile:3:1]"),
+            expires: text("2026-01-02T03:04:05Z"),
+            pid: Some(2),
+            program: Some(text("python3")),
+        },
+        Event::Decided {
+            ticket: text("3k9mz0ta"),
+            act: text("call file_write /work/a"),
+            arguments_sha256: "ab".repeat(32),
+            outcome: text("denied"),
+            scope: text("once"),
+            reason: Some(text("the run ended")),
+            by: Some(1000),
+        },
         Event::Limit {
             limit: text("pids.max"),
             outcome: text("denied"),

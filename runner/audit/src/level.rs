@@ -17,7 +17,9 @@ pub fn lowest(event: &Event) -> AuditLevel {
         | Event::Call { .. }
         | Event::Result { .. }
         | Event::Server { .. }
-        | Event::Health { .. } => AuditLevel::Basic,
+        | Event::Health { .. }
+        | Event::Asked { .. }
+        | Event::Decided { .. } => AuditLevel::Basic,
         Event::Permitted { .. } => AuditLevel::All,
     }
 }

@@ -7,23 +7,23 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use agentfile::json;
-use agentfile::plan::Target;
 use agentrc_audit::line::Digest;
 use agentrc_audit::text::printable_text;
 use agentrc_memory::{Provenance, Trust};
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
+use crate::approval::{Meant, Question, Settled, Stopped};
 use crate::ending::{Ending, Killer};
-use crate::judge::{Asked, Called, Judge, Verdict};
+use crate::judge::{Judge, Operator};
 use crate::limits::Limits;
-use crate::memory::{self, Memories, lesser};
+use crate::memory::{self, Confirms, Memories, lesser};
 use crate::outcome::{self, Outcome};
 use crate::program::{Ended, pipes};
 use crate::report::Call;
-use crate::reporter::Reporter;
+use crate::reporter::{Granted, Reporter};
 use crate::server::Server;
-use crate::tools::{Does, Kind, Tool, Tools};
+use crate::tools::{Does, Tool, Tools};
 use crate::{arguments, clock, facts};
 
 /// How long a program may take, and how much longer than it says itself (`timeout_seconds` of a built-in one).
@@ -40,15 +40,16 @@ pub(crate) struct Broker {
     pub(crate) servers: Vec<Rc<Server>>,
     pub(crate) memories: Memories,
     pub(crate) reporter: Rc<Reporter>,
-    judge: Box<dyn Judge>,
+    pub(crate) judge: Box<dyn Judge>,
+    pub(crate) operator: Operator,
     limits: Limits,
     /// What relative paths are below.
     directory: String,
     /// The run, for where memories come from.
-    run: String,
-    calls: RefCell<HashMap<String, u64>>,
+    pub(crate) run: String,
+    pub(crate) calls: RefCell<HashMap<String, u64>>,
     /// The least trusted of what the agent was given in this run.
-    trust: Cell<Trust>,
+    pub(crate) trust: Cell<Trust>,
     programs: Semaphore,
 }
 
@@ -58,6 +59,7 @@ pub(crate) struct Known {
     pub(crate) servers: Vec<Rc<Server>>,
     pub(crate) memories: Memories,
     pub(crate) judge: Box<dyn Judge>,
+    pub(crate) operator: Operator,
     pub(crate) limits: Limits,
     /// What relative paths are below.
     pub(crate) directory: String,
@@ -77,16 +79,6 @@ pub(crate) struct Request {
     /// Who asks, as the host numbers it.
     pub(crate) pid: i32,
 }
-
-/// What the policies say of a call.
-struct Judged {
-    verdict: Verdict,
-    /// What it counts for.
-    target: Target,
-    /// The memory that it is about.
-    memory: Option<String>,
-}
-
 /// A call that is permitted and counted.
 struct Permitted<'a> {
     request: &'a Request,
@@ -96,12 +88,15 @@ struct Permitted<'a> {
     act: String,
     memory: Option<String>,
     rule: String,
+    /// What a person approved, until it is done.
+    granted: Option<Granted<'a>>,
+    confirms: Confirms,
 }
 
 impl Broker {
     /// One that speaks through `reporter`.
     pub(crate) fn new(known: Known, reporter: Rc<Reporter>) -> Self {
-        let Known { tools, servers, memories, judge, limits, directory, run, networked } = known;
+        let Known { tools, servers, memories, judge, operator, limits, directory, run, networked } = known;
         // What an agent with a network of its own was given there is not seen here.
         let trust = if networked { Trust::Network } else { Trust::Trusted };
         Self {
@@ -110,6 +105,7 @@ impl Broker {
             memories,
             reporter,
             judge,
+            operator,
             limits,
             directory,
             run,
@@ -139,26 +135,38 @@ impl Broker {
         let arguments = text(&request.arguments);
         let what = [&seen.path, &seen.url].into_iter().find(|what| !what.is_empty());
         let mut act = what.map_or(called.clone(), |what| format!("{called} {}", printable_text(what)));
-        let Judged { verdict, target, memory } = match self.judged(tool, &request, &arguments, &seen) {
-            Ok(judged) => judged,
-            Err(why) => return Outcome::Error(why),
-        };
-        if let Some(name) = &memory {
-            act = format!("{called} {name}");
-        }
-        let Verdict { permitted, rule, reason } = verdict;
-        if !permitted {
-            self.reporter.denied(&act, "refused", &reason, &rule, request.pid).await;
-            let line = if rule.is_empty() {
-                format!(" (declared at {})", tool.origin)
-            } else {
-                format!(" ({rule})")
+        let mut memory = None;
+        if let Does::Memory(kind) = tool.does {
+            let Some((name, schema, origin)) = self.memories.meant(kind, &request.arguments) else {
+                return Outcome::Error("name one of the memories in `memory`".to_owned());
             };
-            return Outcome::Refused(format!("`{}` is refused: {reason}{line}", request.name));
+            act = format!("{called} {name}");
+            memory = Some(Meant { name, schema, origin, act: kind });
         }
-        let server = self.server(&tool.does).map(|server| Target::Server(server.name.clone()));
-        let targets: Vec<_> = std::iter::once(target).chain(server).collect();
-        if let Err(limit) = self.limits.call(&targets, Instant::now()) {
+        let question = Question {
+            name: &request.name,
+            tool,
+            given: &request.arguments,
+            arguments: &arguments,
+            seen: &seen,
+            act: &act,
+            memory,
+            pid: request.pid,
+        };
+        let Settled { rule, granted, confirms } = match self.settled(&question).await {
+            Ok(settled) => settled,
+            Err(Stopped::Error(why)) => return Outcome::Error(why),
+            Err(Stopped::Refused { reason, rule }) => {
+                self.reporter.denied(&act, "refused", &reason, &rule, request.pid).await;
+                let line = if rule.is_empty() {
+                    format!(" (declared at {})", tool.origin)
+                } else {
+                    format!(" ({rule})")
+                };
+                return Outcome::Refused(format!("`{}` is refused: {reason}{line}", request.name));
+            }
+        };
+        if let Err(limit) = self.limits.call(&self.targets(&question), Instant::now()) {
             self.reporter.limited(limit, &act, request.pid).await;
             let (name, origin) = (limit.name(), limit.origin());
             return Outcome::Refused(format!(
@@ -166,80 +174,16 @@ impl Broker {
                 request.name
             ));
         }
+        let memory = question.memory.map(|memory| memory.name);
         *self.calls.borrow_mut().entry(request.name.clone()).or_default() += 1;
-        self.perform(Permitted { request: &request, arguments, tool, act, memory, rule }).await
+        let permitted =
+            Permitted { request: &request, arguments, tool, act, memory, rule, granted, confirms };
+        self.perform(permitted).await
     }
 
-    fn server(&self, does: &Does) -> Option<&Rc<Server>> {
+    /// The server that a tool is one of.
+    pub(crate) fn server(&self, does: &Does) -> Option<&Rc<Server>> {
         if let Does::Server { server, .. } = does { self.servers.get(*server) } else { None }
-    }
-
-    /// What goes to a server needs two permits: to invoke the tool, and to ask the server.
-    fn of_server(&self, does: &Does, verdict: Verdict) -> Verdict {
-        let Does::Server { tool, .. } = does else { return verdict };
-        if !verdict.permitted {
-            return verdict;
-        }
-        let Some(server) = self.server(does) else {
-            let reason = "the plan has no such server".to_owned();
-            return Verdict { permitted: false, rule: String::new(), reason };
-        };
-        let asked = self.judge.judge(&Asked::Server { name: &server.name, method: "tools/call", tool });
-        if !asked.permitted {
-            return asked;
-        }
-        let rules = [verdict.rule, asked.rule];
-        let rules: Vec<_> = rules.into_iter().filter(|rule| !rule.is_empty()).collect();
-        Verdict { permitted: true, rule: rules.join(", "), reason: String::new() }
-    }
-
-    /// Asks the policies.
-    fn judged(
-        &self,
-        tool: &Tool,
-        request: &Request,
-        arguments: &str,
-        seen: &facts::Seen,
-    ) -> Result<Judged, String> {
-        let entity = || tool.entity.clone();
-        let call_count = self.calls.borrow().get(&request.name).copied().unwrap_or(0) + 1;
-        let trust = self.trust.get().word();
-        let call = |kind| Asked::Call {
-            kind,
-            name: &tool.entity,
-            namespace: &tool.namespace,
-            arguments,
-            seen,
-            call_count,
-            trust,
-            server: self.server(&tool.does).map(|server| server.name.as_str()),
-        };
-        let (verdict, target) = match (tool.kind, &tool.does) {
-            (Kind::Memory, Does::Memory(kind)) => {
-                let meant = self.memories.meant(*kind, &request.arguments);
-                let (name, schema, origin) = meant.ok_or("name one of the memories in `memory`")?;
-                let mut verdict = self.judge.judge(&Asked::Memory {
-                    name: &name,
-                    schema: &schema,
-                    write: kind.changes(),
-                    trust,
-                });
-                if verdict.rule.is_empty() {
-                    verdict.rule = origin.to_string();
-                }
-                let target = Target::Memory(name.clone());
-                return Ok(Judged { verdict, target, memory: Some(name) });
-            }
-            (Kind::Tool, does) => {
-                (self.of_server(does, self.judge.judge(&call(Called::Tool))), Target::Tool(entity()))
-            }
-            (Kind::Function, _) => (self.judge.judge(&call(Called::Function)), Target::Function(entity())),
-            (Kind::Skill, _) => {
-                (self.judge.judge(&Asked::Skill { name: &tool.entity }), Target::Skill(entity()))
-            }
-            (Kind::Memory, _) => return Err("it cannot be done here".to_owned()),
-        };
-        Ok(Judged { verdict, target, memory: None })
     }
 
     /// Puts the arguments into the form that is decided about, and checks them.
@@ -261,7 +205,7 @@ impl Broker {
     }
 
     async fn perform(&self, permitted: Permitted<'_>) -> Outcome {
-        let Permitted { request, arguments, tool, act, memory, rule } = permitted;
+        let Permitted { request, arguments, tool, act, memory, rule, granted, confirms } = permitted;
         let id = self.reporter.next_call();
         let call = Call {
             id,
@@ -270,6 +214,7 @@ impl Broker {
             arguments: printable_text(&arguments),
             rule,
             pid: request.pid,
+            asked: granted.as_ref().map(|granted| granted.number),
             entry: if let Does::Execute { entry } = tool.does { Some(entry) } else { None },
         };
         // Says how it ended also when nobody waits any more.
@@ -279,7 +224,7 @@ impl Broker {
             (Does::Execute { .. }, _) => self.execute(call, request, &arguments, tool).await,
             (does, memory) => match self.reporter.intent(call, &[]).await {
                 Err(reason) => Outcome::Error(reason),
-                Ok(()) => self.serve(does, memory.as_deref(), id, &request.arguments),
+                Ok(()) => self.serve(does, memory.as_deref(), id, &request.arguments, &confirms),
             },
         };
         ending.tell(&outcome);
@@ -287,12 +232,19 @@ impl Broker {
     }
 
     /// What the broker does itself.
-    fn serve(&self, does: &Does, memory: Option<&str>, id: u64, arguments: &Map<String, Value>) -> Outcome {
+    fn serve(
+        &self,
+        does: &Does,
+        memory: Option<&str>,
+        id: u64,
+        arguments: &Map<String, Value>,
+        confirms: &Confirms,
+    ) -> Outcome {
         match (does, memory) {
             (Does::Memory(kind), Some(name)) => {
                 let provenance =
                     Provenance { run: self.run.clone(), call: id.to_string(), trust: self.trust.get() };
-                match self.memories.perform(*kind, name, arguments, &provenance) {
+                match self.memories.perform(*kind, name, arguments, &provenance, confirms) {
                     Ok((value, trust)) => {
                         self.give(trust);
                         self.bounded(value)

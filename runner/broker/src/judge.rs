@@ -69,10 +69,63 @@ pub enum Called {
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    /// Whether it may.
+    /// Whether it may, once a person has approved what [`Verdict::approvals`] names.
     pub permitted: bool,
     /// The policies that decided, with their lines; empty when there are none.
     pub rule: String,
     /// Why not, as a clause in lower case; empty when it may.
     pub reason: String,
+    /// What a person has to approve first.
+    pub approvals: Vec<Asking>,
+}
+
+impl Verdict {
+    /// That it may not, by no policy.
+    pub(crate) fn refused(reason: &str) -> Self {
+        Self { permitted: false, rule: String::new(), reason: reason.to_owned(), approvals: Vec::new() }
+    }
+}
+
+/// A policy, or a rule of the host's, for which a person is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asking {
+    /// Why, in words.
+    pub reason: String,
+    /// Its id, or its name in the host's configuration.
+    pub id: String,
+    /// Its line.
+    pub origin: String,
+}
+
+/// What the host's configuration says about approvals.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operator {
+    /// What a person is asked about, whatever the policies say.
+    pub asks: Vec<Rule>,
+    /// What content that is not trusted may do to memories.
+    pub untrusted: Untrusted,
+}
+
+/// An action that a person is asked about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// `tool.invoke`, `memory.write`, …
+    pub action: String,
+    /// On what of exactly this name; `None` on all.
+    pub name: Option<String>,
+    /// Where it says so.
+    pub origin: String,
+}
+
+/// What content that is not trusted may do to memories.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Untrusted {
+    /// Nothing says so: it changes what a person has approved, since policies or the host asked.
+    Unsaid,
+    /// It changes nothing, by this place.
+    Refuse(String),
+    /// A person is asked, by this place.
+    Ask(String),
+    /// It may, by this place.
+    Allow(String),
 }

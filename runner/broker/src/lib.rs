@@ -6,10 +6,11 @@
 //! The broker ([`run`]) serves the unix socket that was opened inside, as long as the agent runs:
 //!
 //! ```text
-//! line ─ message (protocol) ─ tool (tools) ─ arguments ─ facts ─ judge ─ limits ─ record ─ program, server, memory or clock ─ result
+//! line ─ message (protocol) ─ tool (tools) ─ arguments ─ facts ─ judge ─ a person (approval) ─ limits ─ record ─ program, server, memory or clock ─ result
 //! ```
 #![forbid(unsafe_code)]
 
+mod approval;
 mod arguments;
 mod call;
 mod clock;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use agentfile::plan::{BrokerEntry, Hints, Origin, Plan};
 use agentrc_audit::folder::Folder;
 use agentrc_memory::{
-    Approver, Confirmation, Error, Limits, Mode, Name, Provenance, Schema, Store, Trust, Version,
+    Approver, Confirmation, Effect, Error, Limits, Mode, Name, Provenance, Schema, Store, Trust, Version,
 };
 use serde_json::{Map, Value, json};
 
@@ -161,8 +161,17 @@ struct Memory {
 #[derive(Debug)]
 pub(crate) struct Memories {
     all: BTreeMap<String, Memory>,
-    /// Who confirms what untrusted content changes: the place in the host's configuration that lets it, if there is one.
-    confirms: Option<Approver>,
+}
+
+/// Who confirms what content that is not trusted changes.
+#[derive(Debug)]
+pub(crate) enum Confirms {
+    /// Nobody.
+    Nobody,
+    /// A place in the host's configuration, whatever it is.
+    Rule(Approver),
+    /// A person, exactly this.
+    Person(Approver, Box<Effect>),
 }
 
 /// Why an act was not performed.
@@ -183,7 +192,6 @@ impl Memories {
     pub(crate) fn of(
         plan: &Plan,
         state: Option<&Folder>,
-        confirms: Option<String>,
         read: impl Fn(&str) -> Result<Vec<u8>, String>,
     ) -> Result<Self, String> {
         let mut all = BTreeMap::new();
@@ -204,7 +212,7 @@ impl Memories {
             };
             all.insert(name.to_owned(), memory);
         }
-        Ok(Self { all, confirms: confirms.map(Approver::new) })
+        Ok(Self { all })
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -238,6 +246,7 @@ impl Memories {
         name: &str,
         arguments: &Map<String, Value>,
         provenance: &Provenance,
+        confirms: &Confirms,
     ) -> Result<(Value, Trust), Failed> {
         let memory =
             self.all.get(name).ok_or_else(|| Failed::Error(format!("there is no memory `{name}`")))?;
@@ -273,33 +282,64 @@ impl Memories {
             Act::Write => {
                 let value = arguments.get("value").unwrap_or(&Value::Null);
                 let key = text("key");
-                let version = self.confirmed(|yes| store.write(key, value, provenance, yes))?;
+                let version = confirmed(confirms, |yes| store.write(key, value, provenance, yes))?;
                 Ok((json!({ "key": key, "version": version }), Trust::Trusted))
             }
             Act::Delete => {
                 let key = text("key");
-                let version = self.confirmed(|yes| store.delete(key, provenance, yes))?;
+                let version = confirmed(confirms, |yes| store.delete(key, provenance, yes))?;
                 Ok((json!({ "key": key, "version": version }), Trust::Trusted))
             }
         }
     }
 
-    /// Performs a change; once more with a confirmation when it needs one that the host's configuration gives.
-    fn confirmed(
+    /// What `act` would change, where content that is not trusted would change something: what a person is shown. Nothing is.
+    ///
+    /// # Errors
+    /// Why it cannot be done, whoever confirms it.
+    pub(crate) fn effect(
         &self,
-        mut change: impl FnMut(Option<Confirmation>) -> Result<u64, Error>,
-    ) -> Result<u64, Failed> {
-        match change(None) {
-            Err(Error::NeedsConfirmation(effect)) => match &self.confirms {
-                Some(approver) => change(Some(approver.confirm(&effect))).map_err(failed),
-                None => Err(Failed::Unconfirmed(format!(
-                    "the agent has been given content from: {}; what it writes then needs a confirmation, which only \
-                     `[memory] untrusted = \"allow\"` in the host's agentrc.toml gives yet",
-                    effect.trust().word()
-                ))),
-            },
-            other => other.map_err(failed),
+        act: Act,
+        name: &str,
+        arguments: &Map<String, Value>,
+        provenance: &Provenance,
+    ) -> Result<Option<Box<Effect>>, String> {
+        if !act.changes() || !provenance.trust.needs_confirmation() {
+            return Ok(None);
         }
+        let memory = self.all.get(name).ok_or_else(|| format!("there is no memory `{name}`"))?;
+        let mut store = memory.store.borrow_mut();
+        let key = arguments.get("key").and_then(Value::as_str).unwrap_or_default();
+        let tried = match act {
+            Act::Write => store.write(key, arguments.get("value").unwrap_or(&Value::Null), provenance, None),
+            _ => store.delete(key, provenance, None),
+        };
+        match tried {
+            Err(Error::NeedsConfirmation(effect)) => Ok(Some(effect)),
+            Err(error) => Err(error.to_string()),
+            Ok(_) => Err("it was changed without the confirmation that it needs".to_owned()),
+        }
+    }
+}
+
+/// Performs a change; once more with a confirmation when it needs one and has it.
+fn confirmed(
+    confirms: &Confirms,
+    mut change: impl FnMut(Option<Confirmation>) -> Result<u64, Error>,
+) -> Result<u64, Failed> {
+    match change(None) {
+        Err(Error::NeedsConfirmation(effect)) => match confirms {
+            Confirms::Rule(rule) => change(Some(rule.confirm(&effect))).map_err(failed),
+            // What it has become meanwhile is not what was looked at: the store compares.
+            Confirms::Person(person, seen) => change(Some(person.confirm(seen))).map_err(failed),
+            Confirms::Nobody => Err(Failed::Unconfirmed(format!(
+                "the agent has been given content from: {}; what it writes then needs a confirmation: of a person, when \
+                 `@approval` on the permit of `memory.write` or the host's agentrc.toml asks for one (`[memory] untrusted = \
+                 \"ask\"`), or of that file (`untrusted = \"allow\"`)",
+                effect.trust().word()
+            ))),
+        },
+        other => other.map_err(failed),
     }
 }
 

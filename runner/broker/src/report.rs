@@ -31,6 +31,23 @@ pub enum Report {
         /// What.
         call: Call,
     },
+    /// A part of the next [`Asked`], which is too long for one report.
+    Part {
+        /// The text of some of its JSON.
+        text: String,
+    },
+    /// A person has to be asked, about what the parts before this come to. It waits for [`Order::Approved`] or [`Order::Refused`].
+    Ask {
+        /// Number of the report.
+        number: u64,
+        /// Who asked, as the host numbers it.
+        pid: i32,
+    },
+    /// Nobody waits any more for the answer to this [`Report::Ask`].
+    Withdraw {
+        /// Its number.
+        number: u64,
+    },
     /// A call is over.
     Done {
         /// [`Call::id`].
@@ -79,6 +96,25 @@ pub enum Report {
     },
 }
 
+/// Most bytes of JSON that the parts of one [`Asked`] come to.
+pub const LONGEST_ASKED: usize = 256 * 1024;
+/// Longest part, in bytes.
+pub const LONGEST_PART: usize = 4 * 1024;
+
+/// What a person is asked about. Nothing in it is cut: what is not shown is not approved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    /// What is called, as in [`Call::act`].
+    pub act: String,
+    /// All of its arguments, as canonical JSON.
+    pub arguments: String,
+    /// What happens to a memory, in words, where content that is not trusted changes one.
+    pub effect: Option<String>,
+    /// What asks: reason, id and line of each.
+    pub asking: Vec<(String, String, String)>,
+}
+
 /// A call that is permitted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -95,6 +131,8 @@ pub struct Call {
     pub rule: String,
     /// Who asked, as the host numbers it.
     pub pid: i32,
+    /// The number of the [`Report::Ask`] that was approved for it, if one was.
+    pub asked: Option<u64>,
     /// The entry of the plan's `broker` that is to be executed; `None` when the broker does it itself.
     pub entry: Option<usize>,
 }
@@ -213,7 +251,14 @@ pub enum Order {
         /// Number of the report.
         number: u64,
     },
-    /// A call's program was not started.
+    /// A person approved it.
+    Approved {
+        /// Number of the report.
+        number: u64,
+        /// The ticket, for what is kept of it.
+        ticket: String,
+    },
+    /// A call's program was not started, or nobody approved it.
     Refused {
         /// Number of the report.
         number: u64,
@@ -235,6 +280,7 @@ pub enum Order {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Answer {
     Recorded,
+    Approved(String),
     Refused(String),
     Peer(bool),
 }

@@ -12,7 +12,7 @@ use agentrc_service::voice::Voice;
 
 use serde_json::Value;
 
-use crate::report::{Answer, Call, Denied, Done, Report};
+use crate::report::{Answer, Asked, Call, Denied, Done, LONGEST_ASKED, LONGEST_PART, Report};
 
 /// Most reports that are told in one go.
 const AT_ONCE: usize = 32;
@@ -73,7 +73,40 @@ impl Reporter {
         match waits.await {
             Ok(Answer::Recorded) => Ok(()),
             Ok(Answer::Refused(reason)) => Err(reason),
-            Ok(Answer::Peer(_)) | Err(_) => Err(gone()),
+            Ok(Answer::Peer(_) | Answer::Approved(_)) | Err(_) => Err(gone()),
+        }
+    }
+
+    /// Has a person asked, and waits for the answer.
+    ///
+    /// # Errors
+    /// Why it is not approved.
+    pub(crate) async fn ask(&self, asked: &Asked, pid: i32) -> Result<Granted<'_>, String> {
+        let gone = || "the supervisor is gone".to_owned();
+        let text = serde_json::to_string(asked).map_err(|error| error.to_string())?;
+        if text.len() > LONGEST_ASKED {
+            return Err(format!(
+                "a person must approve it, and it is longer than anybody can look at ({} bytes, of at most {LONGEST_ASKED})",
+                text.len()
+            ));
+        }
+        if self.is_broken() {
+            return Err(gone());
+        }
+        // Nothing else is told in between: this is one thread, and nothing here waits for another task.
+        for text in parts(&text) {
+            self.tell(&Report::Part { text: text.to_owned() });
+        }
+        let (number, waits) = self.voice.numbered();
+        self.tell(&Report::Ask { number, pid });
+        let mut granted = Granted { reporter: self, number, ticket: String::new() };
+        match waits.await {
+            Ok(Answer::Approved(ticket)) => {
+                granted.ticket = ticket;
+                Ok(granted)
+            }
+            Ok(Answer::Refused(reason)) => Err(reason),
+            Ok(Answer::Peer(_) | Answer::Recorded) | Err(_) => Err(gone()),
         }
     }
 
@@ -143,5 +176,55 @@ impl Reporter {
     /// An answer arrived. `false`: to nothing that was asked.
     pub(crate) fn answered(&self, number: u64, answer: Answer) -> bool {
         self.voice.answered(number, answer)
+    }
+}
+
+/// A question, and its approval once it has one. It is taken back when nobody waits for the answer any more, and when what was
+/// approved is not done after all; for what was done, that says nothing.
+#[derive(Debug)]
+pub(crate) struct Granted<'a> {
+    reporter: &'a Reporter,
+    /// The number of the question.
+    pub(crate) number: u64,
+    /// The ticket's name.
+    pub(crate) ticket: String,
+}
+
+impl Drop for Granted<'_> {
+    fn drop(&mut self) {
+        self.reporter.tell(&Report::Withdraw { number: self.number });
+    }
+}
+
+/// `text` in pieces that fit a report, cut between characters.
+fn parts(mut text: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    while !text.is_empty() {
+        let end = (1..=LONGEST_PART.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+        let Some((part, rest)) = end.and_then(|end| text.split_at_checked(end)) else { break };
+        parts.push(part);
+        text = rest;
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use agentrc_service::channel::LONGEST;
+
+    use super::*;
+
+    #[test]
+    fn parts_come_to_the_whole_and_fit_whatever_they_say() {
+        for text in
+            ["", "a", &"é".repeat(LONGEST_PART), &"\"\\".repeat(LONGEST_PART), &"\u{10ffff}".repeat(5000)]
+        {
+            let parts = parts(text);
+            assert_eq!(parts.concat(), text);
+            for part in parts {
+                let report = Report::Part { text: part.to_owned() };
+                assert!(serde_json::to_vec(&report).unwrap().len() < LONGEST);
+            }
+        }
     }
 }

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio::task::LocalSet;
 
 use crate::call::{Broker, Known};
-use crate::judge::Judge;
+use crate::judge::{Judge, Operator};
 use crate::limits::Limits;
 use crate::memory::Memories;
 use crate::protocol::{Handler, Lines, Room};
@@ -51,8 +51,8 @@ pub struct Config<'a> {
     pub run: String,
     /// What the tools of servers were said to be at their first use, by the server's name.
     pub pins: BTreeMap<String, Pins>,
-    /// The place in the host's configuration that lets untrusted content change memories.
-    pub confirms: Option<String>,
+    /// What the host's configuration says about approvals.
+    pub operator: Operator,
     /// Gives up what a broker does not need, once its files are read.
     pub confine: Box<dyn FnOnce() -> Result<(), String>>,
 }
@@ -95,13 +95,14 @@ pub fn run(config: Config<'_>, channel: OwnedFd) -> u8 {
 }
 
 fn prepare(config: Config<'_>) -> Result<(Known, tokio::runtime::Runtime), Failed> {
-    let Config { plan, judge, folder, state, run, pins, confirms, confine } = config;
+    let Config { plan, judge, folder, state, run, pins, operator, confine } = config;
     let read = |path: &str| read(&folder, path);
     let known = Known {
         tools: Tools::of(plan)?,
         servers: server::all(plan, &pins),
-        memories: Memories::of(plan, state.as_ref(), confirms, read).map_err(Failed::Memories)?,
+        memories: Memories::of(plan, state.as_ref(), read).map_err(Failed::Memories)?,
         judge,
+        operator,
         limits: Limits::new(&plan.limits.counted, Instant::now()),
         directory: plan.workdir.clone(),
         run,
@@ -162,6 +163,7 @@ async fn serve(broker: Rc<Broker>, socket: OwnedFd) -> Result<(), Failed> {
                 let order = orders.try_io(Interest::READABLE, || Ok(receive::<Order>(orders.as_fd(), false)?));
                 let (number, answer) = match order {
                     Ok(Some((Order::Recorded { number }, _))) => (number, Answer::Recorded),
+                    Ok(Some((Order::Approved { number, ticket }, _))) => (number, Answer::Approved(ticket)),
                     Ok(Some((Order::Refused { number, reason }, _))) => (number, Answer::Refused(reason)),
                     Ok(Some((Order::Peer { number, ours }, _))) => (number, Answer::Peer(ours)),
                     Ok(Some((Order::Server { server }, pipes))) => {

@@ -25,8 +25,18 @@ pub struct Decision {
     pub determining: Vec<Determining>,
     /// Why it is denied; for people, and for the audit log.
     pub denial: Option<Denial>,
-    /// Reasons for which a person has to be asked first (`@approval`). Empty: no one has to be.
-    pub approvals: Vec<String>,
+    /// The permits for which a person has to be asked first (`@approval`): every one that holds, of every ceiling, also where
+    /// another holds that asks nobody. Empty: no one has to be.
+    pub approvals: Vec<Approval>,
+}
+
+/// A permit that holds once a person has approved it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Approval {
+    /// The permit.
+    pub policy: Determining,
+    /// Why, as its `@approval` says.
+    pub reason: String,
 }
 
 /// A policy that decided.
@@ -107,10 +117,10 @@ impl Chain {
         for ceiling in &self.ceilings {
             match ceiling.judge(&asked) {
                 Ok(permits) => {
-                    // A permit that asks nobody is enough.
-                    if permits.iter().all(|permit| permit.approval.is_some()) {
-                        approvals.extend(permits.iter().filter_map(|permit| permit.approval.clone()));
-                    }
+                    approvals.extend(permits.iter().filter_map(|permit| {
+                        let reason = permit.approval.clone()?;
+                        Some(Approval { policy: permit.determining.clone(), reason })
+                    }));
                     determining.extend(permits.into_iter().map(|permit| permit.determining));
                 }
                 Err((denial, forbids)) => return denied(denial, forbids),

@@ -238,22 +238,28 @@ mod ceilings {
     }
 
     #[test]
-    fn an_approval_is_asked_for_unless_another_permit_holds_without() {
+    fn an_approval_is_asked_for_whatever_else_permits_it_too() {
         let mut asking = cedar(&[PERMIT_READ]);
         asking.policies[0].approval = Some("reads files".to_owned());
-        let decision =
-            Chain::new(vec![Ceiling::load("Agentfile", &asking).unwrap()]).decide(&invoke("file_read"));
-        assert!(decision.allow);
-        assert_eq!(decision.approvals, ["reads files"]);
-
-        asking.policies.push(CedarPolicy {
+        let asked = |cedars: &[Cedar]| {
+            let ceilings = cedars.iter().map(|cedar| Ceiling::load("Agentfile", cedar).unwrap()).collect();
+            let decision = Chain::new(ceilings).decide(&invoke("file_read"));
+            assert!(decision.allow);
+            let asked = decision.approvals.into_iter();
+            asked.map(|approval| (approval.policy.id, approval.reason)).collect::<Vec<_>>()
+        };
+        let one = [("allow@1".to_owned(), "reads files".to_owned())];
+        assert_eq!(asked(&[asking.clone()]), one);
+        // Another permit, and another ceiling, that ask nobody take nothing from it.
+        let mut both = asking.clone();
+        both.policies.push(CedarPolicy {
             id: "other".to_owned(),
             approval: None,
             ..asking.policies[0].clone()
         });
-        let decision =
-            Chain::new(vec![Ceiling::load("Agentfile", &asking).unwrap()]).decide(&invoke("file_read"));
-        assert_eq!(decision.approvals, Vec::<String>::new());
+        assert_eq!(asked(&[both]), one);
+        assert_eq!(asked(&[cedar(&[PERMIT_READ]), asking]), one);
+        assert!(asked(&[cedar(&[PERMIT_READ])]).is_empty());
     }
 
     #[test]

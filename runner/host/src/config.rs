@@ -2,6 +2,7 @@
 //! `agentrc.toml`, which may narrow that and fill what it does not set (docs/configuration.md). No variable of the
 //! environment names another file.
 
+mod approvals;
 mod file;
 
 use std::ffi::OsStr;
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::error::Error;
+pub use approvals::{Approvals, Asks, DEFAULT_EXPIRY};
 use file::{Read, Text};
 
 /// The system's file.
@@ -25,16 +27,21 @@ pub struct Config {
     pub proxy: Option<Setting<Proxy>>,
     /// Names (`*.suffix` for all below it) that may resolve to addresses of private networks.
     pub private: Vec<Setting<String>>,
-    /// Whether content from tools or the network may change memories; unset is [`Untrusted::Refuse`].
+    /// Whether content from tools or the network may change memories. Unset: what a person has approved does, since the
+    /// policies or `approvals.require` asked.
     pub untrusted: Option<Setting<Untrusted>>,
+    /// What a person is asked about, whatever the policies say, and how long that waits.
+    pub approvals: Approvals,
 }
 
 /// What happens when an agent that was given content by a tool or the network changes a memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Untrusted {
-    /// Nothing is changed.
+    /// Nothing is changed, whoever approves it.
     Refuse,
+    /// A person is asked.
+    Ask,
     /// It is, with where it came from.
     Allow,
 }
@@ -143,15 +150,6 @@ impl Config {
         self.require.iter().find(|setting| setting.value == requirement).map(|setting| &setting.place)
     }
 
-    /// The place that lets content from tools and the network change memories, if one does.
-    #[must_use]
-    pub fn untrusted_memories(&self) -> Option<&Place> {
-        self.untrusted
-            .as_ref()
-            .filter(|setting| setting.value == Untrusted::Allow)
-            .map(|setting| &setting.place)
-    }
-
     /// The exception by which `host` (in lower case) may resolve to an address of a private network.
     #[must_use]
     pub fn private(&self, host: &str) -> Option<&Setting<String>> {
@@ -196,11 +194,12 @@ struct Said {
     proxy: Option<Setting<Proxy>>,
     private: Option<Vec<Setting<String>>>,
     untrusted: Option<Setting<Untrusted>>,
+    approvals: Approvals,
 }
 
 impl Said {
     fn of(text: &Text) -> Result<Self, Error> {
-        let Read { enforcement, network, memory } = text.parse()?;
+        let Read { enforcement, network, memory, approvals } = text.parse()?;
         let mut require: Vec<Setting<Requirement>> = Vec::new();
         for written in enforcement.require.unwrap_or_default() {
             if require.iter().all(|setting| setting.value != *written.get_ref()) {
@@ -219,7 +218,8 @@ impl Said {
             names.collect::<Result<Vec<_>, _>>()
         });
         let untrusted = memory.untrusted.map(|written| text.setting(&written, *written.get_ref()));
-        Ok(Self { require, proxy: proxy.transpose()?, private: private.transpose()?, untrusted })
+        let approvals = Approvals::of(text, approvals)?;
+        Ok(Self { require, proxy: proxy.transpose()?, private: private.transpose()?, untrusted, approvals })
     }
 
     /// The system's, with what a user may add: requirements, exceptions within the system's, and what it leaves open.
@@ -251,15 +251,15 @@ impl Said {
             (system, user) => system.or(user).unwrap_or_default(),
         };
         let untrusted = match (self.untrusted, user.untrusted) {
-            (Some(system), Some(user))
-                if system.value == Untrusted::Refuse && user.value == Untrusted::Allow =>
-            {
-                let why = format!("`memory.untrusted` is \"refuse\" by {}", system.place);
+            (Some(system), Some(user)) if system.value < user.value => {
+                let word = if system.value == Untrusted::Refuse { "refuse" } else { "ask" };
+                let why = format!("`memory.untrusted` is \"{word}\" by {}", system.place);
                 return Err(wrong(user.place, why, format!("remove the line, or change {SYSTEM}")));
             }
             (system, user) => user.or(system),
         };
-        Ok(Config { require, proxy, private, untrusted })
+        let approvals = self.approvals.narrowed_by(user.approvals);
+        Ok(Config { require, proxy, private, untrusted, approvals })
     }
 }
 

@@ -96,6 +96,27 @@ pub enum Error {
     /// No run has this name.
     #[error("no run is called `{0}`\n  help: `agentrc runs` lists them")]
     NoRun(String),
+    /// A ticket, or what was decided about it, is damaged. It approves nothing.
+    #[error("`{}` is damaged: {why}\n  help: deny what asked for it, or end its run", path.display())]
+    Ticket {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// No ticket has this name.
+    #[error("there is no ticket `{0}`\n  help: `agentrc approvals` lists those that can be decided")]
+    NoTicket(String),
+    /// A ticket cannot be decided any more.
+    #[error(
+        "the ticket `{ticket}` cannot be decided: {why}\n  help: `agentrc approvals` lists those that can be"
+    )]
+    Closed {
+        /// Its name.
+        ticket: String,
+        /// Why not.
+        why: String,
+    },
     /// Several runs begin so.
     #[error("`{asked}` is the beginning of {} runs: {}\n  help: say more of the name; `agentrc runs` lists them", runs.len(), some(runs))]
     AmbiguousRun {

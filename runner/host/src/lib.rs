@@ -9,6 +9,7 @@
 //!   runs/RUN/                        runs       flock(2)ed by the supervisor as long as it lives
 //!     run.json                       record     what was run, from where, what was copied
 //!     audit.jsonl                    agentrc-audit: the log
+//!     approvals/                     approvals  what a person was asked about, and what was decided
 //!     copy-N/{upper,work}            review     overlayfs, made by the launch: changes, diff, apply, discard
 //! ```
 //!
@@ -16,6 +17,7 @@
 //! path to any of it ([`state::StateDir::relation`] is what admission asks about each bind).
 #![forbid(unsafe_code)]
 
+pub mod approvals;
 pub mod config;
 pub mod error;
 pub mod grants;

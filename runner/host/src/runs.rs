@@ -110,7 +110,7 @@ impl StateDir {
             let part = u8::try_from(now.subsec_nanosecond() / 3_906_250).unwrap_or(u8::MAX);
             let id = format!("{}-{}", now.strftime("%Y%m%d-%H%M%S"), hex(&[part, chance]));
             if runs.make_folder(Path::new(&id))? {
-                let locked = Run::at(&runs, &id, true).and_then(|run| run.lock().map(|()| run));
+                let locked = Run::at(&runs, &id).and_then(|run| run.lock().map(|()| run));
                 if locked.is_err() {
                     // Nothing is in it but a lock that nobody holds. By name, because there may be no descriptor left; what
                     // failed matters more than what is left.
@@ -132,7 +132,7 @@ impl StateDir {
         if !is_id(id) || !runs.path_of(id).exists() {
             return Err(Error::NoRun(id.to_owned()));
         }
-        Run::at(&runs, id, false)
+        Run::at(&runs, id)
     }
 
     /// Names of all runs, oldest first.
@@ -216,11 +216,12 @@ impl StateDir {
 }
 
 impl Run {
-    fn at(runs: &Folder, id: &str, new: bool) -> Result<Self, Error> {
+    fn at(runs: &Folder, id: &str) -> Result<Self, Error> {
         let folder = runs.folder(Path::new(id))?;
         folder.check_private()?;
-        // A supervisor that died between two system calls has made no lock; then nobody holds it.
-        let lock = if new { folder.create_log(LOCK_FILE)? } else { folder.open_log(LOCK_FILE)? };
+        // Made by whoever comes first: a viewer may look into the folder of a new run before its supervisor has made the lock, and
+        // one that died between two system calls has made none; then nobody holds it.
+        let lock = folder.open_log(LOCK_FILE)?;
         Ok(Self { id: id.to_owned(), folder, lock })
     }
 

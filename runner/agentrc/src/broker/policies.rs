@@ -1,6 +1,6 @@
 //! The plan's policies on calls, asked in the broker's process.
 
-use agentrc_broker::judge::{Asked, Called, Judge, Verdict};
+use agentrc_broker::judge::{Asked, Asking, Called, Judge, Verdict};
 use agentrc_decide::{Act, Call};
 
 use crate::policies::{Answer, Policies};
@@ -42,9 +42,14 @@ impl Judge for Policies {
                 }
             }
         };
-        let Answer { permitted, determining, reason } = self.decide(act);
+        let Answer { permitted, determining, approvals, reason } = self.decide(act);
         let rules: Vec<_> =
             determining.iter().map(|policy| format!("{} [{}]", policy.id, policy.origin)).collect();
-        Verdict { permitted, rule: rules.join(", "), reason }
+        let approvals = approvals.into_iter().map(|approval| Asking {
+            reason: approval.reason,
+            id: approval.policy.id,
+            origin: approval.policy.origin.to_string(),
+        });
+        Verdict { permitted, rule: rules.join(", "), reason, approvals: approvals.collect() }
     }
 }

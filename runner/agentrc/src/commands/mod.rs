@@ -2,6 +2,7 @@
 
 pub mod allow;
 pub mod apply;
+pub mod approvals;
 pub mod audit;
 pub mod check;
 pub mod completions;
@@ -57,6 +58,7 @@ pub fn carry_out(command: &Command) -> Outcome {
         Command::Skill(arguments) => skill::skill(arguments),
         Command::Allow(arguments) => allow::allow(arguments),
         Command::Grants(arguments) => grants::grants(arguments),
+        Command::Approvals(arguments) => approvals::approvals(arguments),
         Command::Pins(arguments) => pins::pins(arguments),
         Command::Runs(arguments) => runs::runs(arguments),
         Command::Diff(arguments) => diff::diff(arguments),

@@ -8,8 +8,9 @@ use agentfile::compile::Validate;
 use agentfile::plan::unenforced::unenforced;
 use agentfile::plan::{HostPath, MountSource, Plan};
 use agentrc_audit::Event;
+use agentrc_broker::judge::{Operator, Rule, Untrusted};
 use agentrc_host::StateDir;
-use agentrc_host::config::{Config, Requirement};
+use agentrc_host::config::{self, Config, Requirement};
 use agentrc_host::hostpath::HostPath as HostPathBytes;
 use agentrc_host::record::{Copied, FORMAT, Record};
 use agentrc_host::review::Review;
@@ -43,6 +44,7 @@ pub fn run(arguments: &arguments::Run) -> Outcome {
         arguments: &arguments.arguments,
         grant: arguments.grant,
         quiet: arguments.quiet,
+        approve_none: arguments.approve_none,
         capture: None,
     };
     let ran = source.compile(Validate::WhenWritten).and_then(|compiled| execute(job, &compiled));
@@ -63,6 +65,8 @@ pub struct Job<'a> {
     pub grant: bool,
     /// Say nothing but refusals.
     pub quiet: bool,
+    /// Deny at once what a person would have to approve.
+    pub approve_none: bool,
     /// What the program's output goes through, if not straight to the caller's.
     pub capture: Option<&'a mut Capture>,
 }
@@ -84,7 +88,7 @@ pub struct Ran {
 /// # Errors
 /// A refusal: the command was not executed.
 pub fn execute(job: Job<'_>, compiled: &Compiled) -> Result<Ran, Failure> {
-    let Job { source, serves, state, arguments, grant, quiet, mut capture } = job;
+    let Job { source, serves, state, arguments, grant, quiet, approve_none, mut capture } = job;
     let Compiled { plan, digest } = compiled;
     enforceable(plan)?;
     let home = home();
@@ -124,16 +128,18 @@ pub fn execute(job: Job<'_>, compiled: &Compiled) -> Result<Ran, Failure> {
     }
     step(fault::RUN_DIRECTORY)?;
     let run = state.create_run().map_err(|error| host::refusal(&error).step(fault::RUN_DIRECTORY))?;
-    let confirms = config.untrusted_memories().map(ToString::to_string);
     let agentfile = source.path();
+    let asking = broker::Asking { expiry: config.approvals.expiry(), none: approve_none, quiet };
+    let operator = operator(&config);
     let setting = broker::Setting {
         plan,
         folder: source.folder(),
         state: &state,
-        run: run.id(),
-        confirms,
+        run: &run,
         agentfile: &agentfile,
         plan_sha256: digest,
+        operator,
+        asking,
     };
     let started = describe(source, plan, digest, &run, home.as_deref())
         .map(|record| Record { serves: serves.map(str::to_owned), ..record })
@@ -194,6 +200,27 @@ pub fn execute(job: Job<'_>, compiled: &Compiled) -> Result<Ran, Failure> {
             Err(Failure::Refused { reasons, code: exit::REFUSED })
         }
     }
+}
+
+/// What the host's configuration says about approvals, as the broker is told it.
+fn operator(config: &Config) -> Operator {
+    let asks = config.approvals.require.iter().map(|setting| Rule {
+        action: setting.value.action.clone(),
+        name: setting.value.name.clone(),
+        origin: setting.place.to_string(),
+    });
+    let untrusted = match &config.untrusted {
+        None => Untrusted::Unsaid,
+        Some(setting) => {
+            let place = setting.place.to_string();
+            match setting.value {
+                config::Untrusted::Refuse => Untrusted::Refuse(place),
+                config::Untrusted::Ask => Untrusted::Ask(place),
+                config::Untrusted::Allow => Untrusted::Allow(place),
+            }
+        }
+    };
+    Operator { asks: asks.collect(), untrusted }
 }
 
 fn as_served(gateway: &mut Option<Gateway>) -> Option<&mut (dyn agentrc_jail::Gateway + 'static)> {

@@ -31,6 +31,7 @@ pub fn serve_mcp(arguments: &ServeMcp) -> Outcome {
             // By whoever consented to the agent's plan, of which this is a part.
             grant: true,
             quiet: true,
+            approve_none: true,
             capture: None,
         };
         execute(job, &compiled)

@@ -108,7 +108,12 @@ impl Story {
                 });
             }
             // What a call came to is what it was called for; a refusal of it is a denial.
-            Event::Permitted { .. } | Event::Call { .. } | Event::Result { .. } | Event::Server { .. } => {}
+            Event::Permitted { .. }
+            | Event::Call { .. }
+            | Event::Result { .. }
+            | Event::Server { .. }
+            | Event::Asked { .. }
+            | Event::Decided { .. } => {}
             Event::Health { outcome, .. } if outcome == "ok" => {}
             Event::Killed { .. } | Event::Health { .. } => self.findings.push(events::words(event, style)),
             Event::Ended { exit_code, signal, .. } => {

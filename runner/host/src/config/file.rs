@@ -24,6 +24,15 @@ pub(super) struct Read {
     pub(super) network: Network,
     #[serde(default)]
     pub(super) memory: Memory,
+    #[serde(default)]
+    pub(super) approvals: Approvals,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Approvals {
+    pub(super) require: Option<Vec<Spanned<String>>>,
+    pub(super) expires_seconds: Option<Spanned<u64>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -240,26 +240,65 @@ fn a_users_file_is_where_the_environment_says_and_roots_home_says_nothing() {
 }
 
 #[test]
-fn untrusted_content_changes_memories_only_where_both_files_let_it() {
-    let place = |system: &str, user: &str| {
-        let files = Files::with(system, user);
-        files.load().map(|config| config.untrusted_memories().map(|place| place.file.clone()))
-    };
-    let (allow, refuse) = ("[memory]\nuntrusted = \"allow\"\n", "[memory]\nuntrusted = \"refuse\"\n");
-    for (system, user, wanted) in [
-        ("", "", None),
-        (allow, "", Some("etc")),
-        ("", allow, Some("home")),
-        (allow, refuse, None),
-        (refuse, refuse, None),
-    ] {
-        let found = place(system, user).unwrap();
-        assert_eq!(found.is_some(), wanted.is_some(), "{system}{user}");
-        assert!(
-            wanted.is_none_or(|folder| found.is_some_and(|file| file.to_string_lossy().contains(folder)))
-        );
+fn a_user_lets_untrusted_content_do_less_and_never_more() {
+    let said = |word: &str| format!("[memory]\nuntrusted = \"{word}\"\n");
+    let words = [("refuse", Untrusted::Refuse), ("ask", Untrusted::Ask), ("allow", Untrusted::Allow)];
+    for (system, known) in words {
+        for (user, wanted) in words {
+            let files = Files::with(&said(system), &said(user));
+            if wanted > known {
+                let error = refused(&files);
+                assert!(
+                    error.contains("home/agentrc.toml:2:13") && error.contains("etc/agentrc.toml:2:13"),
+                    "{error}"
+                );
+            } else {
+                assert_eq!(files.load().unwrap().untrusted.unwrap().value, wanted);
+            }
+        }
+        let alone = Files::with("", &said(system)).load().unwrap().untrusted.unwrap();
+        assert!(alone.value == known && alone.place.file.to_string_lossy().contains("home"));
     }
-    let error = refused(&Files::with(refuse, allow));
-    assert!(error.contains("home/agentrc.toml:2:13") && error.contains("etc/agentrc.toml:2:13"), "{error}");
+    assert!(Files::with("", "").load().unwrap().untrusted.is_none());
     assert!(refused(&Files::with("[memory]\nuntrusted = \"maybe\"\n", "")).contains("agentrc.toml:2:13"));
+}
+
+#[test]
+fn what_either_file_asks_about_is_asked_about_and_the_shorter_time_holds() {
+    let system =
+        "[approvals]\nrequire = [\"tool.invoke file_write\", \"memory.write\"]\nexpires_seconds = 60\n";
+    let user = "[approvals]\nrequire = [\"memory.write\", \"tool.invoke a/b\"]\nexpires_seconds = 900\n";
+    let approvals = Files::with(system, user).load().unwrap().approvals;
+    let shown: Vec<_> = approvals.require.iter().map(|setting| setting.value.to_string()).collect();
+    assert_eq!(shown, ["tool.invoke file_write", "memory.write", "tool.invoke a/b"]);
+    assert_eq!(approvals.expiry().as_secs(), 60);
+    assert!(approvals.require[0].place.to_string().ends_with("etc/agentrc.toml:2:12"));
+    let asks = &approvals.require[0].value;
+    assert!(asks.takes_in("tool.invoke", "file_write"));
+    assert!(!asks.takes_in("tool.invoke", "file_Write") && !asks.takes_in("memory.write", "file_write"));
+    assert!(approvals.require[1].value.takes_in("memory.write", "notes"));
+    assert_eq!(Files::with("", user).load().unwrap().approvals.expiry().as_secs(), 900);
+    assert_eq!(Files::with("", "").load().unwrap().approvals.expiry(), DEFAULT_EXPIRY);
+}
+
+#[test]
+fn what_nobody_can_be_asked_about_is_an_error_with_its_place() {
+    for wrong in [
+        "network.egress",
+        "tool",
+        "tool:file_write",
+        "tool.invoke ",
+        "tool.invoke  a",
+        "tool.invoke a b",
+        "",
+        " tool.invoke",
+        "Tool.invoke",
+    ] {
+        let error = refused(&Files::with("", &format!("[approvals]\nrequire = [\"{wrong}\"]\n")));
+        assert!(error.contains("home/agentrc.toml:2:12") && error.contains("help: "), "{wrong}: {error}");
+    }
+    for seconds in ["0", "86401", "-1", "\"x\"", "1.5"] {
+        let error = refused(&Files::with("", &format!("[approvals]\nexpires_seconds = {seconds}\n")));
+        assert!(error.contains("home/agentrc.toml:2:19"), "{seconds}: {error}");
+    }
 }
