@@ -21,7 +21,7 @@ use agentrc_broker::report::{Call, Denied, Done, Order, Report};
 use agentrc_host::StateDir;
 use agentrc_host::runs::Run;
 use agentrc_jail::service::{Role, Service, confine_broker};
-use agentrc_jail::{Entered, Entrance, Recorder, Unopened, Work};
+use agentrc_jail::{Entered, Entrance, Recorder, Reply, Unopened, Work};
 use agentrc_service::channel;
 use rustix::io::Errno;
 
@@ -311,6 +311,20 @@ impl agentrc_jail::Broker for Broker {
             self.order(&order, &[])?;
         }
         Ok(())
+    }
+
+    fn question(&self) -> Option<u64> {
+        self.approvals.question()
+    }
+
+    fn words(&self, number: u64) -> Option<(String, bool)> {
+        self.approvals.words(number)
+    }
+
+    fn reply(&mut self, number: u64, reply: Reply, recorder: &mut dyn Recorder) -> Result<String, String> {
+        let came = self.approvals.reply(number, reply);
+        self.tick(recorder)?;
+        Ok(came)
     }
 
     fn finish(&mut self, recorder: &mut dyn Recorder) -> Result<(), String> {
