@@ -144,7 +144,7 @@ fn what_is_not_yet_enforced_is_all_named() {
     assert_eq!(lines("network"), [8, 14, 15].into());
     assert_eq!(lines("limits"), [].into());
     assert_eq!(lines("reference"), [1, 4].into());
-    assert_eq!(lines("policies"), [5, 14].into());
+    assert_eq!(lines("policies"), [5].into());
     // What the gateway counts, it counts of the destinations that are declared.
     let rates = plan(
         "AGENT x\nCMD true\nURL https://a.example\nURL https://*.b.example\nRATELIMIT a.example 1/s\nRATELIMIT *.b.example 1/s\nRATELIMIT c.example 1/s\nSERVER s https://d.example\nRATELIMIT d.example 1/s\n",
@@ -153,6 +153,31 @@ fn what_is_not_yet_enforced_is_all_named() {
     assert_eq!(lines, [8, 7, 9]);
     let copy = plan("AGENT x\nCMD true\nBIND ./src /w\nLIMIT disk 1GiB\n");
     assert_eq!(unenforced(&copy).len(), 1);
+}
+
+#[test]
+fn an_approval_of_what_waits_for_nobody_is_not_enforced() {
+    let asking = |scope: &str| {
+        let text = format!(
+            "AGENT x\nCMD true\nURL https://a.example\nPOLICY\n@approval(\"why\") permit(principal, {scope}, resource);\nEND\n"
+        );
+        unenforced(&plan(&text)).into_iter().map(|(what, _)| what).collect::<Vec<_>>()
+    };
+    let action = |name: &str| format!("AgentRC::Action::\"{name}\"");
+    for name in ["tool.invoke", "function.invoke", "skill.invoke", "memory.read", "memory.write"] {
+        assert!(asking(&format!("action == {}", action(name))).is_empty(), "{name}");
+    }
+    for name in ["network.egress", "cred.resolve", "mcp.request", "agent.delegate"] {
+        for scope in [
+            format!("action == {}", action(name)),
+            format!("action in [{}, {}]", action("tool.invoke"), action(name)),
+        ] {
+            let found = asking(&scope);
+            assert!(found.len() == 1 && found[0].contains(&format!("on {name} (")), "{scope}: {found:?}");
+        }
+    }
+    let found = asking("action");
+    assert!(found.len() == 1 && found[0].contains("on every action"), "{found:?}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 
 use agentrc_audit::event::LayerEvidence;
 
-use crate::{Entrance, Recorder, Unopened};
+use crate::{Entrance, Recorder, Reply, Unopened};
 
 /// The supervisor's side of a running broker.
 pub trait Broker {
@@ -36,6 +36,26 @@ pub trait Broker {
     /// # Errors
     /// Why the run must be killed.
     fn tick(&mut self, entrance: &mut Entrance<'_>, recorder: &mut dyn Recorder) -> Result<(), String>;
+
+    /// The number of the question that a person is to be asked next, the same until it is answered. One that asks nobody has none.
+    fn question(&self) -> Option<u64> {
+        None
+    }
+
+    /// That question in words without control characters but line ends, and whether it can be approved where these are shown.
+    fn words(&self, number: u64) -> Option<(String, bool)> {
+        let _ = number;
+        None
+    }
+
+    /// A person has answered it on the terminal. What came of it, in a few words.
+    ///
+    /// # Errors
+    /// Why the run must be killed, as for [`Broker::heard`].
+    fn reply(&mut self, number: u64, reply: Reply, recorder: &mut dyn Recorder) -> Result<String, String> {
+        let _ = (number, reply, recorder);
+        Err("a question that nobody asked was answered".to_owned())
+    }
 
     /// The agent has ended: hears the rest, for at most a moment.
     ///

@@ -6,7 +6,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
+use rustix::termios::{
+    OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize,
+};
+
+use crate::prompt::{Prompt, Reply};
 
 /// Bytes on their way in one direction.
 struct Buffer {
@@ -57,6 +61,8 @@ pub(crate) struct Relay {
     output: Buffer,
     input_open: bool,
     output_open: bool,
+    /// What the user is asked; nothing of the agent's passes meanwhile.
+    prompt: Option<Prompt>,
 }
 
 impl Relay {
@@ -90,6 +96,7 @@ impl Relay {
             output: Buffer::new(),
             input_open: interactive,
             output_open: true,
+            prompt: None,
         };
         relay.resize();
         Ok(relay)
@@ -119,8 +126,81 @@ impl Relay {
         }
     }
 
+    /// Whether the user can be asked: the keyboard is ours.
+    pub(crate) fn can_ask(&self) -> bool {
+        self.before.is_some()
+    }
+
+    /// The number of the question that is shown.
+    pub(crate) fn asks(&self) -> Option<u64> {
+        self.prompt.as_ref().map(|prompt| prompt.number)
+    }
+
+    /// Shows a question.
+    pub(crate) fn ask(&mut self, number: u64, text: &str, approvable: bool) {
+        self.prompt = Some(Prompt::new(number, text, approvable));
+    }
+
+    /// The answer to it.
+    pub(crate) fn reply(&self) -> Option<(u64, Reply)> {
+        let prompt = self.prompt.as_ref()?;
+        Some((prompt.number, prompt.reply()?))
+    }
+
+    /// The agent goes on.
+    pub(crate) fn asked(&mut self, outcome: &str) {
+        if self.prompt.take().is_some() {
+            // If it does not fit now, it matters no more.
+            let _ = rustix::io::write(&self.screen, format!("{outcome}\r\n").as_bytes());
+        }
+    }
+
+    /// [`Relay::interests`] while a question is shown: the agent's output that was read before it, the question, and keys.
+    fn interests_of(&self, prompt: &Prompt) -> [(BorrowedFd<'_>, PollFlags); 3] {
+        let when = |condition: bool, flags| if condition { flags } else { PollFlags::empty() };
+        let shown = self.output.is_empty() && prompt.rest().is_empty();
+        [
+            (rustix::stdio::stdin(), when(shown && self.input_open, PollFlags::IN)),
+            (self.master.as_fd(), PollFlags::empty()),
+            (self.screen.as_fd(), when(!shown, PollFlags::OUT)),
+        ]
+    }
+
+    /// [`Relay::move_bytes`] while a question is shown.
+    fn converse(&mut self, [stdin, _, stdout]: [PollFlags; 3]) {
+        let Some(prompt) = &mut self.prompt else { return };
+        let now = std::time::Instant::now();
+        if stdout.intersects(PollFlags::OUT | PollFlags::ERR) && self.output.is_empty() {
+            match rustix::io::write(&self.screen, prompt.rest()) {
+                Ok(count) => {
+                    if prompt.wrote(count, now) {
+                        // What was typed before it was shown is no answer to it.
+                        let _ = tcflush(rustix::stdio::stdin(), QueueSelector::IFlush);
+                    }
+                }
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(_) => prompt.gone(),
+            }
+        }
+        if stdin.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) && prompt.rest().is_empty() {
+            let mut typed = [0; 256];
+            match rustix::io::read(rustix::stdio::stdin(), &mut typed) {
+                Ok(0) => {
+                    self.input_open = false;
+                    prompt.gone();
+                }
+                Ok(count) => prompt.hear(typed.get(..count).unwrap_or_default(), now),
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(_) => prompt.gone(),
+            }
+        }
+    }
+
     /// What to poll for: standard input, the master, standard output.
     pub(crate) fn interests(&self) -> [(BorrowedFd<'_>, PollFlags); 3] {
+        if let Some(prompt) = &self.prompt {
+            return self.interests_of(prompt);
+        }
         let when = |condition: bool, flags| if condition { flags } else { PollFlags::empty() };
         let master = when(self.output_open && self.output.is_empty(), PollFlags::IN)
             | when(!self.input.is_empty(), PollFlags::OUT);
@@ -135,7 +215,9 @@ impl Relay {
     pub(crate) fn move_bytes(&mut self, ready: [PollFlags; 3]) {
         let readable = PollFlags::IN | PollFlags::HUP | PollFlags::ERR;
         let [stdin, master, stdout] = ready;
-        if self.input_open && self.input.is_empty() && stdin.intersects(readable) {
+        let passes = self.prompt.is_none();
+        self.converse(ready);
+        if passes && self.input_open && self.input.is_empty() && stdin.intersects(readable) {
             self.input_open = self.input.fill(rustix::stdio::stdin()).unwrap_or(false);
         }
         if !self.input.is_empty()

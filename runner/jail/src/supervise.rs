@@ -9,6 +9,7 @@ use agentrc_audit::event::Event;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+use crate::asking::converse;
 use crate::cgroup::{Cgroup, Counts};
 use crate::channel::{self, Message};
 use crate::layer::mounts::Mounts;
@@ -235,6 +236,10 @@ impl Beside<'_, '_> {
         self.filter.heard(init, recorder)
     }
 
+    fn converse(&mut self, relay: Option<&mut Relay>, recorder: &mut dyn Recorder) -> Result<(), String> {
+        self.broker.as_mut().map_or(Ok(()), |(broker, _)| converse(relay, *broker, recorder))
+    }
+
     /// Ends what has entered.
     fn end(&mut self) {
         if let Some((_, entrance)) = &mut self.broker {
@@ -289,6 +294,9 @@ pub(crate) fn supervise(
             if let Err(reason) = recorder.check().and_then(|()| watched.record(&mut counts, recorder)) {
                 kill(sandbox, &mut end, format!("the audit log cannot be written: {reason}"));
             }
+        }
+        if let Err(reason) = beside.converse(relay.as_mut(), recorder) {
+            kill(sandbox, &mut end, reason);
         }
         let wake = deadline.map_or(next_tick, |(deadline, _)| {
             if end.killed.is_none() { deadline.min(next_tick) } else { next_tick }
@@ -345,6 +353,7 @@ pub(crate) fn supervise(
         check_mounts(sandbox, watched, &mut end);
     }
     if let Some(relay) = &mut relay {
+        relay.asked("the run ended");
         relay.finish();
     }
     if let Err(reason) = watched.record(&mut counts, recorder) {

@@ -1,11 +1,14 @@
 //! The supervisor's side of approvals: makes the tickets, watches for what a person decides, and answers the broker. Everything is on
 //! record before it takes effect, and everything but a decision that is whole, in time and about just this denies.
 
+mod events;
+mod here;
+mod words;
+
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use agentfile::plan::Plan;
-use agentrc_audit::Event;
 use agentrc_audit::folder::Folder;
 use agentrc_audit::line::{Digest, now};
 use agentrc_broker::judge::Operator;
@@ -18,7 +21,6 @@ use agentrc_service::channel::cut;
 use super::{no_sense, unrecorded};
 use crate::refusal::Refusal;
 use crate::socket::Process;
-use crate::terminal::{self, escape};
 
 /// Most tickets that wait at a time. A call that waits holds room among the requests that the broker has read: half of it is left for
 /// calls that ask nobody.
@@ -35,7 +37,7 @@ pub struct Asking {
     pub expiry: Duration,
     /// `--approve-none`: nobody is; each question is denied at once.
     pub none: bool,
-    /// Nothing is said of it on standard error.
+    /// Nothing is said of it on standard error: the user is asked on the terminal, or wants no words.
     pub quiet: bool,
 }
 
@@ -149,20 +151,20 @@ impl Approvals {
             }
         };
         self.made += 1;
-        recorder.record(&asked_event(&ticket, process)).map_err(unrecorded)?;
+        recorder.record(&events::asked(&ticket, process)).map_err(unrecorded)?;
         if self.asking.none {
             let reason = "nobody is asked in this run (`--approve-none`)";
-            record(&ticket, Outcome::Denied, None, Some(reason), None, recorder)?;
+            events::decided(&ticket, Outcome::Denied, None, Some(reason), None, recorder)?;
             return refused(format!("a person must approve it, and {reason}"));
         }
         let tickets = self.tickets.as_ref().ok_or_else(|| no_sense("a question without a place"))?;
         if let Err(error) = tickets.create(&ticket) {
             let reason = format!("the ticket cannot be written: {error}");
-            record(&ticket, Outcome::Denied, None, Some(&reason), None, recorder)?;
+            events::decided(&ticket, Outcome::Denied, None, Some(&reason), None, recorder)?;
             return refused(format!("a person must approve it, and {reason}"));
         }
         if !self.asking.quiet {
-            tell(&ticket);
+            words::tell(&ticket);
         }
         // A time that no clock reaches is not one that is waited for.
         let until = Instant::now().checked_add(self.asking.expiry).unwrap_or_else(Instant::now);
@@ -230,7 +232,7 @@ impl Approvals {
         let left = standing.left.map_or_else(String::new, |left| format!(", {left} more"));
         let ticket = Ticket { id: standing.ticket.clone(), ..ticket.clone() };
         let reason = format!("approved before, for this run{left}");
-        record(&ticket, Outcome::Approved, Some(scope), Some(&reason), by, recorder)?;
+        events::decided(&ticket, Outcome::Approved, Some(scope), Some(&reason), by, recorder)?;
         Ok(Some(self.approve(number, ticket)))
     }
 
@@ -308,7 +310,7 @@ impl Approvals {
             let reason = reason.unwrap_or_else(|| "a person denied it".to_owned());
             return self.refuse(number, &ticket, outcome, &reason, by, recorder);
         }
-        record(&ticket, outcome, Some(scope), None, by, recorder)?;
+        events::decided(&ticket, outcome, Some(scope), None, by, recorder)?;
         if let Scope::Run { count } = scope {
             let left = count.map(|count| count.saturating_sub(1));
             let standing = Standing { ticket: ticket.id.clone(), by, left };
@@ -357,7 +359,7 @@ impl Approvals {
         by: Option<u32>,
         recorder: &mut dyn Recorder,
     ) -> Result<Order, String> {
-        record(ticket, outcome, None, Some(reason), by, recorder)?;
+        events::decided(ticket, outcome, None, Some(reason), by, recorder)?;
         let reason = format!("a person must approve it, and {reason} (ticket {})", ticket.id);
         Ok(Order::Refused { number, reason: cut(&reason) })
     }
@@ -374,49 +376,4 @@ impl Approvals {
 fn effect(ticket: &Ticket) -> Effect {
     let Ticket { act, arguments_sha256, effect, policies, .. } = ticket;
     (act.clone(), arguments_sha256.clone(), effect.clone(), policies.clone())
-}
-
-fn asked_event(ticket: &Ticket, process: Option<Process>) -> Event {
-    let rules: Vec<_> = ticket.policies.iter().map(ToString::to_string).collect();
-    Event::Asked {
-        ticket: ticket.id.clone(),
-        act: cut(&ticket.act),
-        arguments: cut(&agentrc_audit::text::printable_text(&ticket.arguments)),
-        arguments_sha256: ticket.arguments_sha256.clone(),
-        reasons: ticket.reasons.iter().map(|reason| cut(reason)).collect(),
-        rule: cut(&rules.join(", ")),
-        expires: ticket.expires.clone(),
-        pid: process.as_ref().map(|process| process.pid),
-        program: process.map(|process| process.name),
-    }
-}
-
-fn record(
-    ticket: &Ticket,
-    outcome: Outcome,
-    scope: Option<Scope>,
-    reason: Option<&str>,
-    by: Option<u32>,
-    recorder: &mut dyn Recorder,
-) -> Result<(), String> {
-    let event = Event::Decided {
-        ticket: ticket.id.clone(),
-        act: cut(&ticket.act),
-        arguments_sha256: ticket.arguments_sha256.clone(),
-        outcome: outcome.word().to_owned(),
-        scope: scope.map(|scope| scope.to_string()).unwrap_or_default(),
-        reason: reason.map(cut),
-        by,
-    };
-    recorder.record(&event).map_err(unrecorded)
-}
-
-/// One line, that says how it is decided.
-fn tell(ticket: &Ticket) {
-    let Ticket { id, act, .. } = ticket;
-    // The agent's terminal may be in raw mode.
-    terminal::complain_now(&format!(
-        "agentrc: {} waits for a person: agentrc approvals show {id}; agentrc approvals approve {id}\r\n",
-        escape(&cut(act))
-    ));
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use agentrc_audit::Event;
 use agentrc_audit::event::LayerEvidence;
 use agentrc_broker::report::{Order, Report};
-use agentrc_jail::{Entrance, Recorder, Unopened};
+use agentrc_jail::{Entrance, Recorder, Reply, Unopened};
 use agentrc_service::channel;
 use rustix::io::Errno;
 
@@ -26,6 +26,16 @@ const AT_ONCE: usize = 64;
 const IN_ONE_GO: Duration = Duration::from_millis(20);
 /// How long its last reports may take.
 const ENDING: Duration = Duration::from_secs(2);
+
+impl Broker {
+    /// Tells the broker what was decided meanwhile about what it asked.
+    fn decided(&mut self, recorder: &mut dyn Recorder) -> Result<(), String> {
+        for order in self.approvals.look(recorder)? {
+            self.order(&order, &[])?;
+        }
+        Ok(())
+    }
+}
 
 impl agentrc_jail::Broker for Broker {
     fn channel(&self) -> BorrowedFd<'_> {
@@ -101,9 +111,7 @@ impl agentrc_jail::Broker for Broker {
         if let Some(health) = &mut self.health {
             health.tick(entrance, place, recorder)?;
         }
-        for order in self.approvals.look(recorder)? {
-            self.order(&order, &[])?;
-        }
+        self.decided(recorder)?;
         let Some((server, started)) = self.servers.tick() else { return Ok(()) };
         let name = self.servers.name(server).unwrap_or_default().to_owned();
         match started {
@@ -118,6 +126,20 @@ impl agentrc_jail::Broker for Broker {
                 recorder.record(&event).map_err(unrecorded)
             }
         }
+    }
+
+    fn question(&self) -> Option<u64> {
+        self.approvals.question()
+    }
+
+    fn words(&self, number: u64) -> Option<(String, bool)> {
+        self.approvals.words(number)
+    }
+
+    fn reply(&mut self, number: u64, reply: Reply, recorder: &mut dyn Recorder) -> Result<String, String> {
+        let came = self.approvals.reply(number, reply);
+        self.decided(recorder)?;
+        Ok(came)
     }
 
     fn finish(&mut self, recorder: &mut dyn Recorder) -> Result<(), String> {

@@ -2,6 +2,7 @@
 //! the jail, and say how it ended. Nothing here decides what the agent may do.
 
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use agentfile::compile::Validate;
@@ -129,7 +130,9 @@ pub fn execute(job: Job<'_>, compiled: &Compiled) -> Result<Ran, Failure> {
     step(fault::RUN_DIRECTORY)?;
     let run = state.create_run().map_err(|error| host::refusal(&error).step(fault::RUN_DIRECTORY))?;
     let agentfile = source.path();
-    let asking = broker::Asking { expiry: config.approvals.expiry(), none: approve_none, quiet };
+    let asked_here = capture.is_none() && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let asking =
+        broker::Asking { expiry: config.approvals.expiry(), none: approve_none, quiet: quiet || asked_here };
     let operator = operator(&config);
     let setting = broker::Setting {
         plan,

@@ -1,0 +1,11 @@
+//! Approvals by a person: a call waits, another process decides, and what was decided is decided again by policy. As root and as an
+//! ordinary user.
+
+#![allow(clippy::expect_used)]
+
+mod again;
+mod decided;
+mod hostile;
+mod memory;
+mod support;
+mod terminal;
