@@ -24,6 +24,8 @@ pub const SOCKET: &str = "/agentrc/broker.sock";
 pub const CLIENT: &str = "/agentrc/bin/mcp";
 /// Where tools are shown: links to [`CLIENT`], with what they take beside them.
 pub const TOOLS: &str = "/agentrc/tools";
+/// Where the folders of skills are shown.
+pub const SKILLS: &str = "/agentrc/skills";
 /// Where functions are shown, as tools are.
 pub const FUNCTIONS: &str = "/agentrc/functions";
 /// Where the schemas of memories are shown.

@@ -1,8 +1,8 @@
 //! What the broker and the gateway serve, by class, in the order of the text.
 
 use super::egress::scheme_word;
-use crate::boundary::Boundaries;
-use crate::plan::{BrokerEntry, digest};
+use crate::boundary::{Boundaries, Skill};
+use crate::plan::{BrokerEntry, SKILLS, SkillDefinition, digest};
 use crate::policy::permits::Permits;
 
 /// All entries.
@@ -30,6 +30,7 @@ pub(super) fn lower(boundaries: &Boundaries, permits: &Permits) -> Vec<BrokerEnt
     entries.extend(boundaries.skills.iter().map(|skill| BrokerEntry::Skill {
         reference: skill.reference.clone(),
         permitted: permits.skill(&skill.entity),
+        definition: served(boundaries, skill).cloned().map(Box::new),
         origin: skill.place.origin.clone(),
     }));
     entries.extend(boundaries.servers.iter().map(|server| BrokerEntry::Server {
@@ -78,4 +79,12 @@ pub(super) fn lower(boundaries: &Boundaries, permits: &Permits) -> Vec<BrokerEnt
         origin: trace.place.origin.clone(),
     }));
     entries
+}
+
+/// What makes a skill a tool. One whose script is what CMD executes is the run, and no tool of it.
+pub(super) fn served<'a>(boundaries: &Boundaries, skill: &'a Skill) -> Option<&'a SkillDefinition> {
+    let program = boundaries.command.as_ref().and_then(|command| command.argv.first());
+    let folder = format!("{SKILLS}/{}/", skill.entity);
+    let is_run = program.is_some_and(|program| program.starts_with(&folder));
+    skill.definition.as_ref().filter(|_| !is_run)
 }

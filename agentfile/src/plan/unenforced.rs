@@ -64,12 +64,18 @@ fn is_counted(plan: &Plan, counted: &CountedLimit) -> bool {
             |entry| matches!(entry, BrokerEntry::Function { symbol, definition: Some(_), .. } if symbol == name),
         )
     };
+    let is_served_skill = |name: &str| {
+        plan.broker.iter().any(
+            |entry| matches!(entry, BrokerEntry::Skill { definition: Some(skill), .. } if skill.name == name),
+        )
+    };
     !counted.applies_to.is_empty()
         && counted.applies_to.iter().all(|target| match target {
             // One of the few that there are.
             Target::Run | Target::Memory(_) | Target::Host(_) => true,
             Target::Tool(name) => is_served_tool(name),
             Target::Function(name) => is_served_function(name),
-            Target::Skill(_) | Target::Credential(_) | Target::Server(_) => false,
+            Target::Skill(name) => is_served_skill(name),
+            Target::Credential(_) | Target::Server(_) => false,
         })
 }

@@ -10,7 +10,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use agentfile::plan::{BrokerEntry, CLIENT, Calls, PROJECTION, Plan, Runs};
+use agentfile::plan::{BrokerEntry, CLIENT, Calls, PROJECTION, Plan, Runs, SKILLS};
 use agentrc_audit::Event;
 use agentrc_audit::event::{Denial, LayerEvidence};
 use agentrc_audit::folder::Folder;
@@ -82,6 +82,7 @@ impl Broker {
                 entry,
                 BrokerEntry::Tool { definition: Some(_), .. }
                     | BrokerEntry::Function { definition: Some(_), .. }
+                    | BrokerEntry::Skill { definition: Some(_), permitted: true, .. }
             )
         };
         let health = Health::of(plan).map_err(|reason| Refusal::new(reason).step(LAYER))?;
@@ -334,6 +335,14 @@ fn words(entry: &BrokerEntry) -> Result<Option<Vec<CString>>, Refusal> {
                 Calls::Python => vec![CLIENT.to_owned(), "--function".to_owned(), path, symbol.clone()],
                 Calls::Program => vec![path, symbol.clone()],
             }
+        }
+        // Which of them is executed comes on its standard input: it is held to these.
+        BrokerEntry::Skill { definition: Some(definition), .. } => {
+            let folder = format!("{SKILLS}/{}", definition.name);
+            [CLIENT.to_owned(), "--skill".to_owned(), folder]
+                .into_iter()
+                .chain(definition.scripts.clone())
+                .collect()
         }
         _ => return Ok(None),
     };
