@@ -107,7 +107,8 @@ def raises(how: str) -> int:
             except OSError: pass
         return 1
     if how == 'twice':
-        os.fork()
+        child = os.fork()
+        if child: os.waitpid(child, 0)
         return 1
     if how == 'killed':
         os.kill(os.getpid(), 9)

@@ -31,6 +31,11 @@ MEMORY notes ./notes.json schema:Note mode:rw
 MCP own
 TOOL mcp:own.act
 ALLOW invoke mcp:own.act
+FUNCTION ./f.py:f
+ALLOW invoke f
+SKILL ./walk
+ALLOW invoke walk
+HEALTHCHECK --interval=30 --timeout=5 CMD true
 AUDIT all
 CMD /bin/sh ./go.sh
 ";
@@ -77,6 +82,9 @@ fn prepare(lab: &Lab) {
     lab.file(lab.project("own.py"), servers::SERVER);
     lab.file(lab.project("mcp.json"), servers::table(&[]));
     lab.file(lab.project("notes.json"), r#"{"definitions": {"Note": {"type": "object"}}}"#);
+    lab.file(lab.project("f.py"), "def f() -> int:\n    'Is one.'\n    return 1\n");
+    lab.file(lab.project("walk/SKILL.md"), "---\nname: walk\ndescription: Walks.\n---\n");
+    lab.script(lab.project("walk/scripts/go.sh"), "#!/bin/sh\n");
     lab.file(lab.outside("granted/file"), "granted\n");
     lab.script(lab.project("go.sh"), "echo ran > /work/ran\necho ran\n");
     lab.agentfile(EVERYTHING);
@@ -228,21 +236,62 @@ fn a_tool_whose_sandbox_cannot_be_made_is_not_executed() {
             lab.project("tools/probe.schema.json"),
             r#"{"description": "Leaves a mark.", "inputSchema": {"type": "object"}}"#,
         );
-        lab.script(lab.project("go.sh"), "/agentrc/tools/probe </dev/null\necho \"code $?\"\n");
-        lab.agentfile(
-            "AGENT walked\nCMD /bin/sh ./go.sh\nBIND ./rw /work rw\nTOOL local:./tools/probe\nALLOW invoke local:./tools/probe\n",
+        lab.file(
+            lab.project("f.py"),
+            "def mark() -> int:\n    'Leaves a mark.'\n    open('/work/ran', 'w').close()\n    return 1\n",
         );
+        lab.file(lab.project("marks/SKILL.md"), "---\nname: marks\ndescription: Leaves a mark.\n---\n");
+        lab.script(lab.project("marks/scripts/mark.sh"), "#!/bin/sh\necho ran > /work/ran\n");
+        lab.script(
+            lab.project("go.sh"),
+            "for name in probe function.mark 'skill.marks scripts/mark.sh'; do /agentrc/bin/mcp call $name </dev/null || exit 1; done\n\
+             echo \"all of them\"\n",
+        );
+        let lines = "AGENT walked\nCMD /bin/sh ./go.sh\nBIND ./rw /work rw\nTOOL local:./tools/probe\nALLOW invoke local:./tools/probe\n\
+             FUNCTION ./f.py:mark\nALLOW invoke mark\nSKILL ./marks\nALLOW invoke marks\n";
+        lab.agentfile(lines);
         let walked = run(lab, None, false);
-        assert!(walked.said.contains("code 0") && ran.exists(), "without a fault: {}", walked.said);
+        assert!(walked.said.contains("all of them") && ran.exists(), "without a fault: {}", walked.said);
         std::fs::remove_file(&ran).expect("the canary");
+        lab.script(
+            lab.project("go.sh"),
+            "for name in probe function.mark 'skill.marks scripts/mark.sh'; do /agentrc/bin/mcp call $name </dev/null; code=$((${code:-0} + $?)); done\n\
+             echo \"codes $code\"\n",
+        );
         for step in &steps {
             let walked = run(lab, Some(step), false);
             assert!(!ran.exists(), "as {}, {step}: the tool was executed: {}", lab.who.name, walked.said);
             // The agent is told, and goes on; what could not be had was the tool.
             assert!(
-                walked.said.contains("code 1") && walked.said.contains(step.as_str()),
+                walked.said.contains("codes 3") && walked.said.contains(step.as_str()),
                 "as {}, {step}: {}",
                 lab.who.name,
+                walked.said
+            );
+        }
+    });
+}
+
+#[test]
+fn a_health_check_whose_sandbox_cannot_be_made_has_failed() {
+    let steps: Vec<_> = faults::steps(AGENTRC).into_iter().filter(|step| step.starts_with("tool-")).collect();
+    let binary = faults::binary(AGENTRC).display().to_string();
+    as_each(&binary, |lab| {
+        lab.directory(lab.project("rw"));
+        lab.agentfile(
+            "AGENT walked\nCMD sleep 30\nBIND ./rw /work rw\nHEALTHCHECK --interval=1 --timeout=5 --retries=1 CMD touch /work/ran\n",
+        );
+        for step in &steps {
+            let walked = run(lab, Some(step), false);
+            assert!(!lab.project("rw/ran").exists(), "as {}, {step}: it was executed", lab.who.name);
+            assert!(
+                walked.code == 137
+                    && walked.said.contains("health check failed once")
+                    && walked.said.contains("Agentfile:4:1")
+                    && walked.said.contains(step.as_str()),
+                "as {}, {step}: {}: {}",
+                lab.who.name,
+                walked.code,
                 walked.said
             );
         }

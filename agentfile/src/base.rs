@@ -26,6 +26,8 @@ pub const CLIENT: &str = "/agentrc/bin/mcp";
 pub const TOOLS: &str = "/agentrc/tools";
 /// The folder of the links to the tools of MCP servers, one folder a server.
 pub const SERVERS: &str = "/agentrc/mcp";
+/// Where the folders of skills are shown.
+pub const SKILLS: &str = "/agentrc/skills";
 /// Where functions are shown, as tools are.
 pub const FUNCTIONS: &str = "/agentrc/functions";
 /// Where the schemas of memories are shown.

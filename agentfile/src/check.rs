@@ -12,6 +12,7 @@ mod policies;
 mod resources;
 mod rules;
 mod shares;
+mod skills;
 mod tools;
 
 use std::collections::{HashMap, HashSet};

@@ -80,6 +80,7 @@ codes! {
     "E090" "a skill without front matter" "A skill's `SKILL.md` begins with front matter between two lines `---`, in UTF-8 and at most 64 KiB, without characters that hide text: its name and what it is for are read from there."
     "E091" "front matter that readers would not read alike" "Of YAML is taken what all its readers agree on: texts on one line, quoted or not, texts of several lines (`|`, `>`), lists and maps of texts. Anchors, aliases, tags, flows, equal keys, and unquoted numbers, dates and truths are refused."
     "E092" "front matter that is not a skill's" "The public Agent Skills format has `name` (1 to 64 of `a`-`z`, `0`-`9`, `-`; the folder's name) and `description` (1 to 1024 characters), and may have `license`, `compatibility`, `metadata` (a map of texts) and `allowed-tools`."
+    "E093" "scripts of a skill that cannot be named" "The executable files in a skill's `scripts` are what the tool `skill.NAME` may execute, so each is named in the plan: at most 64, of letters, digits, `.`, `_`, `-` and `+`."
     "E095" "not a server" "What an `MCP` server is stands in `mcp.json` beside the Agentfile: its command, its arguments, and, in `boundaries`, the lines of an Agentfile that say what it may touch. Without such lines it has no network and no file but the base system's."
     "E096" "a tool of no server" "A tool `mcp:server.tool` is one of a server that an `MCP` or `SERVER` line declares."
     "E099" "a fault of the compiler" "Please report it with the Agentfile."

@@ -100,7 +100,7 @@ table! {
         "FUNCTION ./score.py:score";
     "SKILL" Line 1..=1, Enforced, "tools";
         "SKILL name | ./dir | reference"; "Shows a skill to the agent.";
-        "A folder with `SKILL.md`, whose front matter is checked (`name`, the folder's, and `description`), read-only under `/agentrc/src` and `/agentrc/skills`. A skill named by name or reference is refused at `run` until packages exist.";
+        "A folder with `SKILL.md`, whose front matter is checked (`name`, the folder's, and `description`), read-only under `/agentrc/src` and `/agentrc/skills`, when something permits it without a condition. With executable files in its `scripts` it is the tool `skill.NAME`, too, which executes one of them in a sandbox of its own; not where `CMD` is one of them. A skill named by name or reference is refused at `run` until packages exist.";
         "SKILL ./skills/review";
     "SERVER" Line 2..=2, Refused, "network";
         "SERVER name url"; "Declares a remote tool server.";
@@ -148,7 +148,7 @@ table! {
         "DENY read /work/.env";
     "RATELIMIT" Line 2..=2, Enforced, "limits";
         "RATELIMIT target N/unit"; "Bounds how often.";
-        "A token bucket; units `s`, `min`, `hour`, `day`. Of a host that a URL line names, as it stands there: in the gateway. Of a tool or function (as its line has it, or by its name) or a memory: in the broker. Of anything else: refused at `run` until that is counted.";
+        "A token bucket; units `s`, `min`, `hour`, `day`. Of a host that a URL line names, as it stands there: in the gateway. Of a tool, function or skill with scripts (as its line has it, or by its name) or a memory: in the broker. Of anything else: refused at `run` until that is counted.";
         "RATELIMIT api.example.com 60/min";
     "LIMIT" Line 2..=2, Enforced, "limits";
         "LIMIT name value[/unit]"; "Bounds a resource.";

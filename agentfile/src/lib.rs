@@ -50,6 +50,11 @@ pub trait Package {
     /// # Errors
     /// Whatever the caller's storage says; shown to the user as it is.
     fn read(&self, path: &str) -> std::io::Result<Vec<u8>>;
+    /// Names of the executable files that lie directly in the folder at `path`, sorted; none when there is no such folder.
+    ///
+    /// # Errors
+    /// As for `read`; a name that is not UTF-8.
+    fn executables(&self, path: &str) -> std::io::Result<Vec<String>>;
     /// Name of the folder, from which the agent's name is inferred.
     fn folder_name(&self) -> &str;
 }

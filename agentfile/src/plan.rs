@@ -16,8 +16,10 @@ use serde::{Deserialize, Serialize};
 
 pub use self::broker::{BrokerEntry, VAULT_TOKEN, dotenv_parts, source_file};
 pub use self::mount::{Access, Generated, HostPath, Mount, MountSource, NotAHostPath, Protected};
-pub use self::tool::{Calls, Facts, FunctionDefinition, Hints, Runs, ToolDefinition};
-pub use crate::base::{CLIENT, FUNCTIONS, MEMORIES, PROJECTION, SERVERS, SOCKET, SYSTEM_BUNDLES, TOOLS};
+pub use self::tool::{Calls, Facts, FunctionDefinition, Hints, Runs, SkillDefinition, ToolDefinition};
+pub use crate::base::{
+    CLIENT, FUNCTIONS, MEMORIES, PROJECTION, SERVERS, SKILLS, SOCKET, SYSTEM_BUNDLES, TOOLS,
+};
 pub use crate::span::Origin;
 pub use crate::syntax::AuditLevel;
 

@@ -5,8 +5,12 @@
 //! second of two equal keys counts). [`front`] reads the part of it that all of them read alike, and refuses the rest.
 
 mod front;
+mod scripts;
 
 use front::{At, Field, Value};
+
+pub use self::scripts::SCRIPTS;
+pub(crate) use self::scripts::{definition, scripts_fault};
 
 use crate::characters::{self, fault};
 use crate::lex::lines;
@@ -78,6 +82,15 @@ pub fn judge(bytes: &[u8], folder: &str) -> Vec<Fault> {
     }
     faults.sort_by_key(|fault| (fault.line, fault.column));
     faults
+}
+
+/// What the `SKILL.md` of these bytes, in which [`judge`] finds no fault, says of the skill.
+pub(crate) fn description(bytes: &[u8]) -> Option<String> {
+    let (fields, _) = front::read(&matter(bytes).ok()?);
+    fields.into_iter().find_map(|field| match field.value {
+        Value::Text(text) if field.key == "description" => Some(text),
+        _ => None,
+    })
 }
 
 /// The lines between the two `---`.

@@ -2,7 +2,7 @@
 
 use super::Host;
 use crate::place::Place;
-use crate::plan::{FunctionDefinition, Plan, ToolDefinition};
+use crate::plan::{FunctionDefinition, Plan, SkillDefinition, ToolDefinition};
 
 /// A declared tool.
 #[derive(Debug, Clone)]
@@ -41,6 +41,8 @@ pub struct Skill {
     pub path: Option<String>,
     /// Name as policies know it, and of its folder under `/agentrc/skills`.
     pub entity: String,
+    /// What it takes; none: it has no script.
+    pub definition: Option<SkillDefinition>,
     /// The line.
     pub place: Place,
 }

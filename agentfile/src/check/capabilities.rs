@@ -1,14 +1,14 @@
-//! `TOOLSET`, `FUNCTION`, `SKILL`, `MCP`, `MEMORY`: what the broker is asked to serve. These lines declare;
+//! `TOOLSET`, `FUNCTION`, `MCP`, `MEMORY`: what the broker is asked to serve. These lines declare;
 //! using a tool, function or skill needs a permit too.
 
 use super::Check;
 use crate::Kind;
-use crate::boundary::{Function, McpServer, Memory, Projection, Reference, Skill};
+use crate::boundary::{Function, McpServer, Memory, Projection, Reference};
 use crate::function::{self, Signature};
 use crate::lower::limits::Targets;
 use crate::memory::{About, judge};
 use crate::place::Place;
-use crate::plan::{Calls, FunctionDefinition, ToolDefinition, digest};
+use crate::plan::{Calls, FunctionDefinition, SKILLS, ToolDefinition, digest};
 use crate::policy::permits::Permits;
 use crate::server::{self, TABLE, tool_of};
 use crate::span::Span;
@@ -59,40 +59,6 @@ impl Check<'_> {
                 self.error("E083", symbol.span, message, fault.help);
                 None
             }
-        }
-    }
-
-    pub(super) fn skill(&mut self, word: &Word, place: Place) {
-        let entity = skill_name(&word.text).to_owned();
-        if word.text.starts_with("./") {
-            let path = self.locate(word, Some(Kind::Directory));
-            let has_text = |path: &String| self.package.kind(&format!("{path}/SKILL.md")) == Kind::File;
-            match &path {
-                Some(path) if has_text(path) => self.front_matter(path, &entity, word.span),
-                Some(_) => self.error(
-                    "E048",
-                    word.span,
-                    format!("there is no `SKILL.md` in `{}`", word.text),
-                    "a skill is a folder with a file SKILL.md",
-                ),
-                None => {}
-            }
-            if self.once_named("skill", &entity, word.span) {
-                let reference = word.text.clone();
-                self.out.skills.push(Skill { reference, path, entity, place });
-            }
-        } else if self.once_named("skill", &entity, word.span) {
-            self.out.skills.push(Skill { reference: word.text.clone(), path: None, entity, place });
-        }
-    }
-
-    /// Judges the SKILL.md in the folder `path`.
-    fn front_matter(&mut self, path: &str, name: &str, span: Span) {
-        let file = format!("{path}/SKILL.md");
-        let Some(bytes) = self.content(&file, span) else { return };
-        for fault in crate::skill::judge(&bytes, name) {
-            let what = format!("{file}:{}:{}: {}", fault.line, fault.column, fault.what);
-            self.error(fault.code, span, what, fault.help);
         }
     }
 
@@ -218,7 +184,7 @@ impl Check<'_> {
             if permits.skill(&skill.entity) {
                 if let Some(path) = skill.path {
                     self.show(&path, skill.place.span);
-                    let target = format!("/agentrc/skills/{}", skill.entity);
+                    let target = format!("{SKILLS}/{}", skill.entity);
                     self.out.projections.push(Projection { path, target, place: skill.place });
                 }
             } else {
@@ -250,7 +216,7 @@ impl Check<'_> {
 }
 
 /// Last part of a folder or OCI reference, without tag and digest.
-fn skill_name(reference: &str) -> &str {
+pub(super) fn skill_name(reference: &str) -> &str {
     let last = reference.trim_end_matches('/').rsplit('/').next().unwrap_or(reference);
     last.split(['@', ':']).next().unwrap_or(last)
 }

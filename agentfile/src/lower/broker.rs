@@ -2,8 +2,8 @@
 
 use super::egress::scheme_word;
 use super::sources;
-use crate::boundary::Boundaries;
-use crate::plan::{BrokerEntry, digest};
+use crate::boundary::{Boundaries, Skill};
+use crate::plan::{BrokerEntry, SKILLS, SkillDefinition, digest};
 use crate::policy::permits::Permits;
 
 /// All entries.
@@ -31,6 +31,7 @@ pub(super) fn lower(boundaries: &Boundaries, permits: &Permits) -> Vec<BrokerEnt
     entries.extend(boundaries.skills.iter().map(|skill| BrokerEntry::Skill {
         reference: skill.reference.clone(),
         permitted: permits.skill(&skill.entity),
+        definition: served(boundaries, skill).cloned().map(Box::new),
         origin: skill.place.origin.clone(),
     }));
     entries.extend(boundaries.servers.iter().map(|server| BrokerEntry::Server {
@@ -83,4 +84,12 @@ pub(super) fn lower(boundaries: &Boundaries, permits: &Permits) -> Vec<BrokerEnt
         origin: trace.place.origin.clone(),
     }));
     entries
+}
+
+/// What makes a skill a tool. One whose script is what CMD executes is the run, and no tool of it.
+pub(super) fn served<'a>(boundaries: &Boundaries, skill: &'a Skill) -> Option<&'a SkillDefinition> {
+    let program = boundaries.command.as_ref().and_then(|command| command.argv.first());
+    let folder = format!("{SKILLS}/{}/", skill.entity);
+    let is_run = program.is_some_and(|program| program.starts_with(&folder));
+    skill.definition.as_ref().filter(|_| !is_run)
 }

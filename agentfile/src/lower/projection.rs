@@ -6,6 +6,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
+use super::broker::served;
 use super::mounts::Table;
 use crate::boundary::Boundaries;
 use crate::path;
@@ -58,6 +59,9 @@ fn broker(boundaries: &Boundaries, permits: &Permits, table: &mut Table) {
     let places = tools().map(|(tool, _)| &tool.place).chain(server_tools().map(|tool| &tool.place));
     let places = places.chain(functions().map(|(function, _)| &function.place));
     let places = places.chain(boundaries.memories.iter().map(|memory| &memory.place));
+    let skills = boundaries.skills.iter().filter(|skill| permits.skill(&skill.entity));
+    let skills = skills.filter(|skill| served(boundaries, skill).is_some());
+    let places = places.chain(skills.map(|skill| &skill.place));
     // What probes is a program that enters as those of tools do.
     let places = places.chain(boundaries.health_check.iter().map(|check| &check.place));
     let Some(Place { origin, .. }) = places.min() else { return };

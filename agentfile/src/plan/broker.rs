@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{FunctionDefinition, Origin, Plan, ToolDefinition};
+use super::{FunctionDefinition, Origin, Plan, SkillDefinition, ToolDefinition};
 
 /// Something that the broker or the gateway serves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,8 @@ pub enum BrokerEntry {
     Skill {
         reference: String,
         permitted: bool,
+        /// None: it is no tool, having no script, or being what CMD executes.
+        definition: Option<Box<SkillDefinition>>,
         origin: Origin,
     },
     Server {

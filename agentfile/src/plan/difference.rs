@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Access, BrokerEntry, FunctionDefinition, Mount, MountSource, Origin, Plan, ToolDefinition, words,
+    Access, BrokerEntry, FunctionDefinition, Mount, MountSource, Origin, Plan, SkillDefinition,
+    ToolDefinition, words,
 };
 
 /// One difference.
@@ -275,12 +276,15 @@ impl Differences {
     }
 }
 
-/// What an agent is told of a tool or function.
-fn told(entry: &BrokerEntry) -> (Option<&ToolDefinition>, Option<&FunctionDefinition>) {
+/// What an agent is told of a tool, function or skill.
+fn told(
+    entry: &BrokerEntry,
+) -> (Option<&ToolDefinition>, Option<&FunctionDefinition>, Option<&SkillDefinition>) {
     match entry {
-        BrokerEntry::Tool { definition, .. } => (definition.as_deref(), None),
-        BrokerEntry::Function { definition, .. } => (None, definition.as_deref()),
-        _ => (None, None),
+        BrokerEntry::Tool { definition, .. } => (definition.as_deref(), None, None),
+        BrokerEntry::Function { definition, .. } => (None, definition.as_deref(), None),
+        BrokerEntry::Skill { definition, .. } => (None, None, definition.as_deref()),
+        _ => (None, None, None),
     }
 }
 

@@ -42,6 +42,22 @@ pub struct FunctionDefinition {
     pub output_schema: Option<Value>,
 }
 
+/// What is known of a skill that is a tool: one that has scripts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SkillDefinition {
+    /// Its name, which is also its folder's under `/agentrc/skills`.
+    pub name: String,
+    /// What its front matter says.
+    pub description: String,
+    /// Paths of the scripts that it may execute, in its folder, sorted.
+    pub scripts: Vec<String>,
+    /// As of a tool.
+    pub input_schema: Value,
+    /// SHA-256 (hex) of `input_schema` without white space.
+    pub schema_sha256: String,
+}
+
 /// What calls a function, in a sandbox of its own that sees what the agent sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

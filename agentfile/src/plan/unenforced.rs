@@ -106,16 +106,22 @@ fn is_counted(plan: &Plan, counted: &CountedLimit) -> bool {
             |entry| matches!(entry, BrokerEntry::Function { symbol, definition: Some(_), .. } if symbol == name),
         )
     };
+    let is_served_skill = |name: &str| {
+        plan.broker.iter().any(
+            |entry| matches!(entry, BrokerEntry::Skill { definition: Some(skill), .. } if skill.name == name),
+        )
+    };
     !counted.applies_to.is_empty()
         && counted.applies_to.iter().all(|target| match target {
             // One of the few that there are.
             Target::Run | Target::Memory(_) | Target::Host(_) => true,
             Target::Tool(name) => is_served_tool(name),
             Target::Function(name) => is_served_function(name),
+            Target::Skill(name) => is_served_skill(name),
             Target::Server(server) => plan
                 .broker
                 .iter()
                 .any(|entry| matches!(entry, BrokerEntry::Mcp { name, plan: Some(_), .. } if name == server)),
-            Target::Skill(_) | Target::Credential(_) => false,
+            Target::Credential(_) => false,
         })
 }

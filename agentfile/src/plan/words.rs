@@ -2,7 +2,7 @@
 
 use super::{
     Access, BrokerEntry, Calls, CgroupLimit, Egress, FunctionDefinition, Generated, Mount, MountSource, Plan,
-    Runs, ToolDefinition,
+    Runs, SkillDefinition, ToolDefinition,
 };
 
 /// Bytes with the largest unit that leaves a whole number, such as `512 MiB`.
@@ -123,7 +123,10 @@ pub fn entry(entry: &BrokerEntry) -> (&'static str, String, String) {
             let more = definition.as_deref().map_or_else(String::new, function);
             ("FUNCTION", name, permitted(*yes) + &more)
         }
-        BrokerEntry::Skill { reference, permitted: yes, .. } => ("SKILL", reference.clone(), permitted(*yes)),
+        BrokerEntry::Skill { reference, permitted: yes, definition, .. } => {
+            let more = definition.as_deref().map_or_else(String::new, skill);
+            ("SKILL", reference.clone(), permitted(*yes) + &more)
+        }
         BrokerEntry::Server { name, host, port, scheme, path, .. } => {
             let path = path.as_deref().unwrap_or_default();
             ("SERVER", name.clone(), format!("{scheme}://{host}:{port}{path}"))
@@ -192,6 +195,12 @@ fn function(definition: &FunctionDefinition) -> String {
     };
     let digest = definition.schema_sha256.get(..12).unwrap_or(&definition.schema_sha256);
     format!(", {what} in a sandbox of its own ({digest})")
+}
+
+/// What a skill executes, with the digest of what it takes.
+fn skill(definition: &SkillDefinition) -> String {
+    let digest = definition.schema_sha256.get(..12).unwrap_or(&definition.schema_sha256);
+    format!(", executes {} in a sandbox of its own ({digest})", definition.scripts.join(", "))
 }
 
 /// Where a broker entry was written.

@@ -48,6 +48,8 @@ impl Folder {
             ),
             ("skills/review/SKILL.md", "---\nname: review\ndescription: reviews\n---\n# Review\n"),
             ("skills/review/scripts/run.sh", "#!/bin/sh\n"),
+            ("skills/odd/SKILL.md", "---\nname: odd\ndescription: has a script with an odd name\n---\n"),
+            ("skills/odd/scripts/run it.sh", "#!/bin/sh\n"),
             ("skills/empty/README.md", "no skill\n"),
             ("sop.md", "# Procedure\n\nRead first.\n"),
             ("schemas/notes.json", r#"{"title": "Notes", "$defs": {"Note": {"type": "object"}}}"#),
@@ -82,6 +84,14 @@ impl Package for Folder {
 
     fn read(&self, path: &str) -> std::io::Result<Vec<u8>> {
         self.0.get(path).cloned().ok_or_else(|| std::io::ErrorKind::NotFound.into())
+    }
+
+    fn executables(&self, path: &str) -> std::io::Result<Vec<String>> {
+        let below = format!("{path}/");
+        let names = self.0.iter().filter(|(_, bytes)| bytes.starts_with(b"#!"));
+        let names =
+            names.filter_map(|(name, _)| name.strip_prefix(&below)).filter(|name| !name.contains('/'));
+        Ok(names.map(str::to_owned).collect())
     }
 
     fn folder_name(&self) -> &str {

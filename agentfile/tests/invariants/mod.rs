@@ -23,6 +23,9 @@ impl Package for Folder {
         }
         Ok(b"text".to_vec())
     }
+    fn executables(&self, path: &str) -> std::io::Result<Vec<String>> {
+        Ok(vec![format!("{}.sh", path.len()), "run".to_owned()])
+    }
     fn folder_name(&self) -> &'static str {
         "folder"
     }

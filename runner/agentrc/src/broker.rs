@@ -98,6 +98,7 @@ impl Broker {
                 entry,
                 BrokerEntry::Tool { definition: Some(_), .. }
                     | BrokerEntry::Function { definition: Some(_), .. }
+                    | BrokerEntry::Skill { definition: Some(_), permitted: true, .. }
             )
         };
         let health = Health::of(plan).map_err(|reason| Refusal::new(reason).step(LAYER))?;

@@ -94,6 +94,35 @@ impl Package for Folder {
         self.read_bounded(Path::new(path), FILE_LIMIT)
     }
 
+    fn executables(&self, path: &str) -> io::Result<Vec<String>> {
+        if self.kind(path) != Kind::Directory {
+            return Ok(Vec::new());
+        }
+        let folder = self.beneath(Path::new(path), OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let mut found = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&folder)? {
+            let entry = entry?;
+            let bytes = entry.file_name().to_bytes();
+            if bytes == b"." || bytes == b".." {
+                continue;
+            }
+            let Ok(name) = std::str::from_utf8(bytes) else {
+                let shown = String::from_utf8_lossy(bytes);
+                return Err(io::Error::new(io::ErrorKind::InvalidData, format!("`{shown}` is not UTF-8")));
+            };
+            // One that cannot be opened leads out of the folder, or is gone: it is not a file of it.
+            let status =
+                self.beneath(&Path::new(path).join(name), OFlags::PATH).and_then(|file| Ok(fstat(&file)?));
+            let Ok(status) = status else { continue };
+            let is_file = FileType::from_raw_mode(status.st_mode) == FileType::RegularFile;
+            if is_file && status.st_mode & 0o111 != 0 {
+                found.push(name.to_owned());
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
     fn folder_name(&self) -> &str {
         &self.name
     }
@@ -145,6 +174,22 @@ mod tests {
             assert_eq!(folder.kind(path), Kind::Missing, "{path}");
             assert!(folder.read(path).is_err(), "{path}");
         }
+    }
+
+    #[test]
+    fn executables_are_the_folders_own_files_with_that_bit() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let (_keep, folder) = folder();
+        let execute = std::fs::Permissions::from_mode(0o755);
+        for name in ["b.sh", "a"] {
+            std::fs::write(folder.path().join("src").join(name), "#!/bin/sh\n").unwrap();
+            std::fs::set_permissions(folder.path().join("src").join(name), execute.clone()).unwrap();
+        }
+        std::fs::create_dir(folder.path().join("src/folder")).unwrap();
+        symlink("/bin/sh", folder.path().join("src/outside")).unwrap();
+        assert_eq!(folder.executables("src").unwrap(), ["a", "b.sh"]);
+        assert_eq!(folder.executables("none").unwrap(), Vec::<String>::new());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use agentfile::plan::{
-    BrokerEntry, Calls, Facts, FunctionDefinition, Hints, Origin, Plan, Runs, ToolDefinition,
+    BrokerEntry, Calls, Facts, FunctionDefinition, Hints, Origin, Plan, Runs, SkillDefinition, ToolDefinition,
 };
 use agentfile::schema::PATTERN_BYTES;
 use agentrc_service::channel::cut;
@@ -15,6 +15,8 @@ use crate::memory;
 
 /// Namespace of functions, and what their names begin with here.
 const FUNCTION: &str = "function";
+/// The same of skills.
+const SKILL: &str = "skill";
 
 /// Why the plan's tools cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -108,6 +110,10 @@ impl Tools {
                 } => {
                     let name = format!("{FUNCTION}.{symbol}");
                     all.add(&name, of_function(entry, symbol, definition, origin)?)?;
+                }
+                BrokerEntry::Skill { permitted: true, definition: Some(definition), origin, .. } => {
+                    let name = format!("{SKILL}.{}", definition.name);
+                    all.add(&name, of_skill(entry, definition, origin)?)?;
                 }
                 _ => {}
             }
@@ -217,6 +223,25 @@ fn of_function(
         adapted: definition.runs == Calls::Python,
         validator: validator(symbol, &definition.input_schema)?,
         result,
+    })
+}
+
+fn of_skill(entry: usize, definition: &SkillDefinition, origin: &Origin) -> Result<Tool, Error> {
+    Ok(Tool {
+        kind: Kind::Skill,
+        entity: definition.name.clone(),
+        namespace: SKILL.to_owned(),
+        title: None,
+        description: definition.description.clone(),
+        input: definition.input_schema.clone(),
+        // As of a function.
+        hints: Hints { read_only: false, destructive: true, idempotent: false, open_world: false },
+        facts: Facts::default(),
+        does: Does::Execute { entry },
+        origin: origin.clone(),
+        adapted: false,
+        validator: validator(&definition.name, &definition.input_schema)?,
+        result: None,
     })
 }
 

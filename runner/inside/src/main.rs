@@ -7,6 +7,7 @@
 //! /agentrc/bin/mcp call NAME …        the same, for any name
 //! /agentrc/bin/mcp --builtin NAME     carries out a built-in tool, in the sandbox of a call  (builtin)
 //! /agentrc/bin/mcp --function FILE NAME    has Python call a function, likewise              (function)
+//! /agentrc/bin/mcp --skill FOLDER SCRIPTS…  executes one of a skill's scripts, likewise        (skill)
 //! /agentrc/bin/mcp --probe PROGRAM WORDS…  becomes a health check's program, likewise        (probe)
 //! ```
 #![forbid(unsafe_code)]
@@ -19,7 +20,9 @@ mod called;
 mod function;
 mod json;
 mod probe;
+mod program;
 mod session;
+mod skill;
 mod words;
 
 use std::env;
@@ -31,7 +34,7 @@ use std::process::ExitCode;
 const SOCKET: &str = "/agentrc/broker.sock";
 
 const USAGE: &str = "without words it speaks the Model Context Protocol on standard input and output; \
-                     `call NAME …` calls a tool; `--builtin NAME` carries out a built-in tool; `--function FILE NAME` a function of Python; `--probe PROGRAM …` executes it; \
+                     `call NAME …` calls a tool; `--builtin NAME` carries out a built-in tool; `--function FILE NAME` a function of Python; `--skill FOLDER SCRIPT…` one of a skill's scripts; `--probe PROGRAM …` executes it; \
                      `--socket PATH [--call LINK WORDS…]` asks the broker at PATH";
 
 fn main() -> ExitCode {
@@ -56,6 +59,10 @@ fn own(words: &[OsString]) -> Result<ExitCode, String> {
         [] => bridge::serve(SOCKET),
         [Some("--builtin"), Some(name)] => return Ok(builtin::carry_out(name)),
         [Some("--function"), Some(file), Some(name)] => return Ok(function::carry_out(file, name)),
+        [Some("--skill"), Some(folder), ..] => {
+            let scripts = said.get(2..).unwrap_or_default();
+            return Ok(skill::carry_out(folder, scripts));
+        }
         [Some("--probe"), Some(program), ..] => {
             return Ok(probe::become_program(program, words.get(2..).unwrap_or_default()));
         }

@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 
-use agentfile::plan::{BrokerEntry, CLIENT, Calls, PROJECTION, Runs};
+use agentfile::plan::{BrokerEntry, CLIENT, Calls, PROJECTION, Runs, SKILLS};
 
 use super::LAYER;
 use crate::refusal::Refusal;
@@ -21,6 +21,14 @@ pub(super) fn words(entry: &BrokerEntry) -> Result<Option<Vec<CString>>, Refusal
                 Calls::Python => vec![CLIENT.to_owned(), "--function".to_owned(), path, symbol.clone()],
                 Calls::Program => vec![path, symbol.clone()],
             }
+        }
+        // Which of them is executed comes on its standard input: it is held to these.
+        BrokerEntry::Skill { definition: Some(definition), .. } => {
+            let folder = format!("{SKILLS}/{}", definition.name);
+            [CLIENT.to_owned(), "--skill".to_owned(), folder]
+                .into_iter()
+                .chain(definition.scripts.clone())
+                .collect()
         }
         _ => return Ok(None),
     };

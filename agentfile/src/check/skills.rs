@@ -1,0 +1,63 @@
+//! `SKILL`: a folder with a `SKILL.md`, which says what it is for, and scripts, which make it a tool.
+
+use super::Check;
+use super::capabilities::skill_name;
+use crate::Kind;
+use crate::boundary::Skill;
+use crate::place::Place;
+use crate::plan::SkillDefinition;
+use crate::skill::{self, SCRIPTS};
+use crate::span::Span;
+use crate::syntax::Word;
+
+impl Check<'_> {
+    pub(super) fn skill(&mut self, word: &Word, place: Place) {
+        let entity = skill_name(&word.text).to_owned();
+        let mut definition = None;
+        let mut path = None;
+        if word.text.starts_with("./") {
+            path = self.locate(word, Some(Kind::Directory));
+            let has_text = |path: &String| self.package.kind(&format!("{path}/SKILL.md")) == Kind::File;
+            match &path {
+                Some(path) if has_text(path) => definition = self.described_skill(path, &entity, word.span),
+                Some(_) => self.error(
+                    "E048",
+                    word.span,
+                    format!("there is no `SKILL.md` in `{}`", word.text),
+                    "a skill is a folder with a file SKILL.md",
+                ),
+                None => {}
+            }
+        }
+        if self.once_named("skill", &entity, word.span) {
+            self.out.skills.push(Skill { reference: word.text.clone(), path, entity, definition, place });
+        }
+    }
+
+    /// Judges the SKILL.md in the folder `path`, and what it makes a tool.
+    fn described_skill(&mut self, path: &str, name: &str, span: Span) -> Option<SkillDefinition> {
+        let file = format!("{path}/SKILL.md");
+        let bytes = self.content(&file, span)?;
+        let faults = skill::judge(&bytes, name);
+        let sound = faults.is_empty();
+        for fault in faults {
+            let what = format!("{file}:{}:{}: {}", fault.line, fault.column, fault.what);
+            self.error(fault.code, span, what, fault.help);
+        }
+        let folder = format!("{path}/{SCRIPTS}");
+        let scripts = match self.package.executables(&folder) {
+            Ok(names) => names.into_iter().map(|name| format!("{SCRIPTS}/{name}")).collect::<Vec<_>>(),
+            Err(error) => {
+                let help = "name the scripts in UTF-8, and make their folder readable";
+                self.error("E093", span, format!("`{folder}` cannot be listed: {error}"), help);
+                return None;
+            }
+        };
+        if let Some(fault) = skill::scripts_fault(&scripts) {
+            self.error("E093", span, format!("`{folder}` {}", fault.what), fault.help);
+            return None;
+        }
+        let description = skill::description(&bytes).filter(|_| sound && !scripts.is_empty())?;
+        Some(skill::definition(name, description, scripts))
+    }
+}
