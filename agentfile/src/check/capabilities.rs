@@ -1,4 +1,4 @@
-//! `TOOLSET`, `FUNCTION`, `SKILL`, `MCP`, `MEMORY`: what the broker is asked to serve. These lines declare;
+//! `FUNCTION`, `SKILL`, `MCP`, `MEMORY`: what the broker is asked to serve. These lines declare;
 //! using a tool, function or skill needs a permit too.
 
 use super::Check;
@@ -14,12 +14,6 @@ use crate::span::Span;
 use crate::syntax::Word;
 
 impl Check<'_> {
-    pub(super) fn toolset(&mut self, word: &Word, place: Place) {
-        if self.once_named("toolset", &word.text, word.span) {
-            self.out.toolsets.push(Reference { reference: word.text.clone(), place });
-        }
-    }
-
     pub(super) fn function(&mut self, path: Option<&Word>, symbol: &Word, place: Place) {
         let path = path.and_then(|word| self.project(word, Some(Kind::File)));
         if self.once_named("function", &symbol.text, symbol.span) {
