@@ -1,6 +1,7 @@
 //! Turns `policies/base.toml` and `policies/protected.toml` (`base.rs` includes them) and `policies/tools.toml` (`tool.rs`)
 //! into constant tables, so that no TOML is parsed at launch and a mistake in the data stops the build.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -140,6 +141,14 @@ struct Protected {
 struct ToolFile {
     later: Vec<String>,
     tool: Vec<Tool>,
+    toolset: BTreeMap<String, Toolset>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Toolset {
+    tools: Vec<String>,
+    reason: String,
 }
 
 #[derive(Deserialize)]
@@ -301,6 +310,17 @@ fn tool_tables(tools: &ToolFile) -> Result<String> {
              hints: Hints {{ read_only: {read_only}, destructive: {destructive}, idempotent: {idempotent}, open_world: \
              {open_world} }}, input: {input:?} }},"
         )?;
+    }
+    writeln!(out, "];\n/// Toolsets that are built in, with their tools.")?;
+    writeln!(out, "pub(crate) const TOOLSETS: &[(&str, &[&str])] = &[")?;
+    for (name, toolset) in &tools.toolset {
+        reason(name, &toolset.reason)?;
+        if let Some(unknown) =
+            toolset.tools.iter().find(|wanted| !tools.tool.iter().any(|tool| tool.name == **wanted))
+        {
+            return Err(format!("the toolset {name} has `{unknown}`, which is no tool").into());
+        }
+        writeln!(out, "({name:?}, &{:?}),", toolset.tools)?;
     }
     writeln!(out, "];")?;
     Ok(out)

@@ -14,6 +14,7 @@ mod rules;
 mod shares;
 mod skills;
 mod tools;
+mod toolsets;
 
 use std::collections::{HashMap, HashSet};
 
@@ -35,6 +36,8 @@ struct Check<'a> {
     first: HashMap<Once, Span>,
     /// Paths already projected.
     projected: HashSet<String>,
+    /// Tools by how a TOOL line writes them: whether a toolset was the first to declare it.
+    tools: HashMap<String, bool>,
     /// RATELIMIT lines, whose targets may be declared further down.
     rate_targets: Vec<Word>,
     /// ALLOW and DENY lines, likewise.
@@ -63,6 +66,7 @@ pub(crate) fn check(
         out: empty(),
         first: HashMap::new(),
         projected: HashSet::new(),
+        tools: HashMap::new(),
         rate_targets: Vec::new(),
         pending_rules: Vec::new(),
         by_target: HashMap::new(),

@@ -90,9 +90,9 @@ table! {
         "TOOL namespace:name"; "Declares a tool.";
         "`utcp:NAME`: one that is built in (`policies/tools.toml`): `current_time`, `file_read`, `file_write`, `file_list`, `file_search`, `shell`. `local:./PATH`: a program beside the Agentfile, with `PATH.schema.json` (of `lint.py` also `lint.schema.json`) beside it: `{\"description\": …, \"inputSchema\": …}`, or a JSON Schema with a `description`; `\"facts\": {\"path\": \"ARGUMENT\"}` (also `url`, `method`) says which argument policies see as `context.path`; `annotations` are MCP's. `mcp:SERVER.TOOL`: a tool of an `MCP` server. Other namespaces, and `utcp:http_request`, are refused at `run` until they exist. A declaration is not a permit: it also needs an `ALLOW invoke` or a policy. What may be permitted is shown as `/agentrc/tools/NAME`, by the last part of its path: JSON on standard input, JSON on standard output, exit code 77 where policy refuses.";
         "TOOL local:./tools/lint";
-    "TOOLSET" Line 1..=1, Refused, "tools";
-        "TOOLSET namespace:name | registry://…@sha256:…"; "Declares a fixed list of tools.";
-        "Expands to the list that the lockfile pins.";
+    "TOOLSET" Line 1..=1, Enforced, "tools";
+        "TOOLSET utcp:name | local:./file.toml | registry://…@sha256:…"; "Declares a fixed list of tools.";
+        "Stands for a `TOOL` line each; each needs its permit, and `agentrc plan` shows them with the toolset that they came by. `utcp:files`: `file_read`, `file_write`, `file_list`, `file_search`; `utcp:read`: those without `file_write` (`policies/tools.toml`). `local:./FILE`: a TOML file beside the Agentfile, `tools = [\"utcp:file_read\", \"local:./tools/lint\"]`, each as a `TOOL` line has it, paths from the Agentfile's folder. The same tool by two toolsets, or by a toolset and a `TOOL` line, is one tool, of the first; two tools of one name are an error. Other namespaces and `registry:` are refused at `run` until they exist.";
         "TOOLSET utcp:files";
     "FUNCTION" Line 1..=1, Enforced, "tools";
         "FUNCTION ./path.py:symbol | ./program:name | name"; "Declares a typed function.";

@@ -38,6 +38,7 @@ pub mod skill;
 pub mod span;
 pub mod syntax;
 pub mod tool;
+mod toolset;
 mod work;
 
 /// The files beside the Agentfile, as the compiler may see them. Paths are relative to the Agentfile's folder,

@@ -52,7 +52,7 @@ pub enum Body {
     Cmd(Vec<Word>),
     /// `TOOL namespace:name`
     Tool(Namespaced),
-    /// `TOOLSET namespace:name | registry://…@sha256:…`
+    /// `TOOLSET namespace:name | local:./FILE.toml | registry://…@sha256:…`
     Toolset(Word),
     /// `FUNCTION ./path.py:symbol | name`
     Function {

@@ -15,6 +15,8 @@ pub struct Tool {
     pub entity: String,
     /// What it takes and where it runs; none: of a namespace that is not served yet.
     pub definition: Option<ToolDefinition>,
+    /// The toolset that it came by, and where that says so.
+    pub toolset: Option<String>,
     /// The line.
     pub place: Place,
 }

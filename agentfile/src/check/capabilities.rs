@@ -1,9 +1,9 @@
-//! `TOOLSET`, `FUNCTION`, `MCP`, `MEMORY`: what the broker is asked to serve. These lines declare;
+//! `FUNCTION`, `MCP`, `MEMORY`: what the broker is asked to serve. These lines declare;
 //! using a tool, function or skill needs a permit too.
 
 use super::Check;
 use crate::Kind;
-use crate::boundary::{Function, McpServer, Memory, Projection, Reference};
+use crate::boundary::{Function, McpServer, Memory, Projection};
 use crate::function::{self, Signature};
 use crate::lower::limits::Targets;
 use crate::memory::{About, judge};
@@ -16,12 +16,6 @@ use crate::syntax::Word;
 use crate::tool;
 
 impl Check<'_> {
-    pub(super) fn toolset(&mut self, word: &Word, place: Place) {
-        if self.once_named("toolset", &word.text, word.span) {
-            self.out.toolsets.push(Reference { reference: word.text.clone(), place });
-        }
-    }
-
     pub(super) fn function(&mut self, path: Option<&Word>, symbol: &Word, place: Place) {
         let path = path.and_then(|word| self.project(word, Some(Kind::File)));
         if self.once_named("function", &symbol.text, symbol.span) {

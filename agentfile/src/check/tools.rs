@@ -1,5 +1,7 @@
 //! `TOOL`: what is declared, what it takes, and where that is said. A line declares; using a tool needs a permit too.
 
+use std::collections::hash_map::Entry;
+
 use super::Check;
 use crate::Kind;
 use crate::boundary::Tool;
@@ -12,6 +14,19 @@ use crate::tool::{self, BUILTINS, LATER};
 
 impl Check<'_> {
     pub(super) fn tool(&mut self, tool: &Namespaced, place: Place) {
+        self.declare_tool(tool, None, place);
+    }
+
+    /// Declares `tool`, which `toolset` has, if any. What two toolsets have, or a toolset and a TOOL line, is one tool; two
+    /// equal TOOL lines are a mistake.
+    pub(super) fn declare_tool(&mut self, tool: &Namespaced, toolset: Option<String>, place: Place) {
+        let by_toolset = toolset.is_some();
+        let written = format!("{}:{}", tool.namespace, tool.name);
+        match self.tools.entry(written) {
+            Entry::Occupied(first) if by_toolset || *first.get() => return,
+            Entry::Occupied(_) => {}
+            Entry::Vacant(new) => drop(new.insert(by_toolset)),
+        }
         let mut entity = tool.name.clone();
         // With an error it is declared all the same, so that what allows it is not reported, too.
         let definition = match tool.namespace.as_str() {
@@ -37,6 +52,7 @@ impl Check<'_> {
                 name: tool.name.clone(),
                 entity,
                 definition,
+                toolset,
                 place,
             });
         }

@@ -15,6 +15,7 @@ pub(super) fn lower(boundaries: &Boundaries, permits: &Permits) -> Vec<BrokerEnt
         entity: tool.entity.clone(),
         permitted: permits.tool(&tool.entity),
         definition: tool.definition.clone().map(Box::new),
+        toolset: tool.toolset.clone(),
         origin: tool.place.origin.clone(),
     }));
     entries.extend(boundaries.toolsets.iter().map(|toolset| BrokerEntry::Toolset {

@@ -4,7 +4,7 @@
 mod block;
 pub(crate) mod command;
 pub(crate) mod cred;
-mod reference;
+pub(crate) mod reference;
 mod statement;
 mod text;
 pub(crate) mod url;

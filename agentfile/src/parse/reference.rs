@@ -41,7 +41,7 @@ pub(super) fn from(word: &Word) -> Result<Body, Diagnostic> {
 }
 
 /// `TOOL namespace:name`
-pub(super) fn tool(word: &Word) -> Result<Namespaced, Diagnostic> {
+pub(crate) fn tool(word: &Word) -> Result<Namespaced, Diagnostic> {
     let split = word.text.split_once(':').filter(|(namespace, _)| is_name(namespace));
     let Some((namespace, name)) = split else {
         return Err(wrong(
@@ -67,7 +67,7 @@ pub(super) fn tool(word: &Word) -> Result<Namespaced, Diagnostic> {
     Ok(Namespaced { word: word.clone(), namespace: namespace.to_owned(), name: name.to_owned() })
 }
 
-/// `TOOLSET namespace:name | registry://…@sha256:…`
+/// `TOOLSET namespace:name | local:./FILE.toml | registry://…@sha256:…`
 pub(super) fn toolset(word: &Word) -> Result<Body, Diagnostic> {
     let fits = match word.text.strip_prefix("registry://") {
         Some(rest) => rest.split_once("@sha256:").is_some_and(|(path, digest)| {
@@ -75,9 +75,11 @@ pub(super) fn toolset(word: &Word) -> Result<Body, Diagnostic> {
                 && digest.len() == 64
                 && digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
         }),
-        None => {
-            word.text.split_once(':').is_some_and(|(namespace, name)| is_name(namespace) && is_name(name))
-        }
+        None => word.text.split_once(':').is_some_and(|(namespace, name)| match namespace {
+            // That it lies beside the Agentfile is said by the stage that looks for it.
+            "local" => name.starts_with("./") && !name.contains(';'),
+            _ => is_name(namespace) && is_name(name),
+        }),
     };
     if fits {
         return Ok(Body::Toolset(word.clone()));
@@ -85,7 +87,7 @@ pub(super) fn toolset(word: &Word) -> Result<Body, Diagnostic> {
     Err(wrong(
         word,
         "a toolset",
-        "write `utcp:files`, or `registry://path@sha256:` and 64 hexadecimal digits",
+        "write `utcp:files`, `local:./toolsets/x.toml`, or `registry://path@sha256:` and 64 hexadecimal digits",
     ))
 }
 

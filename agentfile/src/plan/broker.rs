@@ -19,8 +19,12 @@ pub enum BrokerEntry {
         permitted: bool,
         /// None: of a namespace that is not served yet, and so refused at `run`.
         definition: Option<Box<ToolDefinition>>,
+        /// The toolset that it came by: `utcp:files`, or `local:./FILE:LINE:COLUMN`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        toolset: Option<String>,
         origin: Origin,
     },
+    /// One that is not served yet, and so refused at `run`; of others there are the tools.
     Toolset {
         reference: String,
         origin: Origin,

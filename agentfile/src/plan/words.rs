@@ -113,9 +113,10 @@ pub fn cgroup(limit: &CgroupLimit) -> (&str, String) {
 pub fn entry(entry: &BrokerEntry) -> (&'static str, String, String) {
     let permitted = |permitted: bool| if permitted { "permitted" } else { "not permitted" }.to_owned();
     match entry {
-        BrokerEntry::Tool { namespace, name, permitted: yes, definition, .. } => {
+        BrokerEntry::Tool { namespace, name, permitted: yes, definition, toolset, .. } => {
+            let by = toolset.as_ref().map_or_else(String::new, |toolset| format!(", of TOOLSET {toolset}"));
             let more = definition.as_deref().map_or_else(String::new, tool);
-            ("TOOL", format!("{namespace}:{name}"), permitted(*yes) + &more)
+            ("TOOL", format!("{namespace}:{name}"), permitted(*yes) + &by + &more)
         }
         BrokerEntry::Toolset { reference, .. } => ("TOOLSET", reference.clone(), String::new()),
         BrokerEntry::Function { path, symbol, permitted: yes, definition, .. } => {

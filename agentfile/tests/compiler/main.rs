@@ -19,4 +19,6 @@ mod schema;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod toolsets;
+#[cfg(test)]
 mod views;

@@ -17,6 +17,9 @@ fn cases() -> Vec<(PathBuf, Vec<u8>, Vec<Diagnostic>)> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/findings");
     let mut package = Folder::usual();
     package.0.insert("binary.md".to_owned(), vec![0xff, 0xfe]);
+    let toolset = b"tools = [\n  \"utcp:file_raed\",\n  \"local:./tools/mute\",\n]\n";
+    package.0.insert("toolsets/x.toml".to_owned(), toolset.to_vec());
+    package.0.insert("toolsets/broken.toml".to_owned(), b"tool = 1\n".to_vec());
     for (skill, text) in [
         ("plain", "# A skill\n"),
         ("flow", "---\nname: flow\ndescription: [a, b]\nmetadata:\n  version: 1.10\n---\n"),
