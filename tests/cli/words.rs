@@ -2,7 +2,7 @@
 
 use crate::support::World;
 
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 20] = [
     "init",
     "check",
     "fmt",
@@ -11,6 +11,7 @@ const COMMANDS: [&str; 19] = [
     "skill",
     "allow",
     "grants",
+    "approvals",
     "pins",
     "runs",
     "diff",
