@@ -3,6 +3,7 @@
 
 #![allow(clippy::expect_used)]
 
+use agentrc_test_support::broker::python;
 use agentrc_test_support::{Lab, Outcome, as_each};
 use serde_json::Value;
 
@@ -71,6 +72,34 @@ async def later(text: str) -> dict[str, str]:
         let call = outcome.events_named("broker.call")[0];
         assert_eq!(call.get("act").and_then(Value::as_str), Some("call function.add"), "{call}");
         assert_eq!(call.get("arguments").and_then(Value::as_str), Some(r#"{"a":1}"#));
+    });
+}
+
+#[test]
+fn a_client_is_told_what_objects_it_gets() {
+    as_each(AGENTRC, |lab| {
+        let file = "\
+def table() -> dict[str, int]:
+    'Gives an object.'
+    return {'a': 1}
+def number() -> int:
+    'Gives a number.'
+    return 1
+";
+        let script = python(
+            "b = Broker()\n\
+             for t in b.ask('tools/list')['result']['tools']: say(t['name'], t.get('outputSchema', {}).get('type'), t['description'])\n\
+             say(b.ask('tools/call', {'name': 'function.table', 'arguments': {}})['result'].get('structuredContent'))\n\
+             say(b.call('function.number'), b.call('number'))",
+        );
+        let outcome = run(lab, file, &["table", "number"], "", &script);
+        assert_eq!(
+            outcome.out(),
+            "function.number None Gives a number.\nfunction.table object Gives an object.\n{'a': 1}\nok 1 refused there is no tool `number`\n",
+            "as {}: {}",
+            lab.who.name,
+            outcome.stderr
+        );
     });
 }
 

@@ -2,6 +2,7 @@
 //! byte; what is not here does not exist.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use agentfile::plan::{
     BrokerEntry, Calls, Facts, FunctionDefinition, Hints, Origin, Plan, Runs, SkillDefinition, ToolDefinition,
@@ -9,7 +10,7 @@ use agentfile::plan::{
 use agentfile::schema::PATTERN_BYTES;
 use agentrc_service::channel::cut;
 use jsonschema::{PatternOptions, Validator};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::memory;
 
@@ -44,8 +45,9 @@ pub(crate) struct Tool {
     /// Whether our adapter speaks for it.
     pub(crate) adapted: bool,
     validator: Validator,
-    /// What its result must be.
+    /// What its result must be, and that for clients, who know it of objects alone (MCP 2025-11-25, "Output Schema").
     result: Option<Validator>,
+    pub(crate) output: Option<Arc<Map<String, Value>>>,
 }
 
 /// What the policies are asked about.
@@ -125,6 +127,7 @@ impl Tools {
                 entity: name.clone(),
                 adapted: false,
                 result: None,
+                output: None,
                 namespace: "memory".to_owned(),
                 title: Some(title),
                 description,
@@ -163,6 +166,7 @@ impl Tools {
             adapted: false,
             validator: validator(name, &definition.input_schema)?,
             result: None,
+            output: None,
         };
         self.add(name, tool)
     }
@@ -207,7 +211,11 @@ fn of_function(
     definition: &FunctionDefinition,
     origin: &Origin,
 ) -> Result<Tool, Error> {
-    let result = definition.output_schema.as_ref().map(|schema| validator(symbol, schema)).transpose()?;
+    let schema = definition.output_schema.as_ref();
+    let result = schema.map(|schema| validator(symbol, schema)).transpose()?;
+    let members = schema.and_then(Value::as_object);
+    let output = members.filter(|schema| schema.get("type").and_then(Value::as_str) == Some("object"));
+    let output = output.cloned().map(Arc::new);
     Ok(Tool {
         kind: Kind::Function,
         entity: symbol.to_owned(),
@@ -223,6 +231,7 @@ fn of_function(
         adapted: definition.runs == Calls::Python,
         validator: validator(symbol, &definition.input_schema)?,
         result,
+        output,
     })
 }
 
@@ -242,6 +251,7 @@ fn of_skill(entry: usize, definition: &SkillDefinition, origin: &Origin) -> Resu
         adapted: false,
         validator: validator(&definition.name, &definition.input_schema)?,
         result: None,
+        output: None,
     })
 }
 

@@ -70,6 +70,7 @@ impl ServerHandler for Handler {
             };
             let mut shown = Tool::new(name.to_owned(), tool.description.clone(), Arc::new(input));
             shown.title.clone_from(&tool.title);
+            shown.output_schema.clone_from(&tool.output);
             shown.annotations = Some(
                 ToolAnnotations::new()
                     .read_only(tool.hints.read_only)
