@@ -139,7 +139,6 @@ struct Protected {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ToolFile {
-    later: Vec<String>,
     tool: Vec<Tool>,
     toolset: BTreeMap<String, Toolset>,
 }
@@ -291,15 +290,18 @@ fn mounts(out: &mut String, mounts: &[Mount]) -> Result<()> {
 /// Whether the definitions hold together is what a test of `tool.rs` asks the judge of all tools.
 fn tool_tables(tools: &ToolFile) -> Result<String> {
     let mut out = String::new();
-    strings(&mut out, "LATER", &tools.later)?;
     writeln!(out, "pub(crate) const BUILTINS: &[Builtin] = &[")?;
     for Tool { name, title, description, runs, facts, hints, input, reason: why } in &tools.tool {
         reason(name, why)?;
         let runs = match runs.as_str() {
             "broker" => "Runs::Broker",
             "inside" => "Runs::Inside",
+            "gateway" => "Runs::Gateway",
             other => {
-                return Err(format!("{name}: runs neither in the `broker` nor `inside`: `{other}`").into());
+                return Err(format!(
+                    "{name}: runs neither in the `broker`, nor `inside`, nor by the `gateway`: `{other}`"
+                )
+                .into());
             }
         };
         let facts = [&facts.path, &facts.url, &facts.method];

@@ -88,7 +88,7 @@ table! {
         "CMD python3 ./agent.py";
     "TOOL" Line 1..=1, Enforced, "tools";
         "TOOL namespace:name"; "Declares a tool.";
-        "`utcp:NAME`: one that is built in (`policies/tools.toml`): `current_time`, `file_read`, `file_write`, `file_list`, `file_search`, `shell`. `local:./PATH`: a program beside the Agentfile, with `PATH.schema.json` (of `lint.py` also `lint.schema.json`) beside it: `{\"description\": …, \"inputSchema\": …}`, or a JSON Schema with a `description`; `\"facts\": {\"path\": \"ARGUMENT\"}` (also `url`, `method`) says which argument policies see as `context.path`; `annotations` are MCP's. `mcp:SERVER.TOOL`: a tool of an `MCP` server. Other namespaces, and `utcp:http_request`, are refused at `run` until they exist. A declaration is not a permit: it also needs an `ALLOW invoke` or a policy. What may be permitted is shown as `/agentrc/tools/NAME`, by the last part of its path: JSON on standard input, JSON on standard output, exit code 77 where policy refuses.";
+        "`utcp:NAME`: one that is built in (`policies/tools.toml`): `current_time`, `file_read`, `file_write`, `file_list`, `file_search`, `http_request`, `shell`. `local:./PATH`: a program beside the Agentfile, with `PATH.schema.json` (of `lint.py` also `lint.schema.json`) beside it: `{\"description\": …, \"inputSchema\": …}`, or a JSON Schema with a `description`; `\"facts\": {\"path\": \"ARGUMENT\"}` (also `url`, `method`) says which argument policies see as `context.path`; `annotations` are MCP's. `mcp:SERVER.TOOL`: a tool of an `MCP` server. Other namespaces are refused at `run` until they exist. A declaration is not a permit: it also needs an `ALLOW invoke` or a policy. What may be permitted is shown as `/agentrc/tools/NAME`, by the last part of its path: JSON on standard input, JSON on standard output, exit code 77 where policy refuses.";
         "TOOL local:./tools/lint";
     "TOOLSET" Line 1..=1, Enforced, "tools";
         "TOOLSET utcp:name | local:./file.toml | registry://…@sha256:…"; "Declares a fixed list of tools.";
@@ -102,9 +102,9 @@ table! {
         "SKILL name | ./dir | reference"; "Shows a skill to the agent.";
         "A folder with `SKILL.md`, whose front matter is checked (`name`, the folder's, and `description`), read-only under `/agentrc/src` and `/agentrc/skills`, when something permits it without a condition. With executable files in its `scripts` it is the tool `skill.NAME`, too, which executes one of them in a sandbox of its own; not where `CMD` is one of them. A skill named by name or reference is refused at `run` until packages exist.";
         "SKILL ./skills/review";
-    "SERVER" Line 2..=2, Refused, "network";
+    "SERVER" Line 2..=2, Enforced, "network";
         "SERVER name url"; "Declares a remote tool server.";
-        "Implies exactly that host and port as egress for the broker, not for the agent.";
+        "Implies exactly that host and port as egress for the broker, not for the agent: what `utcp:http_request` may reach. Its own tools (`mcp:NAME.TOOL`) are not served yet, and refused at `run`.";
         "SERVER search https://tools.example.com/mcp";
     "MCP" Line 1..=1, Enforced, "tools";
         "MCP name | registry://…@version"; "Declares an MCP server.";

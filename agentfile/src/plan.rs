@@ -69,6 +69,19 @@ pub struct Plan {
     pub grants: Vec<Grant>,
 }
 
+impl Plan {
+    /// Whether the broker makes connections for the agent: a tool that does may be permitted.
+    #[must_use]
+    pub fn broker_connects(&self) -> bool {
+        self.broker.iter().any(|entry| match entry {
+            BrokerEntry::Tool { definition: Some(definition), permitted: true, .. } => {
+                definition.runs == Runs::Gateway
+            }
+            _ => false,
+        })
+    }
+}
+
 /// What the root filesystem is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]

@@ -180,7 +180,7 @@ fn support_names_every_directive_and_what_becomes_of_it() {
     };
     assert_eq!(support["directives"].as_array().unwrap().len(), 32);
     assert_eq!(
-        (of("BIND"), of("MCP"), of("SERVER")),
+        (of("BIND"), of("MCP"), of("TRACE")),
         ("enforced".into(), "enforced".into(), "refused-at-run".into())
     );
     world.ends(["support"], 0).out_has(&["BIND", "URL", "landlock", "seccomp", "refused at run"]);

@@ -10,7 +10,7 @@ use crate::place::Place;
 use crate::plan::{PROJECTION, ToolDefinition};
 use crate::span::Span;
 use crate::syntax::{Namespaced, Word};
-use crate::tool::{self, BUILTINS, LATER};
+use crate::tool::{self, BUILTINS};
 
 impl Check<'_> {
     pub(super) fn tool(&mut self, tool: &Namespaced, place: Place) {
@@ -59,7 +59,7 @@ impl Check<'_> {
     }
 
     fn builtin(&mut self, tool: &Namespaced) -> Option<ToolDefinition> {
-        let names = || BUILTINS.iter().map(|tool| tool.name).chain(LATER.iter().copied());
+        let names = || BUILTINS.iter().map(|tool| tool.name);
         if !names().any(|name| name == tool.name) {
             let help = match near(&tool.name, names()) {
                 Some(near) => format!("did you mean `utcp:{near}`?"),

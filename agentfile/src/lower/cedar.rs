@@ -14,7 +14,7 @@ use cedar_policy::{EntityId, EntityTypeName, EntityUid};
 
 use super::egress::scheme_word;
 use crate::base::CEDAR_SCHEMA;
-use crate::boundary::{Boundaries, Host, Object};
+use crate::boundary::{Boundaries, Host, Object, Via};
 use crate::place::Place;
 use crate::plan::{Cedar, CedarPolicy, digest};
 use crate::policy::names;
@@ -208,11 +208,13 @@ impl Types {
 
 impl Maker<'_> {
     fn egress(&mut self, directive: &str, host: &Host) -> Result<(), CedarFault> {
-        let mut conditions = vec![
-            equals(context("via"), text(host.via.word())),
+        // What the agent may fetch itself, the broker may fetch for it.
+        let via = (host.via == Via::Broker).then(|| equals(context("via"), text(host.via.word())));
+        let mut conditions: Vec<_> = via.into_iter().collect();
+        conditions.extend([
             equals(context("scheme"), text(scheme_word(host.scheme))),
             equals(context("port"), Expr::Literal(Literal::Long(i64::from(host.port)))),
-        ];
+        ]);
         if let Some(path) = &host.path {
             let folder = path.strip_suffix('/').unwrap_or(path);
             let beneath = like(context("path"), &format!("{folder}/"), "");

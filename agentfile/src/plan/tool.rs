@@ -74,6 +74,8 @@ pub enum Calls {
 pub enum Runs {
     /// In the broker itself: it touches no file, no network and no process.
     Broker,
+    /// By the gateway, which the broker asks: a request as the agent's own are, judged in the same way.
+    Gateway,
     /// In a sandbox of its own that sees what the agent sees: `/agentrc/bin/mcp --builtin NAME`.
     Inside,
     /// As `Inside`, this program: an absolute path inside.

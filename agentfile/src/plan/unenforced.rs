@@ -81,8 +81,20 @@ fn is_served(plan: &Plan, entry: &BrokerEntry) -> bool {
         | BrokerEntry::HealthCheck { .. } => true,
         // Shown when it is permitted without a condition, otherwise not there at all.
         BrokerEntry::Skill { reference, .. } => reference.starts_with("./"),
-        BrokerEntry::Toolset { .. } | BrokerEntry::Server { .. } | BrokerEntry::Trace { .. } => false,
+        // As a destination of tools; as a server of tools of its own, not yet.
+        BrokerEntry::Server { name, .. } => plan.broker_connects() && !has_tools(plan, name),
+        BrokerEntry::Toolset { .. } | BrokerEntry::Trace { .. } => false,
     }
+}
+
+/// Whether a line declares a tool of the server `server`.
+fn has_tools(plan: &Plan, server: &str) -> bool {
+    plan.broker.iter().any(|entry| match entry {
+        BrokerEntry::Tool { namespace, name, .. } => {
+            namespace == "mcp" && tool_of(name).is_some_and(|(of, _)| of == server)
+        }
+        _ => false,
+    })
 }
 
 /// Whether the tool `name` is one of a server that is started.

@@ -46,6 +46,16 @@ pub fn egress(egress: &Egress) -> String {
     format!("{}://{}{path}", egress.scheme, authority(&egress.host, egress.port))
 }
 
+/// Where a URL leads, without the port that its scheme has anyway.
+#[must_use]
+pub fn url(scheme: &str, host: &str, port: u16) -> String {
+    let usual = matches!((scheme, port), ("https", 443) | ("http", 80));
+    let authority = authority(host, port);
+    let port = format!(":{port}");
+    let shown = authority.strip_suffix(&port).filter(|_| usual).unwrap_or(&authority);
+    format!("{scheme}://{shown}")
+}
+
 /// Host and port as a URL has them: an IPv6 address in brackets (RFC 3986, section 3.2.2).
 pub(crate) fn authority(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
@@ -159,6 +169,7 @@ pub fn entry(entry: &BrokerEntry) -> (&'static str, String, String) {
 fn tool(definition: &ToolDefinition) -> String {
     let mut text = match &definition.runs {
         Runs::Broker => ", built in, in the broker itself".to_owned(),
+        Runs::Gateway => ", built in, by the gateway".to_owned(),
         Runs::Inside => ", built in, in a sandbox of its own".to_owned(),
         Runs::Program(path) => format!(", {path} in a sandbox of its own"),
         Runs::Server => ", in its server".to_owned(),

@@ -214,7 +214,7 @@ fn a_tool_is_built_in_or_has_its_schema_beside_it() {
         error.and_then(|error| error.help).unwrap_or_default()
     };
     assert_eq!(help("TOOL utcp:file_raed"), "did you mean `utcp:file_read`?");
-    assert!(help("TOOL utcp:browser").contains("`utcp:shell`, `utcp:http_request`"));
+    assert!(help("TOOL utcp:browser").contains("`utcp:http_request`, `utcp:shell`"));
     assert!(help("TOOL local:./tools/mute").contains("write `tools/mute.schema.json`: {\"description\""));
     clean("TOOL utcp:http_request\nALLOW invoke utcp:http_request");
     clean("TOOL local:./tools/lint\nALLOW invoke lint");

@@ -144,7 +144,7 @@ fn what_is_not_yet_enforced_is_all_named() {
     assert_eq!(lines("network"), [8, 14, 15].into());
     assert_eq!(lines("limits"), [].into());
     assert_eq!(lines("reference"), [1, 4].into());
-    assert_eq!(lines("policies"), [5].into());
+    assert_eq!(lines("policies"), [].into());
     // What the gateway counts, it counts of the destinations that are declared.
     let rates = plan(
         "AGENT x\nCMD true\nURL https://a.example\nURL https://*.b.example\nRATELIMIT a.example 1/s\nRATELIMIT *.b.example 1/s\nRATELIMIT c.example 1/s\nSERVER s https://d.example\nRATELIMIT d.example 1/s\n",

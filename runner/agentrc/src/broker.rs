@@ -3,6 +3,7 @@
 //! process; but it starts only what the plan names, and only what is on record.
 
 mod approvals;
+mod connections;
 mod memories;
 mod pins;
 mod policies;
@@ -11,7 +12,7 @@ mod serving;
 
 use std::collections::HashMap;
 use std::ffi::CString;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ use rustix::io::Errno;
 
 use self::approvals::Approvals;
 pub use self::approvals::Asking;
+use self::connections::Connections;
 use self::memories::memories;
 use self::pins::Pins;
 use self::program::{c_string, words};
@@ -59,6 +61,8 @@ pub struct Broker {
     health: Option<Health>,
     /// Calls whose program was started.
     running: HashMap<u64, Entered>,
+    /// Its way to the network.
+    connections: Connections,
     /// What a person is asked about.
     approvals: Approvals,
     /// The sandbox's first process.
@@ -79,6 +83,8 @@ pub struct Setting<'a> {
     pub agentfile: &'a Path,
     /// SHA-256 (hex) of the plan.
     pub plan_sha256: &'a str,
+    /// The gateway's channel, if there is one.
+    pub gateway: Option<BorrowedFd<'a>>,
     /// What the host's configuration says about approvals.
     pub operator: Operator,
     /// How a person is asked.
@@ -91,7 +97,7 @@ impl Broker {
     /// # Errors
     /// It does not come up.
     pub fn start(setting: Setting<'_>) -> Result<Option<Self>, Refusal> {
-        let Setting { plan, folder, state, run, agentfile, plan_sha256, operator, asking } = setting;
+        let Setting { plan, folder, state, run, agentfile, plan_sha256, gateway, operator, asking } = setting;
         let remembers = plan.broker.iter().any(|entry| matches!(entry, BrokerEntry::Memory { .. }));
         let serves = |entry: &BrokerEntry| {
             matches!(
@@ -113,6 +119,7 @@ impl Broker {
         let variables = plan.environment.iter().map(|one| c_string(&format!("{}={}", one.name, one.value)));
         let environment = variables.collect::<Result<Vec<_>, _>>()?;
         let directory = c_string(&plan.workdir)?;
+        let connections = Connections::of(plan, gateway)?;
         let approvals = Approvals::new(run, plan, &operator, asking)?;
         let service = Service::start(Role::Broker, &[], |channel| {
             let kept = memories.as_ref().map(|_| Folder::open(state.folder().path())).transpose();
@@ -147,6 +154,7 @@ impl Broker {
             pipes,
             pins,
             health,
+            connections,
             approvals,
             running,
             init: 0,
@@ -264,6 +272,15 @@ impl Broker {
                 let event = self.denial(denied.cut(), count, pid);
                 recorder.record(&event).map_err(unrecorded)?;
                 Ok(number.map(|number| Order::Recorded { number }))
+            }
+            Report::Connect { number, scheme, host, port } => {
+                match self.connections.open(&scheme, &host, port) {
+                    Ok(connection) => {
+                        self.order(&Order::Connected { number }, &[connection.as_fd()])?;
+                        Ok(None)
+                    }
+                    Err(reason) => Ok(Some(Order::Refused { number, reason: channel::cut(&reason) })),
+                }
             }
             Report::Gone { server, reason } => {
                 let Some((server, reason)) = self.servers.gone(server, &channel::cut(&reason)) else {

@@ -11,7 +11,7 @@ use agentrc_audit::Event;
 use agentrc_audit::event::{Denial, LayerEvidence};
 use agentrc_decide::Act;
 use agentrc_egress::Config;
-use agentrc_egress::judge::{Asked, Judge, Verdict};
+use agentrc_egress::judge::{Asked, BROKER, Judge, Verdict};
 use agentrc_egress::reason::PERMITTED;
 use agentrc_egress::report::{self, Client, Order, Report};
 use agentrc_egress::upstream::Proxy;
@@ -50,20 +50,23 @@ pub struct Gateway {
 /// The plan's policies, asked in the gateway's process.
 struct Egresses {
     policies: Policies,
-    /// The agent's destinations.
+    /// All destinations.
     lines: Vec<Egress>,
 }
 
 impl Egresses {
     fn of(plan: &Plan) -> Self {
-        let lines = plan.egress.iter().filter(|egress| egress.agent).cloned().collect();
+        let lines = plan.egress.clone();
         Self { policies: Policies::of(plan), lines }
     }
 
     /// The lines of a destination, when none of them permits a request: one of these is to be changed.
     fn lines_of(&self, asked: &Asked<'_>) -> String {
         let to = |line: &&Egress| {
-            line.scheme == asked.scheme && line.port == asked.port && takes_in(&line.host, asked.host)
+            (line.agent || asked.via == BROKER)
+                && line.scheme == asked.scheme
+                && line.port == asked.port
+                && takes_in(&line.host, asked.host)
         };
         let lines = self.lines.iter().filter(to);
         let lines = lines.map(|line| format!("{} [{}]", words::egress(line), line.origin));
@@ -88,9 +91,9 @@ impl Egresses {
 
 impl Judge for Egresses {
     fn judge(&self, asked: &Asked<'_>) -> Verdict {
-        let Asked { scheme, host, port, method, path, url, bytes } = *asked;
+        let Asked { via, scheme, host, port, method, path, url, bytes } = *asked;
         let mut verdict = self.decide(Act::Egress {
-            via: "agent".to_owned(),
+            via: via.to_owned(),
             scheme: scheme.to_owned(),
             host: host.to_owned(),
             port,
@@ -121,7 +124,7 @@ fn keep_from_swap(value: &[u8]) {
 }
 
 impl Gateway {
-    /// Starts one for a plan in which the agent has a network; otherwise there is nothing to serve.
+    /// Starts one for a plan in which the agent has a network, or the broker connects for it; otherwise there is nothing to serve.
     ///
     /// # Errors
     /// It does not come up.
@@ -130,7 +133,7 @@ impl Gateway {
         host: &agentrc_host::config::Config,
         values: Option<&UnixStream>,
     ) -> Result<Option<Self>, Refusal> {
-        if !plan.egress.iter().any(|egress| egress.agent) {
+        if !plan.egress.iter().any(|egress| egress.agent) && !plan.broker_connects() {
             return Ok(None);
         }
         let kept: Vec<_> = values.iter().map(|values| values.as_fd()).collect();
@@ -218,6 +221,7 @@ impl Gateway {
                         origin: Some(denied.rule),
                     },
                     None => {
+                        let client = client.filter(|client| *client != Client::BROKER);
                         let process = client.and_then(|client| self.process_of(&client, init));
                         Event::Denial(Denial {
                             layer: LAYER.to_owned(),

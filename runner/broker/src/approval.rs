@@ -33,6 +33,8 @@ pub(crate) struct Question<'a> {
     pub(crate) memory: Option<Meant>,
     /// Who asks, as the host numbers it.
     pub(crate) pid: i32,
+    /// Whether it belongs to a call that is counted already: a redirect.
+    pub(crate) follows: bool,
 }
 
 /// A memory, and what is done to it.
@@ -91,7 +93,7 @@ pub(crate) struct Settled<'a> {
 
 impl Broker {
     /// Whether it may be done now, and who has to be asked first.
-    fn judged(&self, question: &Question<'_>) -> Verdict {
+    pub(crate) fn judged(&self, question: &Question<'_>) -> Verdict {
         let mut verdict = match &question.memory {
             Some(memory) => self.judge.judge(&judge::Asked::Memory {
                 name: &memory.name,
@@ -128,7 +130,8 @@ impl Broker {
                 namespace: &tool.namespace,
                 arguments: question.arguments,
                 seen: question.seen,
-                call_count: self.calls.borrow().get(question.name).copied().unwrap_or(0) + 1,
+                call_count: self.calls.borrow().get(question.name).copied().unwrap_or(0)
+                    + u64::from(!question.follows),
                 trust: self.trust.get().word(),
                 server: self.server(&tool.does).map(|server| server.name.as_str()),
             })

@@ -42,7 +42,7 @@ pub(crate) struct Broker {
     pub(crate) reporter: Rc<Reporter>,
     pub(crate) judge: Box<dyn Judge>,
     pub(crate) operator: Operator,
-    limits: Limits,
+    pub(crate) limits: Limits,
     /// What relative paths are below.
     directory: String,
     /// The run, for where memories come from.
@@ -152,6 +152,7 @@ impl Broker {
             act: &act,
             memory,
             pid: request.pid,
+            follows: false,
         };
         let Settled { rule, granted, confirms } = match self.settled(&question).await {
             Ok(settled) => settled,
@@ -190,6 +191,10 @@ impl Broker {
     fn fitted(&self, tool: &Tool, request: &mut Request) -> Result<facts::Seen, String> {
         let given = std::mem::take(&mut request.arguments);
         request.arguments = arguments::with_words(given, &request.words, &tool.input)?;
+        if tool.does == Does::Request {
+            // Policies see what is done, said or not.
+            request.arguments.entry("method").or_insert_with(|| "GET".into());
+        }
         let whole = Value::Object(request.arguments.clone());
         if let Some(why) = tool.unfit(&whole) {
             return Err(printable_text(&why));
@@ -220,6 +225,7 @@ impl Broker {
         // Says how it ended also when nobody waits any more.
         let ending = Ending::new(&self.reporter, id, act);
         let outcome = match (&tool.does, memory) {
+            (Does::Request, _) => self.request(call, tool, request).await,
             (Does::Server { server, tool }, _) => self.ask(call, *server, tool, &request.arguments).await,
             (Does::Execute { .. }, _) => self.execute(call, request, &arguments, tool).await,
             (does, memory) => match self.reporter.intent(call, &[]).await {
@@ -254,7 +260,7 @@ impl Broker {
                 }
             }
             (Does::CurrentTime, _) => clock::now().map_or_else(Outcome::Error, Outcome::Value),
-            (Does::Memory(_) | Does::Execute { .. } | Does::Server { .. }, _) => {
+            (Does::Memory(_) | Does::Execute { .. } | Does::Server { .. } | Does::Request, _) => {
                 Outcome::Error("it cannot be done here".to_owned())
             }
         }
@@ -303,7 +309,7 @@ impl Broker {
     }
 
     /// The agent is given something of this trust.
-    fn give(&self, trust: Trust) {
+    pub(crate) fn give(&self, trust: Trust) {
         self.trust.set(lesser(self.trust.get(), trust));
     }
 
@@ -317,6 +323,6 @@ impl Broker {
 }
 
 /// Arguments as canonical JSON.
-fn text(arguments: &Map<String, Value>) -> String {
+pub(crate) fn text(arguments: &Map<String, Value>) -> String {
     json::sorted(&Value::Object(arguments.clone())).to_string()
 }

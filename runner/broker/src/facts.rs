@@ -35,7 +35,7 @@ pub(crate) fn take(
         let canonical = match fact {
             "path" => path(text, directory).map_err(|why| format!("`{name}` {why}"))?,
             "url" => {
-                let (url, host) = url(text).map_err(|why| format!("`{name}` {why}"))?;
+                let (url, host) = canonical_url(text).map_err(|why| format!("`{name}` {why}"))?;
                 seen.host = host;
                 url
             }
@@ -74,7 +74,7 @@ fn path(text: &str, directory: &str) -> Result<String, &'static str> {
 }
 
 /// A URL as policies compare it, and its host. Whatever could be read in two ways is refused.
-fn url(text: &str) -> Result<(String, String), &'static str> {
+pub(crate) fn canonical_url(text: &str) -> Result<(String, String), &'static str> {
     let uri: http::Uri = text.parse().map_err(|_| "is no URL")?;
     let scheme = uri
         .scheme_str()
@@ -139,13 +139,16 @@ mod tests {
 
     #[test]
     fn a_url_has_one_form_or_is_refused() {
-        let canonical = |text| url(text).map(|(url, _)| url);
+        let canonical = |text| canonical_url(text).map(|(url, _)| url);
         assert_eq!(
             canonical("HTTPS://API.Example.com:443/a?b=c").as_deref(),
             Ok("https://api.example.com/a?b=c")
         );
         assert_eq!(canonical("http://[::1]:81/").as_deref(), Ok("http://[::1]:81/"));
-        assert_eq!(url("http://[::ffff:127.0.0.1]/").map(|(_, host)| host).as_deref(), Ok("127.0.0.1"));
+        assert_eq!(
+            canonical_url("http://[::ffff:127.0.0.1]/").map(|(_, host)| host).as_deref(),
+            Ok("127.0.0.1")
+        );
         assert_eq!(canonical("https://a/%20b?%61").as_deref(), Ok("https://a/%20b?%61"));
         for text in [
             "ftp://a/",
@@ -161,7 +164,7 @@ mod tests {
             "https://a\\@b/",
             "",
         ] {
-            assert!(url(text).is_err(), "{text}");
+            assert!(canonical_url(text).is_err(), "{text}");
         }
     }
 

@@ -25,6 +25,7 @@ mod program;
 mod protocol;
 pub mod report;
 mod reporter;
+mod request;
 mod serve;
 mod server;
 mod tools;

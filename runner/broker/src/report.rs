@@ -2,6 +2,7 @@
 //! from it only what is here, and bounds all of it: the broker names an entry of the plan, and never a program.
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 
 use agentrc_service::channel::cut;
 use agentrc_service::tally::{Counted, DISTINCT};
@@ -88,6 +89,17 @@ pub enum Report {
         server: usize,
         /// Why, as a clause in lower case.
         reason: String,
+    },
+    /// It wants a connection to a destination of the plan's, and waits for [`Order::Connected`] or [`Order::Refused`].
+    Connect {
+        /// Number of the report.
+        number: u64,
+        /// `https` or `http`.
+        scheme: String,
+        /// Name in lower case, or address.
+        host: String,
+        /// TCP port.
+        port: u16,
     },
     /// It must not go on, and the run must be killed.
     Failed {
@@ -258,7 +270,12 @@ pub enum Order {
         /// The ticket, for what is kept of it.
         ticket: String,
     },
-    /// A call's program was not started, or nobody approved it.
+    /// The connection is attached: HTTP in the clear, to the gateway.
+    Connected {
+        /// Number of the report.
+        number: u64,
+    },
+    /// A call's program was not started, nobody approved it, or there is no connection.
     Refused {
         /// Number of the report.
         number: u64,
@@ -277,10 +294,11 @@ pub enum Order {
 }
 
 /// What a report's sender waits for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Answer {
     Recorded,
     Approved(String),
     Refused(String),
     Peer(bool),
+    Connected(OwnedFd),
 }

@@ -56,7 +56,7 @@ impl Reporter {
     pub(crate) async fn is_ours(&self, pid: i32) -> bool {
         let (number, waits) = self.voice.numbered();
         self.tell(&Report::Peer { number, pid });
-        waits.await == Ok(Answer::Peer(true))
+        matches!(waits.await, Ok(Answer::Peer(true)))
     }
 
     /// A call is about to be performed. Returns when it is on record, and its program, which gets `pipes`, is started.
@@ -73,7 +73,23 @@ impl Reporter {
         match waits.await {
             Ok(Answer::Recorded) => Ok(()),
             Ok(Answer::Refused(reason)) => Err(reason),
-            Ok(Answer::Peer(_) | Answer::Approved(_)) | Err(_) => Err(gone()),
+            Ok(_) | Err(_) => Err(gone()),
+        }
+    }
+
+    /// A connection to a destination of the plan's: HTTP in the clear, which the gateway judges, and passes on over TLS where the
+    /// scheme says so.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) async fn connect(&self, scheme: &str, host: &str, port: u16) -> Result<OwnedFd, String> {
+        let (number, waits) = self.voice.numbered();
+        let (scheme, host) = (scheme.to_owned(), host.to_owned());
+        self.tell(&Report::Connect { number, scheme, host, port });
+        match waits.await {
+            Ok(Answer::Connected(connection)) => Ok(connection),
+            Ok(Answer::Refused(reason)) => Err(reason),
+            Ok(_) | Err(_) => Err("the supervisor is gone".to_owned()),
         }
     }
 
@@ -106,7 +122,7 @@ impl Reporter {
                 Ok(granted)
             }
             Ok(Answer::Refused(reason)) => Err(reason),
-            Ok(Answer::Peer(_) | Answer::Recorded) | Err(_) => Err(gone()),
+            Ok(_) | Err(_) => Err(gone()),
         }
     }
 

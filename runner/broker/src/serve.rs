@@ -166,6 +166,10 @@ async fn serve(broker: Rc<Broker>, socket: OwnedFd) -> Result<(), Failed> {
                     Ok(Some((Order::Approved { number, ticket }, _))) => (number, Answer::Approved(ticket)),
                     Ok(Some((Order::Refused { number, reason }, _))) => (number, Answer::Refused(reason)),
                     Ok(Some((Order::Peer { number, ours }, _))) => (number, Answer::Peer(ours)),
+                    Ok(Some((Order::Connected { number }, mut attached))) => match attached.pop() {
+                        Some(connection) if attached.is_empty() => (number, Answer::Connected(connection)),
+                        _ => return Err(no_sense()),
+                    },
                     Ok(Some((Order::Server { server }, pipes))) => {
                         connections::again(&broker, server, pipes)?;
                         continue;

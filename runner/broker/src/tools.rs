@@ -72,6 +72,8 @@ pub(crate) enum Does {
     Execute { entry: usize },
     /// An act on a memory.
     Memory(memory::Act),
+    /// Makes an HTTP request, by the gateway.
+    Request,
     /// Asks this server of the plan's for its tool of this name.
     Server { server: usize, tool: String },
 }
@@ -99,6 +101,7 @@ impl Tools {
                     let does = match &definition.runs {
                         Runs::Broker => Does::CurrentTime,
                         Runs::Server => continue,
+                        Runs::Gateway => Does::Request,
                         Runs::Inside | Runs::Program(_) => Does::Execute { entry },
                     };
                     all.define(entity, namespace, definition, does, origin)?;

@@ -14,7 +14,7 @@ use agentfile::plan::inside::RESOLVER;
 use crate::destination::{Destination, Speaks, destination};
 use crate::gateway::{DNS, Gateway};
 use crate::hello::{self, asks_again, client_hello};
-use crate::judge::Asked;
+use crate::judge::{AGENT, Asked};
 use crate::pump::{Ended, Means, pump};
 use crate::reason::UNDECLARED_ADDRESS;
 use crate::report::{Client, Report};
@@ -68,7 +68,7 @@ pub(crate) async fn serve(gateway: Rc<Gateway>, agent: TcpStream, client: Client
         (true, true, _) => connection.passed(agent).await,
         (false, _, true) => {
             let Connection { gateway, to, client } = connection;
-            http::serve(gateway, to, false, client, agent).await;
+            http::serve(gateway, to, false, (AGENT, client), agent).await;
         }
         (false, ..) => connection.deny(agent, "it does not begin with a TLS handshake").await,
         (true, false, _) => {
@@ -260,7 +260,9 @@ impl Connection {
     async fn terminated(self, agent: TcpStream) {
         let accepted = tls::accept(&self.gateway, &self.to, agent).await;
         let reason = match accepted {
-            Ok(stream) => return http::serve(self.gateway, self.to, true, self.client, stream).await,
+            Ok(stream) => {
+                return http::serve(self.gateway, self.to, true, (AGENT, self.client), stream).await;
+            }
             Err(NotAccepted::Io) => return,
             Err(NotAccepted::OtherName(Some(name))) => {
                 format!("its ClientHello asks for another server: `{name}`")

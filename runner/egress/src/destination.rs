@@ -65,6 +65,28 @@ pub fn destination(egress: &[Egress], names: &Names, local: SocketAddr) -> Optio
     (tcp || tls || http).then_some(found)
 }
 
+/// The destination of a connection that the broker asks for: any of a line that says so, the agent's too. `None`: no line declares it.
+#[must_use]
+pub fn brokered(egress: &[Egress], scheme: &str, host: &str, port: u16) -> Option<Destination> {
+    let (tls, http) = (scheme == "https", scheme == "http");
+    // In the one spelling that policies compare.
+    let written = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    if agentfile::parse::host_name(&written).map_or(true, |one| one != host || one.contains('*')) {
+        return None;
+    }
+    let declared = |line: &Egress| line.scheme == scheme && line.port == port && takes_in(&line.host, host);
+    if !(tls || http) || !egress.iter().any(declared) {
+        return None;
+    }
+    Some(Destination {
+        host: host.to_owned(),
+        address: host.parse().ok(),
+        port,
+        speaks: Speaks { tcp: false, tls, http },
+        terminate_tls: tls,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,6 +125,30 @@ mod tests {
             [("api.example.com", 22), ("10.0.0.5", 443), ("127.0.0.1", 443), ("198.18.0.1", 53)]
         {
             assert!(at(name, port).is_none(), "{name}:{port}");
+        }
+    }
+
+    #[test]
+    fn the_broker_reaches_what_lines_declare_and_nothing_else() {
+        let plan = [
+            egress("https", "*.example.com", 443),
+            Egress { agent: false, ..egress("http", "10.0.0.5", 8080) },
+            egress("tcp", "db.example.com", 5432),
+        ];
+        let found = brokered(&plan, "https", "api.example.com", 443).unwrap();
+        assert_eq!((found.host.as_str(), found.address, found.speaks.tls), ("api.example.com", None, true));
+        assert!(brokered(&plan, "http", "10.0.0.5", 8080).unwrap().address.is_some());
+        for (scheme, host, port) in [
+            ("http", "api.example.com", 443),
+            ("https", "api.example.com", 8443),
+            ("https", "a.b.example.com", 443),
+            ("https", "example.com", 443),
+            ("https", "*.example.com", 443),
+            ("https", "API.example.com", 443),
+            ("tcp", "db.example.com", 5432),
+            ("http", "10.0.0.6", 8080),
+        ] {
+            assert_eq!(brokered(&plan, scheme, host, port), None, "{scheme}://{host}:{port}");
         }
     }
 

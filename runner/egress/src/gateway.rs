@@ -21,7 +21,7 @@ use tokio::task::LocalSet;
 use crate::authority::Authority;
 use crate::credential::{Bound, Guard, Way};
 use crate::eager::Eager;
-use crate::judge::{Asked, Judge, Verdict, Verdicts};
+use crate::judge::{Asked, BROKER, Judge, Verdict, Verdicts};
 use crate::limits::Limits;
 use crate::names::Names;
 use crate::places::Places;
@@ -30,7 +30,7 @@ use crate::report::{Client, Order, Report};
 use crate::reporter::Reporter;
 use crate::tls::{Roots, host_bundle};
 use crate::upstream::{Proxy, Upstream};
-use crate::{connection, resolver};
+use crate::{connection, destination, http, resolver};
 
 /// Port of the resolver.
 pub(crate) const DNS: u16 = 53;
@@ -63,7 +63,10 @@ pub struct Config<'a> {
 
 /// What is known while it serves.
 pub(crate) struct Gateway {
+    /// The agent's destinations.
     pub(crate) egress: Vec<Egress>,
+    /// All that the broker may ask for.
+    brokered: Vec<Egress>,
     pub(crate) names: RefCell<Names>,
     pub(crate) judge: Box<dyn Judge>,
     pub(crate) limits: Limits,
@@ -169,7 +172,9 @@ fn prepare(config: Config<'_>, reporter: Rc<Reporter>) -> Result<(Gateway, tokio
         reporter.tell(&Report::Authority { certificate: authority.certificate().to_owned() });
     }
     // Read before the file system is given up; parsed when they are first needed.
-    let bundle = if terminates { host_bundle()? } else { Vec::new() };
+    let brokered = if config.plan.broker_connects() { config.plan.egress.clone() } else { Vec::new() };
+    let verifies = terminates || brokered.iter().any(|egress| egress.scheme == "https");
+    let bundle = if verifies { host_bundle()? } else { Vec::new() };
     let most = raise_descriptors()?;
     (config.confine)().map_err(Failed::Confine)?;
     let guard =
@@ -181,6 +186,7 @@ fn prepare(config: Config<'_>, reporter: Rc<Reporter>) -> Result<(Gateway, tokio
         names: RefCell::new(Names::new(&egress)?),
         reachable: reachable(&egress)?,
         egress,
+        brokered,
         judge: config.judge,
         limits,
         upstream: Upstream::new(config.private, config.proxy),
@@ -229,10 +235,17 @@ fn raise_descriptors() -> io::Result<usize> {
 
 async fn serve(gateway: Rc<Gateway>) -> Result<(), Failed> {
     let mut sockets = take_sockets(&gateway)?.into_iter();
-    let first = sockets.next().ok_or_else(|| Failed::Sockets("there are none".to_owned()))?;
-    let datagrams = std::net::UdpSocket::from(first);
-    datagrams.set_nonblocking(true)?;
-    tokio::task::spawn_local(resolver::serve_datagrams(Rc::clone(&gateway), UdpSocket::from_std(datagrams)?));
+    match sockets.next() {
+        Some(first) => {
+            let datagrams = std::net::UdpSocket::from(first);
+            datagrams.set_nonblocking(true)?;
+            let resolver = resolver::serve_datagrams(Rc::clone(&gateway), UdpSocket::from_std(datagrams)?);
+            tokio::task::spawn_local(resolver);
+        }
+        // An agent without a network has no sockets.
+        None if gateway.egress.is_empty() => {}
+        None => return Err(Failed::Sockets("there are none".to_owned())),
+    }
     let mut listening = 0;
     let mut six = false;
     for socket in sockets {
@@ -268,6 +281,9 @@ async fn serve(gateway: Rc<Gateway>) -> Result<(), Failed> {
                 let order = orders.try_io(Interest::READABLE, || Ok(receive::<Order>(orders.as_fd(), false)?));
                 match order {
                     Ok(Some((Order::Recorded { number }, _))) if gateway.reporter.recorded(number) => {}
+                    Ok(Some((Order::Brokered { scheme, host, port }, attached))) => {
+                        brokered(&gateway, (&scheme, &host, port), attached)?;
+                    }
                     Ok(Some((Order::Stop, _))) => {
                         gateway.reporter.catch_up(true);
                         return Ok(());
@@ -302,6 +318,37 @@ fn take_sockets(gateway: &Gateway) -> Result<Vec<OwnedFd>, Failed> {
             return Ok(sockets);
         }
     }
+}
+
+/// Serves a connection of the broker's. What it may be to, the supervisor has looked up in the plan, and so does this.
+fn brokered(
+    gateway: &Rc<Gateway>,
+    (scheme, host, port): (&str, &str, u16),
+    attached: Vec<OwnedFd>,
+) -> Result<(), Failed> {
+    let [stream] = <[OwnedFd; 1]>::try_from(attached)
+        .map_err(|_| Failed::Sockets("no connection came of the broker's".to_owned()))?;
+    let to = destination::brokered(&gateway.brokered, scheme, host, port)
+        .ok_or_else(|| Failed::Sockets(format!("no line declares {scheme}://{host}:{port}")))?;
+    let Some(open) = gateway.places.take() else {
+        // Closed, so that the broker's request fails.
+        let gateway = Rc::clone(gateway);
+        let act = format!("connect {host}:{port}");
+        tokio::task::spawn_local(async move {
+            let reason = gateway.places.all_taken();
+            gateway.reporter.denied(&act, "closed", &reason, "", Client::BROKER).await;
+        });
+        return Ok(());
+    };
+    let stream = UnixStream::from(stream);
+    stream.set_nonblocking(true)?;
+    let stream = tokio::net::UnixStream::from_std(stream)?;
+    let (gateway, secure) = (Rc::clone(gateway), scheme == "https");
+    tokio::task::spawn_local(async move {
+        http::serve(gateway, to, secure, (BROKER, Client::BROKER), stream).await;
+        drop(open);
+    });
+    Ok(())
 }
 
 /// Accepts for ever.

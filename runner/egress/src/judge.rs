@@ -2,9 +2,16 @@
 
 use std::collections::HashMap;
 
-/// What is asked: `network.egress` of `policies/agentrc.cedarschema`, by the agent itself.
+/// [`Asked::via`] of the agent's own connections.
+pub const AGENT: &str = "agent";
+/// Of those that the broker makes on its behalf.
+pub const BROKER: &str = "broker";
+
+/// What is asked: `network.egress` of `policies/agentrc.cedarschema`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Asked<'a> {
+    /// Who: `agent`, or `broker` on its behalf.
+    pub via: &'static str,
     /// `https`, `http`, `tcp`.
     pub scheme: &'a str,
     /// Name in lower case, or address.
@@ -22,10 +29,10 @@ pub struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    /// A connection, of whose requests nothing is known.
+    /// A connection of the agent's, of whose requests nothing is known.
     #[must_use]
     pub fn connection(scheme: &'a str, host: &'a str, port: u16) -> Self {
-        Self { scheme, host, port, method: "", path: "", url: "", bytes: 0 }
+        Self { via: AGENT, scheme, host, port, method: "", path: "", url: "", bytes: 0 }
     }
 }
 
@@ -57,6 +64,7 @@ const LONGEST: usize = 2048;
 /// A question, as its owner.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Question {
+    via: &'static str,
     scheme: String,
     host: String,
     port: u16,
@@ -75,11 +83,12 @@ pub(crate) struct Verdicts {
 impl Verdicts {
     /// The answer, from `judge` if it is not known.
     pub(crate) fn of(&mut self, asked: &Asked<'_>, judge: &dyn Judge) -> Verdict {
-        let Asked { scheme, host, port, method, path, url, bytes } = *asked;
+        let Asked { via, scheme, host, port, method, path, url, bytes } = *asked;
         if method.len() + path.len() + url.len() > LONGEST {
             return judge.judge(asked);
         }
         let question = Question {
+            via,
             scheme: scheme.to_owned(),
             host: host.to_owned(),
             port,
@@ -121,7 +130,7 @@ mod tests {
     }
 
     fn asked<'a>(url: &'a str, method: &'a str, bytes: i64) -> Asked<'a> {
-        Asked { scheme: "http", host: "api.example.com", port: 80, method, path: "/", url, bytes }
+        Asked { via: AGENT, scheme: "http", host: "api.example.com", port: 80, method, path: "/", url, bytes }
     }
 
     #[test]

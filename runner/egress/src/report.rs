@@ -2,7 +2,7 @@
 //! only what is here, and bounds all of it.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use agentrc_service::channel::{DESCRIPTORS, cut, send};
@@ -138,6 +138,12 @@ pub struct Client {
     pub address: SocketAddr,
 }
 
+impl Client {
+    /// The broker, which no socket of the sandbox leads to: who called is in the call's own event.
+    pub const BROKER: Self =
+        Self { tcp: true, address: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0) };
+}
+
 /// To the gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "kebab-case", deny_unknown_fields)]
@@ -149,6 +155,15 @@ pub enum Order {
         /// Whether the kernel's filter holds what arrives: then anything that it must have refused is a disagreement, and
         /// ends the run.
         filtered: bool,
+    },
+    /// A connection of the broker's is attached, on which it speaks HTTP in the clear, also where the destination's is over TLS.
+    Brokered {
+        /// `https` or `http`.
+        scheme: String,
+        /// Name in lower case, or address.
+        host: String,
+        /// TCP port.
+        port: u16,
     },
     /// An intent or a denial is on record.
     Recorded {
@@ -164,6 +179,9 @@ pub enum Order {
 /// # Errors
 /// As [`send`].
 pub fn send_sockets(channel: BorrowedFd<'_>, sockets: &[OwnedFd], filtered: bool) -> Result<(), Errno> {
+    if sockets.is_empty() {
+        return send(channel, &Order::Sockets { last: true, filtered }, &[]);
+    }
     let mut groups = sockets.chunks(DESCRIPTORS).peekable();
     while let Some(group) = groups.next() {
         let group: Vec<_> = group.iter().map(AsFd::as_fd).collect();

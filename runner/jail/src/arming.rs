@@ -67,6 +67,10 @@ impl Around<'_> {
         let mut door = Vec::with_capacity(self.door);
         let mut sockets = Vec::with_capacity(self.expected);
         if self.expected == 0 {
+            // One that serves the broker alone gets none, and waits for no other.
+            if gateway.is_some() {
+                self.hand_over(Vec::new(), gateway, filter)?;
+            }
             self.enter(sandbox).map_err(|refusal| last_words(sandbox, self.layers).unwrap_or(refusal))?;
         }
         loop {

@@ -151,7 +151,7 @@ pub fn launch(
         let keep = |fd| run(Step::Serve, 1, || rustix::io::fcntl_dupfd_cloexec(fd, 0));
         let ring = filter.ring().map(keep).transpose()?;
         let mut channel = None;
-        if let Some(gateway) = gateway.as_deref_mut().filter(|_| network.expected() > 0) {
+        if let Some(gateway) = gateway.as_deref_mut() {
             check(Step::Serve, || Ok(()))?;
             evidence.layers.push(gateway.ready().map_err(|unopened| refused(Step::Serve, unopened))?);
             channel = Some(keep(gateway.channel())?);

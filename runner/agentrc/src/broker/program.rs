@@ -11,7 +11,7 @@ use crate::refusal::Refusal;
 pub(super) fn words(entry: &BrokerEntry) -> Result<Option<Vec<CString>>, Refusal> {
     let words = match entry {
         BrokerEntry::Tool { entity, definition: Some(definition), .. } => match &definition.runs {
-            Runs::Broker | Runs::Server => return Ok(None),
+            Runs::Broker | Runs::Gateway | Runs::Server => return Ok(None),
             Runs::Inside => vec![CLIENT.to_owned(), "--builtin".to_owned(), entity.clone()],
             Runs::Program(path) => vec![path.clone()],
         },

@@ -141,6 +141,7 @@ pub fn execute(job: Job<'_>, compiled: &Compiled) -> Result<Ran, Failure> {
         run: &run,
         agentfile: &agentfile,
         plan_sha256: digest,
+        gateway: gateway.as_ref().map(agentrc_jail::Gateway::channel),
         operator,
         asking,
     };

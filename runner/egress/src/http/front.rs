@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use http::{Request, Response, StatusCode, Uri};
 use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
@@ -31,26 +31,31 @@ use crate::upstream::Unreachable;
 /// How long a request's head may take, and a kept connection may be silent.
 const HEAD: Duration = Duration::from_secs(120);
 
+/// What the gateway's own answers are told by.
+const DENIED: HeaderName = HeaderName::from_static("agentrc-denied");
+
 /// One connection of the agent's.
 struct Front {
     gateway: Rc<Gateway>,
     destination: Destination,
     secure: bool,
+    /// Who asks: [`Asked::via`].
+    via: &'static str,
     agent: Agent,
     client: Client,
 }
 
-/// Serves requests until the agent closes.
+/// Serves requests until whoever sends them closes.
 pub(crate) async fn serve(
     gateway: Rc<Gateway>,
     destination: Destination,
     secure: bool,
-    agent: Agent,
+    (via, agent): (&'static str, Agent),
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
 ) {
     let room = Room::of(&gateway.places);
     let client = Client::new(Rc::clone(&gateway), destination.clone(), secure);
-    let front = Rc::new(Front { gateway, destination, secure, agent, client });
+    let front = Rc::new(Front { gateway, destination, secure, via, agent, client });
     let service = service_fn(move |request| {
         let front = Rc::clone(&front);
         async move { Ok::<_, Infallible>(front.answer(request).await) }
@@ -109,6 +114,7 @@ impl Front {
         let mut rule = String::new();
         for method in &methods {
             let asked = Asked {
+                via: self.via,
                 scheme,
                 host: &self.destination.host,
                 port: self.destination.port,
@@ -235,6 +241,8 @@ impl Front {
         // Among them the reason phrase as the server wrote it, which nobody has searched for values.
         answer.extensions_mut().clear();
         headers::strip(answer.headers_mut());
+        // What only the gateway's own answers have.
+        answer.headers_mut().remove(DENIED);
         let has_body = !switches && !head_only && !answer.body().is_end_stream();
         if let Some(guard) = self.guard() {
             guard.redact_head(answer.headers_mut(), has_body)?;
@@ -304,6 +312,7 @@ fn said(status: StatusCode, words: &str) -> Response<Boxed> {
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     answer.headers_mut().insert(CONTENT_LENGTH, length.into());
+    answer.headers_mut().insert(DENIED, HeaderValue::from_static("1"));
     answer
 }
 
