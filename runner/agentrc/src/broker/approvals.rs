@@ -22,7 +22,7 @@ use super::{no_sense, unrecorded};
 use crate::refusal::Refusal;
 use crate::socket::Process;
 
-/// Most tickets that wait at a time. A call that waits holds room among the requests that the broker has read: half of it is left for
+/// Most tickets that wait at a time. A call that waits holds room among the requests that the broker has read: most of it is left for
 /// calls that ask nobody.
 const PENDING: usize = 12;
 /// Most tickets of a run: a person is not to be worn out, nor a disk filled.
