@@ -101,7 +101,7 @@ fn a_ticket_ends_with_its_run_however_that_ends() {
         let child = start(
             lab,
             ASKED,
-            "import os\nif os.fork() == 0:\n    say(Broker().call('probe'))\nelse:\n    import time; time.sleep(3)",
+            "import os\nif os.fork() == 0:\n    say(Broker().call('probe'))\nelse:\n    import time; time.sleep(5)",
             &[],
         );
         let ticket = only(lab, &child);
@@ -124,7 +124,7 @@ fn a_ticket_ends_with_its_run_however_that_ends() {
 #[test]
 fn whoever_stops_waiting_takes_the_question_back() {
     as_each(AGENTRC, |lab| {
-        let code = "import time\nb = Broker()\nb.send({'jsonrpc': '2.0', 'id': 9, 'method': 'tools/call', 'params': {'name': 'probe', 'arguments': {}}})\ntime.sleep(2)\nb.socket.close()\ntime.sleep(2)\nsay('gone')";
+        let code = "import time\nb = Broker()\nb.send({'jsonrpc': '2.0', 'id': 9, 'method': 'tools/call', 'params': {'name': 'probe', 'arguments': {}}})\ntime.sleep(4)\nb.socket.close()\ntime.sleep(2)\nsay('gone')";
         let child = start(lab, ASKED, code, &[]);
         let ticket = only(lab, &child);
         child.wait_for("gone");

@@ -42,6 +42,9 @@ fn help_lists_every_command_and_each_has_help_with_an_example() {
         world.ends([command, "--help"], 0).out_has(&["Usage: agentrc", "Example", command]);
     }
     world.ends(["skill", "run", "--help"], 0).out_has(&["Usage: agentrc skill run", "Examples", "125"]);
+    for command in ["list", "show", "approve", "deny"] {
+        world.ends(["approvals", command, "--help"], 0).out_has(&["Usage: agentrc approvals"]);
+    }
     for command in ["list", "show", "verify"] {
         world.ends(["audit", command, "--help"], 0).out_has(&["Usage: agentrc audit"]);
     }

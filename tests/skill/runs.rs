@@ -170,6 +170,20 @@ fn boundaries_give_more_and_say_only_what_is_theirs() {
 }
 
 #[test]
+fn nobody_is_waited_for_where_an_approval_is_asked_for() {
+    as_each(AGENTRC, |lab| {
+        skill(lab, "/agentrc/tools/shell --command 'echo done' 2>&1; exit $?");
+        lab.file(
+            lab.project("ci"),
+            "TOOL utcp:shell\nPOLICY\n@approval(\"it commands\") permit(principal, action == AgentRC::Action::\"tool.invoke\", resource);\nEND\n",
+        );
+        let outcome = run(lab, &["probe", "--boundaries", "ci"]);
+        outcome.expect_code(77);
+        assert!(outcome.out().contains("--approve-none"), "as {}: {}", lab.who.name, outcome.out());
+    });
+}
+
+#[test]
 fn a_run_that_is_kept_is_a_run_like_others() {
     as_each(AGENTRC, |lab| {
         skill(lab, "exit 4");

@@ -126,9 +126,9 @@ impl Relay {
         }
     }
 
-    /// Whether the user can be asked: the keyboard is ours.
+    /// Whether the user can be asked: the keyboard is ours, and somebody may be at it.
     pub(crate) fn can_ask(&self) -> bool {
-        self.before.is_some()
+        self.before.is_some() && (self.input_open || self.prompt.is_some())
     }
 
     /// The number of the question that is shown.

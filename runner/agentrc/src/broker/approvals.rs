@@ -22,7 +22,7 @@ use super::{no_sense, unrecorded};
 use crate::refusal::Refusal;
 use crate::socket::Process;
 
-/// Most tickets that wait at a time. A call that waits holds room among the requests that the broker has read: half of it is left for
+/// Most tickets that wait at a time. A call that waits holds room among the requests that the broker has read: most of it is left for
 /// calls that ask nobody.
 const PENDING: usize = 12;
 /// Most tickets of a run: a person is not to be worn out, nor a disk filled.
@@ -75,6 +75,8 @@ pub(super) struct Approvals {
     /// Questions that were approved, and whose call is not on record yet.
     approved: HashMap<u64, (String, String)>,
     made: u32,
+    /// The run has ended: nobody is asked any more.
+    ended: bool,
 }
 
 impl Approvals {
@@ -106,6 +108,7 @@ impl Approvals {
             standing: BTreeMap::new(),
             approved: HashMap::new(),
             made: 0,
+            ended: false,
         })
     }
 
@@ -137,6 +140,9 @@ impl Approvals {
         let ticket = self.ticket(asked);
         if let Some(order) = self.stands(number, &ticket, recorder)? {
             return Ok(Some(order));
+        }
+        if self.ended {
+            return refused("a person must approve it, and the run ends".to_owned());
         }
         if self.pending.len() >= PENDING {
             return refused(format!("a person must approve it, and {PENDING} calls wait for one already"));
@@ -366,6 +372,7 @@ impl Approvals {
 
     /// The run has ended: so has what waits.
     pub(super) fn end(&mut self, recorder: &mut dyn Recorder) -> Result<(), String> {
+        self.ended = true;
         for (number, pending) in std::mem::take(&mut self.pending) {
             self.close(number, pending, Outcome::Denied, "the run ended", recorder)?;
         }
@@ -377,3 +384,6 @@ fn effect(ticket: &Ticket) -> Effect {
     let Ticket { act, arguments_sha256, effect, policies, .. } = ticket;
     (act.clone(), arguments_sha256.clone(), effect.clone(), policies.clone())
 }
+
+#[cfg(test)]
+mod tests;
