@@ -25,6 +25,7 @@ mod idiom;
 pub mod json;
 pub mod lex;
 mod lower;
+mod manual;
 pub mod memory;
 pub mod parse;
 pub mod path;
@@ -50,6 +51,11 @@ pub trait Package {
     /// # Errors
     /// Whatever the caller's storage says; shown to the user as it is.
     fn read(&self, path: &str) -> std::io::Result<Vec<u8>>;
+    /// The names in the folder at `path` that end with `suffix`, in their order.
+    ///
+    /// # Errors
+    /// Whatever the caller's storage says.
+    fn list(&self, path: &str, suffix: &str) -> std::io::Result<Vec<String>>;
     /// Name of the folder, from which the agent's name is inferred.
     fn folder_name(&self) -> &str;
 }

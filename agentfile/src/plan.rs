@@ -3,6 +3,7 @@
 //! host paths only as they were written (`./src`, `~/x`, `/abs`). Its digest is what a person consents to.
 
 mod broker;
+mod command;
 pub mod describe;
 pub mod difference;
 pub mod digest;
@@ -15,6 +16,7 @@ pub mod words;
 use serde::{Deserialize, Serialize};
 
 pub use self::broker::{BrokerEntry, VAULT_TOKEN, dotenv_parts, source_file};
+pub use self::command::{CommandTemplate, Part};
 pub use self::mount::{Access, Generated, HostPath, Mount, MountSource, NotAHostPath, Protected};
 pub use self::tool::{Facts, FunctionDefinition, Hints, Runs, ToolDefinition};
 pub use crate::base::{CLIENT, MEMORIES, PROJECTION, SOCKET, SYSTEM_BUNDLES, TOOLS};

@@ -138,6 +138,20 @@ pub(crate) fn read(bytes: &[u8], program: String) -> Result<ToolDefinition, Faul
     defined.judged(Runs::Program(program), hints)
 }
 
+/// A tool of a manual: what MCP takes for true where nothing is said, is.
+///
+/// # Errors
+/// The first [`Fault`].
+pub(crate) fn listed(
+    description: Option<String>,
+    input_schema: Value,
+    runs: Runs,
+) -> Result<ToolDefinition, Fault> {
+    let (facts, annotations) = (Facts::default(), Annotations::default());
+    let hints = Hints { read_only: false, destructive: true, idempotent: false, open_world: true };
+    Defined { title: None, description, input_schema, facts, annotations }.judged(runs, hints)
+}
+
 impl Defined {
     fn judged(self, runs: Runs, hints: Hints) -> Result<ToolDefinition, Fault> {
         let title = self.title.or(self.annotations.title);

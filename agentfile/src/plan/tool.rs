@@ -4,6 +4,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::CommandTemplate;
+
 /// What is known of a tool before any run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -49,6 +51,8 @@ pub enum Runs {
     Inside,
     /// As `Inside`, this program: an absolute path inside.
     Program(String),
+    /// As `Inside`, a command of a manual: `/agentrc/bin/mcp --command TEMPLATE`.
+    Command(CommandTemplate),
 }
 
 /// Names of the arguments, each a string, that policies see; what an argument does not say is the empty string.

@@ -1,6 +1,9 @@
 //! Quantities and sources of a plan in the words that people read: shared by `describe` and `difference`.
 
-use super::{Access, BrokerEntry, CgroupLimit, Egress, Generated, Mount, MountSource, Runs, ToolDefinition};
+use super::{
+    Access, BrokerEntry, CgroupLimit, CommandTemplate, Egress, Generated, Mount, MountSource, Part, Runs,
+    ToolDefinition,
+};
 
 /// Bytes with the largest unit that leaves a whole number, such as `512 MiB`.
 #[must_use]
@@ -146,12 +149,26 @@ pub fn entry(entry: &BrokerEntry) -> (&'static str, String, String) {
     }
 }
 
+/// A command as one would write it, `‹name›` where an argument stands.
+fn command(template: &CommandTemplate) -> String {
+    let part = |part: &Part| match part {
+        Part::Text(text) => text.clone(),
+        Part::Argument(name) => format!("‹{name}›"),
+    };
+    let words = template.words.iter().map(|word| {
+        let text: String = word.iter().map(part).collect();
+        if text.is_empty() || text.contains(char::is_whitespace) { format!("{text:?}") } else { text }
+    });
+    format!("`{}`", words.collect::<Vec<_>>().join(" "))
+}
+
 /// Where a tool runs and what policies see of its arguments, with the digest of what it takes.
 fn tool(definition: &ToolDefinition) -> String {
     let mut text = match &definition.runs {
         Runs::Broker => ", built in, in the broker itself".to_owned(),
         Runs::Inside => ", built in, in a sandbox of its own".to_owned(),
         Runs::Program(path) => format!(", {path} in a sandbox of its own"),
+        Runs::Command(template) => format!(", the command {} in a sandbox of its own", command(template)),
     };
     let facts: Vec<_> =
         definition.facts.each().map(|(fact, argument)| format!("`{argument}` as {fact}")).collect();

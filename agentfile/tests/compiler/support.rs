@@ -83,6 +83,12 @@ impl Package for Folder {
         self.0.get(path).cloned().ok_or_else(|| std::io::ErrorKind::NotFound.into())
     }
 
+    fn list(&self, path: &str, suffix: &str) -> std::io::Result<Vec<String>> {
+        let below = format!("{path}/");
+        let names = self.0.keys().filter_map(|name| name.strip_prefix(&below));
+        Ok(names.filter(|name| !name.contains('/') && name.ends_with(suffix)).map(str::to_owned).collect())
+    }
+
     fn folder_name(&self) -> &str {
         "My Agent"
     }

@@ -23,6 +23,10 @@ impl Package for Folder {
         }
         Ok(b"text".to_vec())
     }
+    fn list(&self, _: &str, _: &str) -> std::io::Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     fn folder_name(&self) -> &'static str {
         "folder"
     }

@@ -312,6 +312,11 @@ fn words(entry: &BrokerEntry) -> Result<Option<Vec<CString>>, Refusal> {
         Runs::Broker => return Ok(None),
         Runs::Inside => vec![c_string(CLIENT)?, c_string("--builtin")?, c_string(entity)?],
         Runs::Program(path) => vec![c_string(path)?],
+        Runs::Command(template) => {
+            let template = serde_json::to_string(template)
+                .map_err(|error| Refusal::new(format!("the command of `{entity}`: {error}")).step(LAYER))?;
+            vec![c_string(CLIENT)?, c_string("--command")?, c_string(&template)?]
+        }
     };
     Ok(Some(words))
 }

@@ -68,7 +68,7 @@ impl Tools {
             };
             let does = match &definition.runs {
                 Runs::Broker => Does::CurrentTime,
-                Runs::Inside | Runs::Program(_) => Does::Execute { entry },
+                Runs::Inside | Runs::Program(_) | Runs::Command(_) => Does::Execute { entry },
             };
             let tool = Tool {
                 namespace: namespace.clone(),

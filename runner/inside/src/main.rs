@@ -6,6 +6,7 @@
 //! /agentrc/tools/NAME, a link to it   one call of NAME                                       (called, call)
 //! /agentrc/bin/mcp call NAME …        the same, for any name
 //! /agentrc/bin/mcp --builtin NAME     carries out a built-in tool, in the sandbox of a call  (builtin)
+//! /agentrc/bin/mcp --command JSON     becomes the command of a manual, there                 (command)
 //! ```
 #![forbid(unsafe_code)]
 
@@ -14,6 +15,7 @@ mod bridge;
 mod builtin;
 mod call;
 mod called;
+mod command;
 mod json;
 mod session;
 mod words;
@@ -27,7 +29,7 @@ use std::process::ExitCode;
 const SOCKET: &str = "/agentrc/broker.sock";
 
 const USAGE: &str = "without words it speaks the Model Context Protocol on standard input and output; \
-                     `call NAME …` calls a tool; `--builtin NAME` carries out a built-in tool; `--socket PATH [--call LINK WORDS…]` asks the broker at PATH";
+                     `call NAME …` calls a tool; `--builtin NAME` carries out a built-in tool; `--command JSON` becomes a command of the plan; `--socket PATH [--call LINK WORDS…]` asks the broker at PATH";
 
 fn main() -> ExitCode {
     let mut words = env::args_os();
@@ -50,6 +52,7 @@ fn own(words: &[OsString]) -> Result<ExitCode, String> {
     match said.as_slice() {
         [] => bridge::serve(SOCKET),
         [Some("--builtin"), Some(name)] => return Ok(builtin::carry_out(name)),
+        [Some("--command"), Some(template)] => return command::execute(template).map(|never| match never {}),
         [Some("call"), Some(name), ..] => {
             return call::carry_out(SOCKET, Path::new(name), name, words.get(2..).unwrap_or_default());
         }

@@ -45,6 +45,10 @@ impl Package for Folder {
         std::fs::read(self.0.join(path))
     }
 
+    fn list(&self, _: &str, _: &str) -> std::io::Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     fn folder_name(&self) -> &str {
         "brokered"
     }
