@@ -28,7 +28,7 @@ fn manual(tools: &[Value]) -> String {
 fn run(lab: &Lab, tools: &[(&str, &str)], lines: &str, script: &str) -> Outcome {
     let all: Vec<_> = tools.iter().map(|(name, command)| tool(name, command)).collect();
     lab.directory(lab.project("rw"));
-    lab.file(lab.project("tools/probe.utcp.json"), &manual(&all));
+    lab.file(lab.project("tools/probe.utcp.json"), manual(&all));
     lab.script(lab.project("go.sh"), script);
     let declared: String =
         tools.iter().map(|(name, _)| format!("TOOL utcp:{name}\nALLOW invoke utcp:{name}\n")).collect();
@@ -179,7 +179,7 @@ fn the_tools_of_toolsets_are_served_as_far_as_they_are_permitted() {
         );
         lab.file(
             lab.project("tools/probe.utcp.json"),
-            &manual(&[tool("show", "printf '[%s]' UTCP_ARG_x_UTCP_END")]),
+            manual(&[tool("show", "printf '[%s]' UTCP_ARG_x_UTCP_END")]),
         );
         lab.script(
             lab.project("go.sh"),
