@@ -195,3 +195,24 @@ fn the_tools_of_toolsets_are_served_as_far_as_they_are_permitted() {
         assert!(!out.contains("uid=") && !out.ends_with("\n0\n"), "{out}");
     });
 }
+
+#[test]
+fn a_request_of_a_manual_is_refused_before_anything_runs() {
+    as_each(AGENTRC, |lab| {
+        let mut wanted = tool("user", "");
+        wanted["tool_call_template"] =
+            json!({"call_template_type": "http", "url": "https://api.example.com/users/{x}"});
+        lab.directory(lab.project("rw"));
+        lab.file(lab.project("tools/probe.utcp.json"), manual(&[wanted]));
+        let outcome = lab.run(
+            "AGENT caller\nBIND ./rw /rw rw\nTOOL utcp:user\nALLOW invoke utcp:user\nCMD /usr/bin/touch /rw/ran\n",
+        );
+        assert_eq!(outcome.code(), 125, "as {}: {}", lab.who.name, outcome.stderr);
+        assert!(
+            outcome.stderr.contains("Agentfile:3:1") && outcome.stderr.contains("http_request"),
+            "{}",
+            outcome.stderr
+        );
+        assert!(!lab.project("rw/ran").exists(), "as {}", lab.who.name);
+    });
+}

@@ -33,6 +33,7 @@ pub mod place;
 pub mod plan;
 pub mod policy;
 pub mod render;
+pub mod request;
 pub mod schema;
 pub mod skill;
 pub mod span;

@@ -2,6 +2,7 @@
 //! called. Read strictly: what is not understood might be what makes a call harmless.
 
 mod cli;
+mod http;
 mod split;
 
 use std::collections::BTreeSet;
@@ -105,12 +106,7 @@ impl Listed {
         let kind = template.get("call_template_type").and_then(Value::as_str).unwrap_or_default().to_owned();
         let runs = match kind.as_str() {
             "cli" => cli::read(template, &inputs)?,
-            "http" => {
-                return Err(Fault::new(
-                    "is called over HTTP, which needs `utcp:http_request`: it is not in this version",
-                    "write a program for it, and declare that as `TOOL local:./tools/NAME`",
-                ));
-            }
+            "http" => http::read(template, &inputs)?,
             "mcp" => {
                 return Err(Fault::new(
                     "is a tool of an MCP server, which no manual declares",
@@ -120,12 +116,38 @@ impl Listed {
             _ => {
                 return Err(Fault::new(
                     "has a `call_template_type` that is not served",
-                    "commands are: `\"call_template_type\": \"cli\"`",
+                    "write `cli` for a command, `http` for a request",
                 ));
             }
         };
         tool::listed(self.description, inputs, runs)
     }
+}
+
+/// Refuses the argument `name` if `inputs` do not say that it is one value, or, where it is `needed`, that it is always there.
+fn scalar(inputs: &Value, name: &str, needed: bool) -> Result<(), Fault> {
+    let shown = || name.escape_debug().take(200).collect::<String>();
+    let Some(schema) = inputs.get("properties").and_then(|properties| properties.get(name)) else {
+        return Err(Fault::new(
+            format!("has the argument `{}`, which its `inputs` have not", shown()),
+            "write it into the `properties` of `inputs`",
+        ));
+    };
+    let kind = schema.get("type").and_then(Value::as_str).unwrap_or_default();
+    if !matches!(kind, "string" | "integer" | "number" | "boolean") {
+        return Err(Fault::new(
+            format!("has the argument `{}`, which is not one word", shown()),
+            "give it the `type` `string`, `integer`, `number` or `boolean`",
+        ));
+    }
+    let required = inputs.get("required").and_then(Value::as_array);
+    if needed && !required.is_some_and(|names| names.iter().any(|required| required == name)) {
+        return Err(Fault::new(
+            format!("has the argument `{}`, which need not be there", shown()),
+            "write it into `required` of `inputs`",
+        ));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod command;
 pub mod describe;
 pub mod difference;
 pub mod digest;
+mod http;
 pub mod inside;
 mod mount;
 mod tool;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::broker::{BrokerEntry, VAULT_TOKEN, dotenv_parts, source_file};
 pub use self::command::{CommandTemplate, Part};
+pub use self::http::HttpTemplate;
 pub use self::mount::{Access, Generated, HostPath, Mount, MountSource, NotAHostPath, Protected};
 pub use self::tool::{Facts, FunctionDefinition, Hints, Runs, ToolDefinition};
 pub use crate::base::{CLIENT, MEMORIES, PROJECTION, SOCKET, SYSTEM_BUNDLES, TOOLS};

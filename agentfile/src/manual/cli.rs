@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::split;
+use super::{scalar, split};
 use crate::path;
 use crate::plan::{CommandTemplate, Part, Runs};
 use crate::schema::Fault;
@@ -205,38 +205,13 @@ fn option(word: &str, options: &[&str]) -> Meaning {
 /// Each argument is a text, number or truth that is always there, and is in some word.
 fn arguments(words: &[Vec<Part>], inputs: &Value) -> Result<(), Fault> {
     let properties = inputs.get("properties").and_then(Value::as_object);
-    let required: BTreeSet<_> = inputs
-        .get("required")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
     let mut used = BTreeSet::new();
     let names = words.iter().flatten().filter_map(|part| match part {
         Part::Argument(name) => Some(name.as_str()),
         Part::Text(_) => None,
     });
     for name in names {
-        let Some(schema) = properties.and_then(|properties| properties.get(name)) else {
-            return Err(Fault::new(
-                format!("has the argument `{name}`, which its `inputs` have not"),
-                "write it into the `properties` of `inputs`",
-            ));
-        };
-        let kind = schema.get("type").and_then(Value::as_str).unwrap_or_default();
-        if !matches!(kind, "string" | "integer" | "number" | "boolean") {
-            return Err(Fault::new(
-                format!("has the argument `{name}`, which is not one word"),
-                "give it the `type` `string`, `integer`, `number` or `boolean`",
-            ));
-        }
-        if !required.contains(name) {
-            return Err(Fault::new(
-                format!("has the argument `{name}`, which need not be there"),
-                "write it into `required` of `inputs`",
-            ));
-        }
+        scalar(inputs, name, true)?;
         used.insert(name);
     }
     let unused = properties.into_iter().flatten().find(|(name, _)| !used.contains(name.as_str()));

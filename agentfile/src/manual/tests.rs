@@ -159,7 +159,6 @@ fn the_rest_of_a_template_is_read_strictly() {
     refused(&with("env_vars", json!({"GITHUB_TOKEN": "x"})), "like a credential");
     refused(&with("env_vars", json!({"A": "$HOME"})), "another's");
     refused(&with("env_vars", json!({"A": "UTCP_ARG_x_UTCP_END"})), "another's");
-    refused(&with("call_template_type", json!("http")), "http_request");
     refused(&with("call_template_type", json!("mcp")), "MCP server");
     refused(&with("call_template_type", json!("text")), "not served");
 }
@@ -188,4 +187,85 @@ fn a_manual_is_read_strictly() {
     let mut mute = tool.clone();
     mute.as_object_mut().unwrap().remove("description");
     refused(&mute, "does not say what");
+}
+
+fn request(template: &Value, inputs: &Value) -> Value {
+    let mut tool = listed("", inputs);
+    let mut whole = json!({"call_template_type": "http", "url": "https://api.example.com/users/{id}"});
+    for (name, value) in template.as_object().unwrap() {
+        whole[name] = value.clone();
+    }
+    tool["tool_call_template"] = whole;
+    tool
+}
+
+#[test]
+fn a_request_has_one_host_and_a_place_for_each_argument() {
+    let inputs = json!({
+        "type": "object", "required": ["id"],
+        "properties": {"id": {"type": "string"}, "q": {"type": "string"}, "X-A": {"type": "string"}, "post": {}},
+    });
+    let template = json!({
+        "http_method": "POST", "headers": {"Accept": "text/plain"}, "header_fields": ["X-A"], "body_field": "post", "auth": null,
+    });
+    let Runs::Http(http) = judged(&request(&template, &inputs)).unwrap().runs else { panic!() };
+    assert_eq!(
+        (http.method.as_str(), http.scheme.as_str(), http.host.as_str(), http.port),
+        ("POST", "https", "api.example.com", 443)
+    );
+    assert_eq!(http.path, [Part::Text("/users/".to_owned()), Part::Argument("id".to_owned())]);
+    assert_eq!(http.query.iter().collect::<Vec<_>>(), ["q"]);
+    assert_eq!(http.headers.get("accept").map(String::as_str), Some("text/plain"));
+    assert_eq!((http.body.as_deref(), http.content_type.as_str()), (Some("post"), "application/json"));
+}
+
+#[test]
+fn a_request_is_read_strictly() {
+    let inputs = json!({"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}});
+    let not = |template: Value, what: &str| refused(&request(&template, &inputs), what);
+    for url in [
+        "https://{id}/x",
+        "https://{id}.example.com/x",
+        "https://u@h.example/{id}",
+        "https://h.example/{id}?q=1",
+        "https://h.example/{id}#x",
+        "https://h.example/%2e/{id}",
+        "https://h.example/../{id}",
+        "https://*.example.com/{id}",
+        "tcp://h.example:1",
+        "file:///{id}",
+        "h.example/{id}",
+        "https://h.example/{id",
+        "https://h.example/{}",
+        "https://h.example:0/{id}",
+        "https://0x7f.1/{id}",
+        "{id}",
+        "https://h.example$X/{id}",
+    ] {
+        not(json!({ "url": url }), "not one destination");
+    }
+    not(json!({"auth": {"auth_type": "api_key"}}), "has `auth`");
+    not(json!({"auth_tools": {}}), "has `auth`");
+    not(json!({"http_method": "CONNECT"}), "`CONNECT`");
+    not(json!({"http_method": "get"}), "`get`");
+    not(json!({"content_type": "a\r\nb"}), "content_type");
+    for name in ["Host", "authorization", "Content-Length", "transfer-encoding", "cookie", "proxy-x"] {
+        not(json!({"headers": {name: "x"}}), "not a tool's to write");
+        not(json!({"header_fields": [name]}), "not a tool's to write");
+    }
+    not(json!({"headers": {"a b": "x"}}), "has a header");
+    not(json!({"headers": {"a": "x\r\nb: c"}}), "no fixed line");
+    not(json!({"headers": {"a": "${TOKEN}"}}), "no fixed line");
+    not(json!({"headers": {"a": "x", "A": "y"}}), "twice");
+    not(json!({"header_fields": ["other"]}), "`other`, which its `inputs` have not");
+    not(json!({"header_fields": ["id"]}), "two places");
+    not(json!({"body_field": "id"}), "a GET has no body");
+    not(json!({"body_field": "id", "http_method": "PUT"}), "two places");
+    not(json!({"body_field": "other", "http_method": "PUT"}), "`other`, which its `inputs` have not");
+    not(json!({"retries": 3}), "unknown field");
+    not(json!({"url": "https://h.example/{other}"}), "`other`, which its `inputs` have not");
+    let optional = json!({"type": "object", "properties": {"id": {"type": "string"}}});
+    refused(&request(&json!({}), &optional), "need not be there");
+    let list = json!({"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}, "a": {"type": "array"}}});
+    refused(&request(&json!({}), &list), "`a`, which is not one word");
 }

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::CommandTemplate;
+use super::{CommandTemplate, HttpTemplate};
 
 /// What is known of a tool before any run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,8 @@ pub enum Runs {
     Program(String),
     /// As `Inside`, a command of a manual: `/agentrc/bin/mcp --command TEMPLATE`.
     Command(CommandTemplate),
+    /// A request of a manual. Nothing makes it yet: `run` refuses a plan that has one.
+    Http(Box<HttpTemplate>),
 }
 
 /// Names of the arguments, each a string, that policies see; what an argument does not say is the empty string.

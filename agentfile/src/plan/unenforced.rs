@@ -1,6 +1,6 @@
 //! What this version parses, checks and plans, and cannot yet enforce: `run` refuses a plan for which this is not empty.
 
-use super::{Base, BrokerEntry, CountedLimit, HostPath, MountSource, Origin, Plan, Target, words};
+use super::{Base, BrokerEntry, CountedLimit, HostPath, MountSource, Origin, Plan, Runs, Target, words};
 
 /// Each part of `plan` that nothing enforces, in words, with its line.
 #[must_use]
@@ -11,7 +11,8 @@ pub fn unenforced(plan: &Plan) -> Vec<(String, Origin)> {
     }
     for entry in plan.broker.iter().filter(|entry| !is_served(entry)) {
         let (directive, name, _) = words::entry(entry);
-        found.push((format!("{directive} {name}"), words::entry_origin(entry).clone()));
+        let why = if is_request(entry) { " (over HTTP: it needs http_request)" } else { "" };
+        found.push((format!("{directive} {name}{why}"), words::entry_origin(entry).clone()));
     }
     for counted in plan.limits.counted.iter().filter(|counted| !is_counted(plan, counted)) {
         let amount = words::rate(counted.value, counted.per_seconds);
@@ -35,7 +36,7 @@ pub fn unenforced(plan: &Plan) -> Vec<(String, Origin)> {
 /// Whether the broker, the gateway or the projection of files holds it.
 fn is_served(entry: &BrokerEntry) -> bool {
     match entry {
-        BrokerEntry::Tool { definition, .. } => definition.is_some(),
+        BrokerEntry::Tool { definition, .. } => definition.is_some() && !is_request(entry),
         BrokerEntry::Memory { .. }
         | BrokerEntry::Credential { .. }
         | BrokerEntry::CredentialBroker { .. } => true,
@@ -50,12 +51,18 @@ fn is_served(entry: &BrokerEntry) -> bool {
     }
 }
 
+/// Whether it is a tool that is a request of a manual's.
+fn is_request(entry: &BrokerEntry) -> bool {
+    let BrokerEntry::Tool { definition: Some(definition), .. } = entry else { return false };
+    matches!(definition.runs, Runs::Http(_))
+}
+
 /// Whether somebody counts it: the broker the calls of what it serves, and what they return; the gateway what goes to the
 /// agent's destinations.
 fn is_counted(plan: &Plan, counted: &CountedLimit) -> bool {
     let is_served_tool = |name: &str| {
         plan.broker.iter().any(
-            |entry| matches!(entry, BrokerEntry::Tool { entity, definition: Some(_), .. } if entity == name),
+            |entry| matches!(entry, BrokerEntry::Tool { entity, .. } if entity == name && is_served(entry)),
         )
     };
     !counted.applies_to.is_empty()

@@ -1,8 +1,8 @@
 //! Quantities and sources of a plan in the words that people read: shared by `describe` and `difference`.
 
 use super::{
-    Access, BrokerEntry, CgroupLimit, CommandTemplate, Egress, Generated, Mount, MountSource, Part, Runs,
-    ToolDefinition,
+    Access, BrokerEntry, CgroupLimit, CommandTemplate, Egress, Generated, HttpTemplate, Mount, MountSource,
+    Part, Runs, ToolDefinition,
 };
 
 /// Bytes with the largest unit that leaves a whole number, such as `512 MiB`.
@@ -149,12 +149,32 @@ pub fn entry(entry: &BrokerEntry) -> (&'static str, String, String) {
     }
 }
 
-/// A command as one would write it, `‹name›` where an argument stands.
-fn command(template: &CommandTemplate) -> String {
-    let part = |part: &Part| match part {
+/// A request as one would write it, `‹name›` where an argument stands.
+fn request(template: &HttpTemplate) -> String {
+    let path: String = template.path.iter().map(part).collect();
+    let authority = authority(&template.host, template.port);
+    let mut text = format!("`{} {}://{authority}{path}`", template.method, template.scheme);
+    let arguments = |text: &mut String, of: &str, names: Vec<&String>| {
+        if !names.is_empty() {
+            let names: Vec<_> = names.into_iter().map(|name| format!("‹{name}›")).collect();
+            text.push_str(&format!(", {of} {}", names.join(" ")));
+        }
+    };
+    arguments(&mut text, "query", template.query.iter().collect());
+    arguments(&mut text, "headers", template.header_arguments.iter().collect());
+    arguments(&mut text, "body", template.body.iter().collect());
+    text
+}
+
+fn part(part: &Part) -> String {
+    match part {
         Part::Text(text) => text.clone(),
         Part::Argument(name) => format!("‹{name}›"),
-    };
+    }
+}
+
+/// A command as one would write it, `‹name›` where an argument stands.
+fn command(template: &CommandTemplate) -> String {
     let words = template.words.iter().map(|word| {
         let text: String = word.iter().map(part).collect();
         if text.is_empty() || text.contains(char::is_whitespace) { format!("{text:?}") } else { text }
@@ -168,6 +188,7 @@ fn tool(definition: &ToolDefinition) -> String {
         Runs::Broker => ", built in, in the broker itself".to_owned(),
         Runs::Inside => ", built in, in a sandbox of its own".to_owned(),
         Runs::Program(path) => format!(", {path} in a sandbox of its own"),
+        Runs::Http(template) => format!(", the request {}", request(template)),
         Runs::Command(template) => format!(", the command {} in a sandbox of its own", command(template)),
     };
     let facts: Vec<_> =

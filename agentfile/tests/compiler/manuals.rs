@@ -108,3 +108,21 @@ fn what_would_be_an_injection_is_refused_with_manual_and_tool() {
     ];
     refused("TOOLSET local:./tools/set.toml", &manuals, "E085", "tools/set.toml:1:10: `tools/git.utcp.json`");
 }
+
+#[test]
+fn a_request_is_planned_and_refused_at_run() {
+    let mut wanted = tool("user", "");
+    wanted["tool_call_template"] =
+        json!({"call_template_type": "http", "url": "https://api.example.com/users/{x}"});
+    let found = compiled(
+        "TOOL utcp:user\nALLOW invoke user\nRATELIMIT user 1/s",
+        &[("x.utcp.json", manual(&json!([wanted])))],
+    );
+    assert!(found.diagnostics.is_empty(), "{:#?}", found.diagnostics);
+    let plan = found.plan.unwrap();
+    let open: Vec<_> = unenforced(&plan).into_iter().map(|(what, _)| what).collect();
+    assert_eq!(open.first().map(String::as_str), Some("TOOL utcp:user (over HTTP: it needs http_request)"));
+    assert!(open.iter().any(|what| what.contains("limit")), "{open:?}");
+    let text = format!("{:?}", describe::describe(&plan));
+    assert!(text.contains("the request `GET https://api.example.com:443/users/‹x›`"), "{text}");
+}

@@ -309,7 +309,7 @@ impl agentrc_jail::Broker for Broker {
 fn words(entry: &BrokerEntry) -> Result<Option<Vec<CString>>, Refusal> {
     let BrokerEntry::Tool { entity, definition: Some(definition), .. } = entry else { return Ok(None) };
     let words = match &definition.runs {
-        Runs::Broker => return Ok(None),
+        Runs::Broker | Runs::Http(_) => return Ok(None),
         Runs::Inside => vec![c_string(CLIENT)?, c_string("--builtin")?, c_string(entity)?],
         Runs::Program(path) => vec![c_string(path)?],
         Runs::Command(template) => {

@@ -68,6 +68,8 @@ impl Tools {
             };
             let does = match &definition.runs {
                 Runs::Broker => Does::CurrentTime,
+                // `run` has refused the plan.
+                Runs::Http(_) => continue,
                 Runs::Inside | Runs::Program(_) | Runs::Command(_) => Does::Execute { entry },
             };
             let tool = Tool {
