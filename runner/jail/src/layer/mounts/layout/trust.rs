@@ -228,6 +228,9 @@ mod tests {
         fn read(&self, _: &str) -> std::io::Result<Vec<u8>> {
             Err(std::io::ErrorKind::NotFound.into())
         }
+        fn list(&self, _: &str, _: &str) -> std::io::Result<Vec<String>> {
+            Ok(Vec::new())
+        }
         fn folder_name(&self) -> &'static str {
             "folder"
         }
