@@ -9,6 +9,7 @@ const COMMANDS: [&str; 18] = [
     "plan",
     "run",
     "skill",
+    "tools",
     "allow",
     "grants",
     "runs",
@@ -37,6 +38,7 @@ fn help_lists_every_command_and_each_has_help_with_an_example() {
         world.ends([command, "--help"], 0).out_has(&["Usage: agentrc", "Example", command]);
     }
     world.ends(["skill", "run", "--help"], 0).out_has(&["Usage: agentrc skill run", "Examples", "125"]);
+    world.ends(["tools", "schema", "--help"], 0).out_has(&["Usage: agentrc tools schema", "Examples", "125"]);
     for command in ["list", "show", "verify"] {
         world.ends(["audit", command, "--help"], 0).out_has(&["Usage: agentrc audit"]);
     }

@@ -92,8 +92,9 @@ impl Check<'_> {
                 span,
                 format!("the tool `{entity}` has no schema beside it"),
                 format!(
-                    "write `{}`: {{\"description\": \"…\", \"inputSchema\": {{\"type\": \"object\", \"properties\": {{…}}}}}}",
-                    places.join("`, or `")
+                    "write `{}`: {{\"description\": \"…\", \"inputSchema\": {{\"type\": \"object\", \"properties\": {{…}}}}}}; a program that knows `--agentrc-schema` is asked by `agentrc tools schema {} --write`",
+                    places.join("`, or `"),
+                    tool.name
                 ),
             );
             return None;

@@ -3,6 +3,7 @@
 
 mod audit;
 mod skill;
+mod tools;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use audit::{Audit, AuditCommand, AuditList, Show, Verify};
 pub use skill::{Skill, SkillCommand, SkillRun};
+pub use tools::{Tools, ToolsCommand, ToolsSchema};
 
 /// Run an AI agent inside exactly what its Agentfile declares, or not at all.
 #[derive(Debug, Parser)]
@@ -73,6 +75,8 @@ pub enum Command {
     Run(Run),
     /// Run a skill's script from CI, with no agent
     Skill(Skill),
+    /// Work with the tools of a package
+    Tools(Tools),
     /// Consent to what an Agentfile asks of this host beyond its own folder
     Allow(Allow),
     /// List or revoke consents

@@ -17,6 +17,7 @@ pub mod run;
 pub mod runs;
 pub mod skill;
 pub mod support;
+pub mod tools;
 pub mod why;
 
 use crate::arguments::Command;
@@ -52,6 +53,7 @@ pub fn carry_out(command: &Command) -> Outcome {
         Command::Man(arguments) => man::man(arguments),
         Command::Run(arguments) => run::run(arguments),
         Command::Skill(arguments) => skill::skill(arguments),
+        Command::Tools(arguments) => tools::tools(arguments),
         Command::Allow(arguments) => allow::allow(arguments),
         Command::Grants(arguments) => grants::grants(arguments),
         Command::Runs(arguments) => runs::runs(arguments),
