@@ -141,6 +141,7 @@ struct Protected {
 struct ToolFile {
     tool: Vec<Tool>,
     toolset: BTreeMap<String, Toolset>,
+    interpreter: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -323,6 +324,11 @@ fn tool_tables(tools: &ToolFile) -> Result<String> {
             return Err(format!("the toolset {name} has `{unknown}`, which is no tool").into());
         }
         writeln!(out, "({name:?}, &{:?}),", toolset.tools)?;
+    }
+    writeln!(out, "];\n/// Programs that take code in their words, and the options whose word it is.")?;
+    writeln!(out, "pub(crate) const INTERPRETERS: &[(&str, &[&str])] = &[")?;
+    for (name, options) in &tools.interpreter {
+        writeln!(out, "({name:?}, &{options:?}),")?;
     }
     writeln!(out, "];")?;
     Ok(out)

@@ -22,6 +22,10 @@ impl Package for Folders {
         Ok(Vec::new())
     }
 
+    fn list(&self, _: &str, _: &str) -> std::io::Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     fn folder_name(&self) -> &str {
         "bench"
     }

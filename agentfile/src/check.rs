@@ -6,6 +6,7 @@ mod capabilities;
 mod credentials;
 mod effect;
 mod identity;
+mod manuals;
 mod network;
 mod packaged;
 mod policies;
@@ -38,6 +39,8 @@ struct Check<'a> {
     projected: HashSet<String>,
     /// Tools by how a TOOL line writes them: whether a toolset was the first to declare it.
     tools: HashMap<String, bool>,
+    /// The package's UTCP manuals, once they were looked for.
+    manuals: Option<manuals::Manuals>,
     /// RATELIMIT lines, whose targets may be declared further down.
     rate_targets: Vec<Word>,
     /// ALLOW and DENY lines, likewise.
@@ -67,6 +70,7 @@ pub(crate) fn check(
         first: HashMap::new(),
         projected: HashSet::new(),
         tools: HashMap::new(),
+        manuals: None,
         rate_targets: Vec::new(),
         pending_rules: Vec::new(),
         by_target: HashMap::new(),

@@ -25,6 +25,7 @@ mod idiom;
 pub mod json;
 pub mod lex;
 mod lower;
+mod manual;
 pub mod memory;
 pub mod parse;
 pub mod path;
@@ -32,6 +33,7 @@ pub mod place;
 pub mod plan;
 pub mod policy;
 pub mod render;
+pub mod request;
 pub mod schema;
 pub mod server;
 pub mod skill;
@@ -56,6 +58,11 @@ pub trait Package {
     /// # Errors
     /// As for `read`; a name that is not UTF-8.
     fn executables(&self, path: &str) -> std::io::Result<Vec<String>>;
+    /// The names in the folder at `path` that end with `suffix`, in their order.
+    ///
+    /// # Errors
+    /// Whatever the caller's storage says.
+    fn list(&self, path: &str, suffix: &str) -> std::io::Result<Vec<String>>;
     /// Name of the folder, from which the agent's name is inferred.
     fn folder_name(&self) -> &str;
 }

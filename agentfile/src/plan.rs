@@ -3,9 +3,11 @@
 //! host paths only as they were written (`./src`, `~/x`, `/abs`). Its digest is what a person consents to.
 
 mod broker;
+mod command;
 pub mod describe;
 pub mod difference;
 pub mod digest;
+mod http;
 pub mod inside;
 mod mount;
 mod tool;
@@ -15,6 +17,8 @@ pub mod words;
 use serde::{Deserialize, Serialize};
 
 pub use self::broker::{BrokerEntry, VAULT_TOKEN, dotenv_parts, source_file};
+pub use self::command::{CommandTemplate, Part};
+pub use self::http::HttpTemplate;
 pub use self::mount::{Access, Generated, HostPath, Mount, MountSource, NotAHostPath, Protected};
 pub use self::tool::{Calls, Facts, FunctionDefinition, Hints, Runs, SkillDefinition, ToolDefinition};
 pub use crate::base::{
@@ -75,7 +79,7 @@ impl Plan {
     pub fn broker_connects(&self) -> bool {
         self.broker.iter().any(|entry| match entry {
             BrokerEntry::Tool { definition: Some(definition), permitted: true, .. } => {
-                definition.runs == Runs::Gateway
+                matches!(definition.runs, Runs::Gateway | Runs::Http(_))
             }
             _ => false,
         })

@@ -52,7 +52,8 @@ pub(crate) fn builtin(name: &str) -> Option<ToolDefinition> {
 }
 
 /// Why a program of this name cannot be a tool.
-pub(crate) fn name_fault(name: &str) -> Option<String> {
+#[must_use]
+pub fn name_fault(name: &str) -> Option<String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
     if name.is_empty() || name.len() > NAME_BYTES || !name.bytes().all(plain) {
         return Some(format!(
@@ -170,6 +171,30 @@ pub fn of_server(definition: &Value) -> Result<ToolDefinition, Fault> {
     let description = description.or_else(|| text("name"));
     let defined = Defined { title, description, input_schema, facts, annotations: Annotations::default() };
     defined.judged(Runs::Server, hints)
+}
+
+/// A tool of a manual: what MCP takes for true where nothing is said, is.
+///
+/// # Errors
+/// The first [`Fault`].
+pub(crate) fn listed(
+    description: Option<String>,
+    input_schema: Value,
+    runs: Runs,
+) -> Result<ToolDefinition, Fault> {
+    // Its words and variables, too, are what somebody looks at.
+    unseen([], &serde_json::to_value(&runs).unwrap_or_default())?;
+    let (facts, annotations) = (Facts::default(), Annotations::default());
+    let hints = Hints { read_only: false, destructive: true, idempotent: false, open_world: true };
+    Defined { title: None, description, input_schema, facts, annotations }.judged(runs, hints)
+}
+
+/// Judges what a file beside a program says.
+///
+/// # Errors
+/// The first [`Fault`].
+pub fn judge(bytes: &[u8]) -> Result<(), Fault> {
+    read(bytes, String::new()).map(drop)
 }
 
 impl Defined {

@@ -2,13 +2,14 @@
 
 use crate::support::World;
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 21] = [
     "init",
     "check",
     "fmt",
     "plan",
     "run",
     "skill",
+    "tools",
     "allow",
     "grants",
     "approvals",
@@ -45,6 +46,7 @@ fn help_lists_every_command_and_each_has_help_with_an_example() {
     for command in ["list", "show", "approve", "deny"] {
         world.ends(["approvals", command, "--help"], 0).out_has(&["Usage: agentrc approvals"]);
     }
+    world.ends(["tools", "schema", "--help"], 0).out_has(&["Usage: agentrc tools schema", "Examples", "125"]);
     for command in ["list", "show", "verify"] {
         world.ends(["audit", command, "--help"], 0).out_has(&["Usage: agentrc audit"]);
     }

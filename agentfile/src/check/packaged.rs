@@ -11,7 +11,7 @@ use crate::span::Span;
 use crate::syntax::Word;
 
 /// Largest file that becomes part of the plan itself.
-const CONTENT_MAX: usize = 1 << 20;
+pub(super) const CONTENT_MAX: usize = 1 << 20;
 
 /// What an `SOP` block may not have either.
 fn is_hostile(character: char) -> bool {

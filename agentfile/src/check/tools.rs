@@ -60,15 +60,21 @@ impl Check<'_> {
 
     fn builtin(&mut self, tool: &Namespaced) -> Option<ToolDefinition> {
         let names = || BUILTINS.iter().map(|tool| tool.name);
-        if !names().any(|name| name == tool.name) {
+        if names().any(|name| name == tool.name) {
+            self.not_in_manuals(&tool.name, tool.word.span);
+            return tool::builtin(&tool.name);
+        }
+        self.in_manuals(&tool.name, tool.word.span).unwrap_or_else(|()| {
             let help = match near(&tool.name, names()) {
                 Some(near) => format!("did you mean `utcp:{near}`?"),
-                None => format!("built in are {}", listed(names())),
+                None => {
+                    format!("built in are {}; manuals are `tools/NAME.utcp.json`", listed(names()))
+                }
             };
-            let message = format!("there is no built-in tool `{}`", tool.name);
+            let message = format!("there is no built-in tool `{}`, and no manual has it", tool.name);
             self.error("E081", tool.word.span, message, help);
-        }
-        tool::builtin(&tool.name)
+            None
+        })
     }
 
     fn program(&mut self, tool: &Namespaced, entity: &str) -> Option<ToolDefinition> {
@@ -98,8 +104,8 @@ impl Check<'_> {
                 span,
                 format!("the {what} `{entity}` has no schema beside it"),
                 format!(
-                    "write `{}`: {{\"description\": \"…\", \"inputSchema\": {{\"type\": \"object\", \"properties\": {{…}}}}}}",
-                    places.join("`, or `")
+                    "write `{}`: {{\"description\": \"…\", \"inputSchema\": {{\"type\": \"object\", \"properties\": {{…}}}}}}; a program that knows `--agentrc-schema` is asked by `agentrc tools schema ./{path} --write`",
+                    places.join("`, or `"),
                 ),
             );
             return None;

@@ -8,7 +8,7 @@ use crate::span::Span;
 use crate::syntax::{Scheme, UrlPattern, Word};
 
 /// Parses one pattern.
-pub(super) fn parse(word: &Word) -> Result<UrlPattern, Diagnostic> {
+pub(crate) fn parse(word: &Word) -> Result<UrlPattern, Diagnostic> {
     let wrong = |message: String, help: &str| Err(Diagnostic::error("E013", word.span, message).help(help));
     let text = word.text.as_str();
     // First, and in no message: before an `@` there may be a password.

@@ -4,6 +4,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::{CommandTemplate, HttpTemplate};
+
 /// What is known of a tool before any run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -82,6 +84,10 @@ pub enum Runs {
     Program(String),
     /// In an MCP server. No plan has it: what a server's tools are, it says when it is started.
     Server,
+    /// As `Inside`, a command of a manual: `/agentrc/bin/mcp --command TEMPLATE`.
+    Command(CommandTemplate),
+    /// A request of a manual. Made as `Gateway`.
+    Http(Box<HttpTemplate>),
 }
 
 /// Names of the arguments, each a string, that policies see; what an argument does not say is the empty string.

@@ -1,8 +1,8 @@
 //! Quantities and sources of a plan in the words that people read: shared by `describe` and `difference`.
 
 use super::{
-    Access, BrokerEntry, Calls, CgroupLimit, Egress, FunctionDefinition, Generated, Mount, MountSource, Plan,
-    Runs, SkillDefinition, ToolDefinition,
+    Access, BrokerEntry, Calls, CgroupLimit, CommandTemplate, Egress, FunctionDefinition, Generated,
+    HttpTemplate, Mount, MountSource, Part, Plan, Runs, SkillDefinition, ToolDefinition,
 };
 
 /// Bytes with the largest unit that leaves a whole number, such as `512 MiB`.
@@ -165,6 +165,42 @@ pub fn entry(entry: &BrokerEntry) -> (&'static str, String, String) {
     }
 }
 
+/// A request as one would write it, `‹name›` where an argument stands.
+fn request(template: &HttpTemplate) -> String {
+    let path: String = template.path.iter().map(part).collect();
+    let authority = authority(&template.host, template.port);
+    let mut text = format!("`{} {}://{authority}{path}`", template.method, template.scheme);
+    let arguments = |text: &mut String, of: &str, names: Vec<&String>| {
+        if !names.is_empty() {
+            let names: Vec<_> = names.into_iter().map(|name| format!("‹{name}›")).collect();
+            text.push_str(&format!(", {of} {}", names.join(" ")));
+        }
+    };
+    arguments(&mut text, "query", template.query.iter().collect());
+    arguments(&mut text, "headers", template.header_arguments.iter().collect());
+    arguments(&mut text, "body", template.body.iter().collect());
+    text
+}
+
+fn part(part: &Part) -> String {
+    match part {
+        Part::Text(text) => text.clone(),
+        Part::Argument(name) => format!("‹{name}›"),
+    }
+}
+
+/// A command as one would write it, `‹name›` where an argument stands.
+fn command(template: &CommandTemplate) -> String {
+    let words = template.words.iter().map(|word| {
+        let text: String = word.iter().map(part).collect();
+        if text.is_empty() || text.contains(char::is_whitespace) { format!("{text:?}") } else { text }
+    });
+    let variables = template.environment.iter().map(|(name, value)| format!("{name}={value:?}"));
+    let words: Vec<_> = variables.chain(words).collect();
+    let place = template.directory.as_ref().map_or_else(String::new, |folder| format!(" in {folder}"));
+    format!("`{}`{place}", words.join(" "))
+}
+
 /// Where a tool runs and what policies see of its arguments, with the digest of what it takes.
 fn tool(definition: &ToolDefinition) -> String {
     let mut text = match &definition.runs {
@@ -173,6 +209,8 @@ fn tool(definition: &ToolDefinition) -> String {
         Runs::Inside => ", built in, in a sandbox of its own".to_owned(),
         Runs::Program(path) => format!(", {path} in a sandbox of its own"),
         Runs::Server => ", in its server".to_owned(),
+        Runs::Http(template) => format!(", the request {}", request(template)),
+        Runs::Command(template) => format!(", the command {} in a sandbox of its own", command(template)),
     };
     let facts: Vec<_> =
         definition.facts.each().map(|(fact, argument)| format!("`{argument}` as {fact}")).collect();

@@ -5,6 +5,8 @@ mod errors;
 #[cfg(test)]
 mod idle;
 #[cfg(test)]
+mod manuals;
+#[cfg(test)]
 mod messages;
 #[cfg(test)]
 mod network;

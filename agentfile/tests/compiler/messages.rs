@@ -19,6 +19,10 @@ fn cases() -> Vec<(PathBuf, Vec<u8>, Vec<Diagnostic>)> {
     package.0.insert("binary.md".to_owned(), vec![0xff, 0xfe]);
     let toolset = b"tools = [\n  \"utcp:file_raed\",\n  \"local:./tools/mute\",\n]\n";
     package.0.insert("toolsets/x.toml".to_owned(), toolset.to_vec());
+    let manual =
+        br#"{"utcp_version": "1.0.1", "tools": [{"name": "log", "description": "Logs.", "tool_call_template":
+        {"call_template_type": "cli", "commands": [{"command": "git log | head"}]}}]}"#;
+    package.0.insert("tools/git.utcp.json".to_owned(), manual.to_vec());
     package.0.insert("toolsets/broken.toml".to_owned(), b"tool = 1\n".to_vec());
     for (skill, text) in [
         ("plain", "# A skill\n"),

@@ -94,6 +94,12 @@ impl Package for Folder {
         Ok(names.map(str::to_owned).collect())
     }
 
+    fn list(&self, path: &str, suffix: &str) -> std::io::Result<Vec<String>> {
+        let below = format!("{path}/");
+        let names = self.0.keys().filter_map(|name| name.strip_prefix(&below));
+        Ok(names.filter(|name| !name.contains('/') && name.ends_with(suffix)).map(str::to_owned).collect())
+    }
+
     fn folder_name(&self) -> &str {
         "My Agent"
     }

@@ -26,6 +26,11 @@ impl Package for Folder {
     fn executables(&self, path: &str) -> std::io::Result<Vec<String>> {
         Ok(vec![format!("{}.sh", path.len()), "run".to_owned()])
     }
+
+    fn list(&self, _: &str, _: &str) -> std::io::Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     fn folder_name(&self) -> &'static str {
         "folder"
     }

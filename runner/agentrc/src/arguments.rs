@@ -4,6 +4,7 @@
 mod approvals;
 mod audit;
 mod skill;
+mod tools;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use approvals::{Approvals, ApprovalsCommand, ApprovalsList, ApprovalsShow, Approve, TicketName};
 pub use audit::{Audit, AuditCommand, AuditList, Show, Verify};
 pub use skill::{Skill, SkillCommand, SkillRun};
+pub use tools::{Tools, ToolsCommand, ToolsSchema};
 
 /// Run an AI agent inside exactly what its Agentfile declares, or not at all.
 #[derive(Debug, Parser)]
@@ -78,6 +80,8 @@ pub enum Command {
     ServeMcp(ServeMcp),
     /// Run a skill's script from CI, with no agent
     Skill(Skill),
+    /// Work with the tools of a package
+    Tools(Tools),
     /// Consent to what an Agentfile asks of this host beyond its own folder
     Allow(Allow),
     /// List or revoke consents

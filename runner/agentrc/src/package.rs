@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use agentfile::{Kind, Package};
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, open, openat2};
+use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags, fstat, open, openat2};
 
 /// Most bytes of an Agentfile: a hundred times the longest in the wild.
 pub const AGENTFILE_LIMIT: u64 = 4 << 20;
@@ -123,6 +123,22 @@ impl Package for Folder {
         Ok(found)
     }
 
+    fn list(&self, path: &str, suffix: &str) -> io::Result<Vec<String>> {
+        let folder = self.beneath(Path::new(path), OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let mut names = Vec::new();
+        for entry in Dir::read_from(folder)? {
+            let name = entry?.file_name().to_bytes().to_vec();
+            if name.ends_with(suffix.as_bytes()) {
+                let name = String::from_utf8(name);
+                names.push(
+                    name.map_err(|_| io::Error::other(format!("a name with `{suffix}` is not UTF-8")))?,
+                );
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
     fn folder_name(&self) -> &str {
         &self.name
     }
@@ -157,6 +173,22 @@ mod tests {
         assert_eq!(folder.kind("within"), Kind::File);
         assert_eq!(folder.read("within").unwrap(), b"print()");
         assert_eq!(folder.folder_name(), "project");
+    }
+
+    #[test]
+    fn names_of_a_kind_are_listed_in_their_order_and_never_outside() {
+        let (_keep, folder) = folder();
+        for name in ["b.py", "A.py", "c.txt"] {
+            std::fs::write(folder.path().join("src").join(name), "").unwrap();
+        }
+        assert_eq!(folder.list("src", ".py").unwrap(), ["A.py", "a.py", "b.py"]);
+        for path in ["..", "src/up/..", "out", "none", "src/a.py"] {
+            assert!(folder.list(path, "").is_err(), "{path}");
+        }
+        let odd = std::ffi::OsStr::from_bytes(b"\xff.py");
+        std::fs::write(folder.path().join("src").join(odd), "").unwrap();
+        assert!(folder.list("src", ".py").is_err());
+        assert_eq!(folder.list("src", ".txt").unwrap(), ["c.txt"]);
     }
 
     #[test]

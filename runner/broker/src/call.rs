@@ -191,7 +191,7 @@ impl Broker {
     fn fitted(&self, tool: &Tool, request: &mut Request) -> Result<facts::Seen, String> {
         let given = std::mem::take(&mut request.arguments);
         request.arguments = arguments::with_words(given, &request.words, &tool.input)?;
-        if tool.does == Does::Request {
+        if tool.does == Does::Request(None) {
             // Policies see what is done, said or not.
             request.arguments.entry("method").or_insert_with(|| "GET".into());
         }
@@ -200,8 +200,14 @@ impl Broker {
             return Err(printable_text(&why));
         }
         let directory = self.server(&tool.does).map_or(&self.directory, |server| &server.directory);
-        let seen = facts::take(&tool.facts, &mut request.arguments, directory)
+        let mut seen = facts::take(&tool.facts, &mut request.arguments, directory)
             .map_err(|why| printable_text(&why))?;
+        if let Does::Request(Some(template)) = &tool.does {
+            // What a manual makes of the arguments is what is decided about.
+            let made = agentfile::request::request(template, &request.arguments)?;
+            let (url, host) = facts::canonical_url(&made.url).map_err(|why| format!("its URL {why}"))?;
+            seen = facts::Seen { url, host, method: made.method, path: String::new() };
+        }
         // What is decided about, and handed over, is what has to fit.
         match tool.unfit(&Value::Object(request.arguments.clone())) {
             Some(why) => Err(format!("in the form that is decided about: {}", printable_text(&why))),
@@ -225,7 +231,7 @@ impl Broker {
         // Says how it ended also when nobody waits any more.
         let ending = Ending::new(&self.reporter, id, act);
         let outcome = match (&tool.does, memory) {
-            (Does::Request, _) => self.request(call, tool, request).await,
+            (Does::Request(_), _) => self.request(call, tool, request).await,
             (Does::Server { server, tool }, _) => self.ask(call, *server, tool, &request.arguments).await,
             (Does::Execute { .. }, _) => self.execute(call, request, &arguments, tool).await,
             (does, memory) => match self.reporter.intent(call, &[]).await {
@@ -260,7 +266,7 @@ impl Broker {
                 }
             }
             (Does::CurrentTime, _) => clock::now().map_or_else(Outcome::Error, Outcome::Value),
-            (Does::Memory(_) | Does::Execute { .. } | Does::Server { .. } | Does::Request, _) => {
+            (Does::Memory(_) | Does::Execute { .. } | Does::Server { .. } | Does::Request(_), _) => {
                 Outcome::Error("it cannot be done here".to_owned())
             }
         }

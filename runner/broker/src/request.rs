@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use agentfile::plan::HttpTemplate;
 use agentrc_audit::text::printable_text;
 use agentrc_memory::Trust;
 use base64::Engine as _;
@@ -24,7 +25,7 @@ use crate::facts::{Seen, canonical_url};
 use crate::judge::Verdict;
 use crate::outcome::Outcome;
 use crate::report::Call;
-use crate::tools::Tool;
+use crate::tools::{Does, Tool};
 
 /// Redirects that are followed.
 const REDIRECTS: usize = 5;
@@ -67,7 +68,11 @@ enum Failed {
 impl Broker {
     /// Makes the request of a call, which is permitted.
     pub(crate) async fn request(&self, call: Call, tool: &Tool, request: &call::Request) -> Outcome {
-        let sent = match Sent::of(&request.arguments) {
+        let made = match &tool.does {
+            Does::Request(Some(template)) => Sent::made(template, &request.arguments),
+            _ => Sent::of(&request.arguments),
+        };
+        let sent = match made {
             Ok(sent) => sent,
             Err(why) => return Outcome::Error(why),
         };
@@ -154,8 +159,10 @@ impl Broker {
         }
         let method = sent.method.as_str();
         let mut given = request.arguments.clone();
-        given.insert("url".to_owned(), url.clone().into());
-        given.insert("method".to_owned(), method.into());
+        if tool.does == Does::Request(None) {
+            given.insert("url".to_owned(), url.clone().into());
+            given.insert("method".to_owned(), method.into());
+        }
         let arguments = call::text(&given);
         let seen = Seen { url: url.clone(), host, method: method.to_owned(), path: String::new() };
         let act = format!("call {} {}", request.name, printable_text(&url));
@@ -230,6 +237,18 @@ impl Broker {
 }
 
 impl Sent {
+    /// What a manual's template makes of the arguments.
+    fn made(template: &HttpTemplate, arguments: &Map<String, Value>) -> Result<Self, String> {
+        let made = agentfile::request::request(template, arguments)?;
+        let (url, _) = canonical_url(&made.url).map_err(|why| format!("its URL {why}"))?;
+        let method = Method::from_bytes(made.method.as_bytes()).map_err(|error| error.to_string())?;
+        let mut headers = HeaderMap::new();
+        for (name, value) in &made.headers {
+            add(&mut headers, name, value)?;
+        }
+        Ok(Self { method, url, headers, body: made.body.unwrap_or_default().into() })
+    }
+
     /// What the arguments of a call ask for; they fit their schema.
     fn of(arguments: &Map<String, Value>) -> Result<Self, String> {
         let text = |name: &str| arguments.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -243,19 +262,24 @@ impl Sent {
         let mut headers = HeaderMap::new();
         let given = arguments.get("headers").and_then(Value::as_object);
         for (name, value) in given.into_iter().flatten() {
-            let shown = printable_text(name);
-            let header =
-                HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("`{shown}` is no header"))?;
-            if NOT_THE_CALLERS.contains(&header.as_str()) {
-                return Err(format!("the header `{shown}` is not the caller's to say"));
-            }
-            let value = HeaderValue::from_str(value.as_str().unwrap_or_default())
-                .map_err(|_| format!("the header `{shown}` has a value that no header can have"))?;
-            if headers.insert(header, value).is_some() {
-                return Err(format!("the header `{shown}` is there twice"));
-            }
+            add(&mut headers, name, value.as_str().unwrap_or_default())?;
         }
         Ok(Self { method, url: text("url").to_owned(), headers, body: body.into() })
+    }
+}
+
+/// One header more.
+fn add(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), String> {
+    let shown = printable_text(name);
+    let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("`{shown}` is no header"))?;
+    if NOT_THE_CALLERS.contains(&header.as_str()) {
+        return Err(format!("the header `{shown}` is not the caller's to say"));
+    }
+    let value = HeaderValue::from_str(value)
+        .map_err(|_| format!("the header `{shown}` has a value that no header can have"))?;
+    match headers.insert(header, value) {
+        None => Ok(()),
+        Some(_) => Err(format!("the header `{shown}` is there twice")),
     }
 }
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agentfile::plan::{
-    BrokerEntry, Calls, Facts, FunctionDefinition, Hints, Origin, Plan, Runs, SkillDefinition, ToolDefinition,
+    BrokerEntry, Calls, Facts, FunctionDefinition, Hints, HttpTemplate, Origin, Plan, Runs, SkillDefinition,
+    ToolDefinition,
 };
 use agentfile::schema::PATTERN_BYTES;
 use agentrc_service::channel::cut;
@@ -72,8 +73,8 @@ pub(crate) enum Does {
     Execute { entry: usize },
     /// An act on a memory.
     Memory(memory::Act),
-    /// Makes an HTTP request, by the gateway.
-    Request,
+    /// Makes an HTTP request, by the gateway: one of a manual's, or the one that its arguments say.
+    Request(Option<Box<HttpTemplate>>),
     /// Asks this server of the plan's for its tool of this name.
     Server { server: usize, tool: String },
 }
@@ -101,8 +102,9 @@ impl Tools {
                     let does = match &definition.runs {
                         Runs::Broker => Does::CurrentTime,
                         Runs::Server => continue,
-                        Runs::Gateway => Does::Request,
-                        Runs::Inside | Runs::Program(_) => Does::Execute { entry },
+                        Runs::Gateway => Does::Request(None),
+                        Runs::Http(template) => Does::Request(Some(template.clone())),
+                        Runs::Inside | Runs::Program(_) | Runs::Command(_) => Does::Execute { entry },
                     };
                     all.define(entity, namespace, definition, does, origin)?;
                 }

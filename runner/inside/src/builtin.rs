@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 use crate::{json, words};
 
 /// Most bytes of arguments: what a message of the agent's may have, and room for its escapes.
-const ARGUMENTS: u64 = 4 << 20;
+pub(crate) const ARGUMENTS: u64 = 4 << 20;
 
 /// Reads the arguments, carries it out, prints the result.
 pub(crate) fn carry_out(name: &str) -> ExitCode {

@@ -9,6 +9,7 @@
 //! /agentrc/bin/mcp --function FILE NAME    has Python call a function, likewise              (function)
 //! /agentrc/bin/mcp --skill FOLDER SCRIPTS…  executes one of a skill's scripts, likewise        (skill)
 //! /agentrc/bin/mcp --probe PROGRAM WORDS…  becomes a health check's program, likewise        (probe)
+//! /agentrc/bin/mcp --command JSON     becomes the command of a manual, there                 (command)
 //! ```
 #![forbid(unsafe_code)]
 
@@ -17,6 +18,7 @@ mod bridge;
 mod builtin;
 mod call;
 mod called;
+mod command;
 mod function;
 mod json;
 mod probe;
@@ -34,7 +36,7 @@ use std::process::ExitCode;
 const SOCKET: &str = "/agentrc/broker.sock";
 
 const USAGE: &str = "without words it speaks the Model Context Protocol on standard input and output; \
-                     `call NAME …` calls a tool; `--builtin NAME` carries out a built-in tool; `--function FILE NAME` a function of Python; `--skill FOLDER SCRIPT…` one of a skill's scripts; `--probe PROGRAM …` executes it; \
+                     `call NAME …` calls a tool; `--builtin NAME` carries out a built-in tool; `--command JSON` becomes a command of the plan; `--function FILE NAME` a function of Python; `--skill FOLDER SCRIPT…` one of a skill's scripts; `--probe PROGRAM …` executes it; \
                      `--socket PATH [--call LINK WORDS…]` asks the broker at PATH";
 
 fn main() -> ExitCode {
@@ -66,6 +68,7 @@ fn own(words: &[OsString]) -> Result<ExitCode, String> {
         [Some("--probe"), Some(program), ..] => {
             return Ok(probe::become_program(program, words.get(2..).unwrap_or_default()));
         }
+        [Some("--command"), Some(template)] => return command::execute(template).map(|never| match never {}),
         [Some("call"), Some(name), ..] => {
             return call::carry_out(SOCKET, Path::new(name), name, words.get(2..).unwrap_or_default());
         }

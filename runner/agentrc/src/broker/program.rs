@@ -11,9 +11,15 @@ use crate::refusal::Refusal;
 pub(super) fn words(entry: &BrokerEntry) -> Result<Option<Vec<CString>>, Refusal> {
     let words = match entry {
         BrokerEntry::Tool { entity, definition: Some(definition), .. } => match &definition.runs {
-            Runs::Broker | Runs::Gateway | Runs::Server => return Ok(None),
+            Runs::Broker | Runs::Gateway | Runs::Http(_) | Runs::Server => return Ok(None),
             Runs::Inside => vec![CLIENT.to_owned(), "--builtin".to_owned(), entity.clone()],
             Runs::Program(path) => vec![path.clone()],
+            Runs::Command(template) => {
+                let template = serde_json::to_string(template).map_err(|error| {
+                    Refusal::new(format!("the command of `{entity}`: {error}")).step(LAYER)
+                })?;
+                vec![CLIENT.to_owned(), "--command".to_owned(), template]
+            }
         },
         BrokerEntry::Function { path: Some(path), symbol, definition: Some(definition), .. } => {
             let path = format!("{PROJECTION}/{path}");

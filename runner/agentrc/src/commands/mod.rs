@@ -20,6 +20,7 @@ pub mod runs;
 pub mod serve_mcp;
 pub mod skill;
 pub mod support;
+pub mod tools;
 pub mod why;
 
 use crate::arguments::Command;
@@ -56,6 +57,7 @@ pub fn carry_out(command: &Command) -> Outcome {
         Command::Run(arguments) => run::run(arguments),
         Command::ServeMcp(arguments) => serve_mcp::serve_mcp(arguments),
         Command::Skill(arguments) => skill::skill(arguments),
+        Command::Tools(arguments) => tools::tools(arguments),
         Command::Allow(arguments) => allow::allow(arguments),
         Command::Grants(arguments) => grants::grants(arguments),
         Command::Approvals(arguments) => approvals::approvals(arguments),

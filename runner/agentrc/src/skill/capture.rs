@@ -66,6 +66,17 @@ impl Capture {
         Ok(Self { out, err: Copying::start(stderr())?, saved: None })
     }
 
+    /// As [`Capture::start`], for standard output that is kept and passed on to nobody.
+    ///
+    /// # Errors
+    /// As there, and `/dev/null` cannot be opened.
+    pub fn kept() -> Result<Self, Refusal> {
+        let nowhere = std::fs::OpenOptions::new().write(true).open("/dev/null");
+        let nowhere = nowhere.map_err(|error| refused(&format!("/dev/null cannot be opened: {error}")))?;
+        let out = Copying::start(nowhere.as_fd())?;
+        Ok(Self { out, err: Copying::start(stderr())?, saved: None })
+    }
+
     /// Puts the pipes in the place of standard output and standard error.
     ///
     /// # Errors

@@ -49,6 +49,10 @@ impl Package for Folder {
         Ok(Vec::new())
     }
 
+    fn list(&self, _: &str, _: &str) -> std::io::Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     fn folder_name(&self) -> &str {
         "brokered"
     }

@@ -231,6 +231,10 @@ mod tests {
         fn executables(&self, _: &str) -> std::io::Result<Vec<String>> {
             Ok(Vec::new())
         }
+
+        fn list(&self, _: &str, _: &str) -> std::io::Result<Vec<String>> {
+            Ok(Vec::new())
+        }
         fn folder_name(&self) -> &'static str {
             "folder"
         }
