@@ -42,7 +42,7 @@ pub(crate) fn waiting(lab: &Lab, child: &Child, number: usize) -> Vec<Value> {
     let there = within(Duration::from_secs(20), || {
         let listed: Value =
             serde_json::from_slice(&approvals(lab, &["--json"]).stdout).expect("JSON of the list");
-        found = listed["tickets"].as_array().expect("tickets").clone();
+        found = listed.get("tickets").and_then(Value::as_array).expect("tickets").clone();
         found.len() >= number
     });
     assert!(there && found.len() == number, "as {}: {found:#?}{}{}", lab.who.name, child.out(), child.err());
@@ -50,13 +50,13 @@ pub(crate) fn waiting(lab: &Lab, child: &Child, number: usize) -> Vec<Value> {
 }
 
 pub(crate) fn id(ticket: &Value) -> &str {
-    ticket["ticket"]["id"].as_str().expect("an id")
+    ticket.pointer("/ticket/id").and_then(Value::as_str).expect("an id")
 }
 
 /// The one ticket that waits.
 #[track_caller]
 pub(crate) fn only(lab: &Lab, child: &Child) -> String {
-    id(&waiting(lab, child, 1)[0]).to_owned()
+    id(waiting(lab, child, 1).first().expect("a ticket")).to_owned()
 }
 
 /// Outcomes, scopes and deciders on record, in order.
@@ -87,7 +87,7 @@ pub(crate) fn configure(lab: &Lab, text: &str) {
 pub(crate) fn here(lab: &Lab) -> Vec<Value> {
     let listed = approvals(lab, &["--json"]);
     let listed: Value = serde_json::from_slice(&listed.stdout).expect("JSON of the list");
-    listed["tickets"].as_array().expect("tickets").clone()
+    listed.get("tickets").and_then(Value::as_array).expect("tickets").clone()
 }
 
 /// How many that are.

@@ -1,6 +1,8 @@
 //! `agentrc run`: the supervisor. Compile, refuse what is not enforced, ask for consent, make the run's folder, hand over to
 //! the jail, and say how it ended. Nothing here decides what the agent may do.
 
+mod ending;
+
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -14,11 +16,11 @@ use agentrc_host::StateDir;
 use agentrc_host::config::{self, Config, Requirement};
 use agentrc_host::hostpath::HostPath as HostPathBytes;
 use agentrc_host::record::{Copied, FORMAT, Record};
-use agentrc_host::review::Review;
 use agentrc_host::runs::Run;
 use agentrc_jail::probe::landlock_holds_tcp;
 use agentrc_jail::{Ended, Request, Signals, Step};
 
+use self::ending::{finish, review};
 use super::Outcome;
 use crate::arguments;
 use crate::broker::{self, Broker};
@@ -354,57 +356,6 @@ fn forget(state: &StateDir, run: Run) -> Option<Refusal> {
 
 fn has_copies(plan: &Plan) -> bool {
     plan.mounts.iter().any(|mount| matches!(mount.source, MountSource::Copy { .. }))
-}
-
-/// Closes the log, and says what a person has to know.
-fn finish(plan: &Plan, program: &str, recorder: Recorder<'_>, ended: &Ended) -> u8 {
-    let mut code = exit::program(ended.exit_code);
-    if let Some(reason) = &ended.killed {
-        terminal::complain(&format!("agentrc: killed: {}\n", terminal::escape(reason)));
-    }
-    if let Some(reason) = &ended.exec_failed {
-        terminal::complain(&not_executed(plan, program, reason));
-    }
-    if let Err(error) = recorder.finish() {
-        terminal::complain(&format!(
-            "agentrc: the audit log could not be closed: {}\n",
-            terminal::escape(&error.to_string())
-        ));
-        // A run whose log is not whole has not ended well, whatever its program says.
-        code = exit::KILLED;
-    }
-    code
-}
-
-/// Why the program could not be executed, and what to look at.
-fn not_executed(plan: &Plan, program: &str, reason: &str) -> String {
-    let help = match reason.split(' ').next() {
-        Some("ENOENT") => {
-            "there is no such program inside, or the one that its first line (`#!`) names is not: `agentrc plan` says what is there"
-        }
-        Some("EACCES") => "it must be a file with execute permission, on a mount that may be executed from",
-        Some("ENOEXEC") => "it is neither a program for this machine nor a script that begins with `#!`",
-        _ => "`agentrc plan` says what is inside",
-    };
-    let origin = plan.command.as_ref().map(|command| format!(" [{}]", command.origin)).unwrap_or_default();
-    let (program, reason, origin) =
-        (terminal::escape(program), terminal::escape(reason), terminal::escape(&origin));
-    format!("agentrc: `{program}` could not be executed inside: {reason}{origin}\n  help: {help}\n")
-}
-
-/// "3 files changed; review with …", or nothing when nothing did.
-fn review(state: &StateDir, run: &str) -> String {
-    match Review::open(state, run).and_then(|review| review.changes()) {
-        Ok(changes) if changes.is_empty() => String::new(),
-        Ok(changes) => {
-            let number = changes.len();
-            let paths = if number == 1 { "1 path".to_owned() } else { format!("{number} paths") };
-            format!("agentrc: {paths} changed; review with agentrc diff {run}\n")
-        }
-        Err(error) => {
-            format!("agentrc: the copies cannot be read: {}\n", terminal::escape(&error.to_string()))
-        }
-    }
 }
 
 /// The caller's home, canonical, if there is one.
