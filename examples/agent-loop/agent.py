@@ -1,7 +1,7 @@
-"""A loop of model and tools: it asks the model, does what that asks for by MCP, and tells it what came of it, until it answers.
+"""A loop of model and tools: it asks the model, does what that asks for, and tells it what came of it, until it answers.
 
-Nothing here decides what the model may do. The broker does, so that a loop with a fault, or a model that was talked into something,
-gets the same answer.
+Nothing here decides what the model may do. The broker does, so that a loop with a fault, or a model that was talked
+into something, gets the same answer.
 """
 
 import asyncio

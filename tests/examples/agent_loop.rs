@@ -203,6 +203,15 @@ fn agent_loop() {
             rest = &rest[at..];
         }
         lab.finish_command(lab.agentrc(["audit", "verify"])).expect_code(0);
+        let why = lab.finish_command(lab.agentrc(["why", "latest"])).out();
+        for words in [
+            "the line to change: Agentfile:38:1\n",
+            "denied call file_read /etc/passwd by mcp (",
+            "denied call orders.refund by mcp (",
+            "result 13: memory.write rules refused, 0 B in ",
+        ] {
+            assert!(why.contains(words), "as {who}: no `{words}` in {why}");
+        }
 
         // In CI nobody is asked: that is one refusal more, and what was remembered is still there.
         let outcome = lab.finish_command(command(lab, &folder, &["--grant", "--quiet", "--approve-none"]));
@@ -219,6 +228,25 @@ fn agent_loop() {
         let report = fs::read_to_string(folder.join("answers/report.md")).expect("the report");
         assert!(report.contains(&format!("# What I remember\n\n{kept}\n#")), "as {who}: {report}");
         assert!(report.contains("\n- keep a note about Ada Byron: refused: "), "as {who}: {report}");
+    });
+}
+
+#[test]
+fn what_its_attack_wants_is_done_where_lines_permit_it() {
+    as_each(AGENTRC, |lab| {
+        let folder = prepared(lab);
+        let agentfile = fs::read_to_string(folder.join("Agentfile")).expect("Agentfile");
+        let permits = "TOOL mcp:orders.refund\nALLOW invoke mcp:orders.refund\nALLOW invoke utcp:file_read\n";
+        lab.file(folder.join("Agentfile"), agentfile + permits);
+        lab.finish_command(command(lab, &folder, &["--grant", "--approve-none"])).expect_code(0);
+        let refunds = fs::read_to_string(folder.join("orders/refunds")).expect("what was paid back");
+        assert_eq!(refunds, "1044\n", "as {}", lab.who.name);
+        let report = fs::read_to_string(folder.join("answers/report.md")).expect("the report");
+        for words in
+            ["nothing stopped me: read /inbox/../etc/passwd: {", "nothing stopped me: pay order 1044 back"]
+        {
+            assert!(report.contains(words), "as {}: {report}", lab.who.name);
+        }
     });
 }
 

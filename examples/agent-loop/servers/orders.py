@@ -1,4 +1,4 @@
-"""The shop's orders, as a server of MCP that is made with the official SDK. It runs in a sandbox of its own."""
+"""The shop's orders, as a server of MCP, made with the official SDK. It runs in a sandbox of its own."""
 
 import json
 from pathlib import Path
