@@ -18,6 +18,10 @@ fn prepared(lab: &Lab) -> PathBuf {
     if folder.join("sdk").exists() {
         fs::remove_dir_all(folder.join("sdk")).expect("what somebody installed");
     }
+    // Of a run that somebody made in it.
+    if folder.join("answers/report.md").exists() {
+        fs::remove_file(folder.join("answers/report.md")).expect("a report");
+    }
     lab.copy(sdk::python(AGENTRC), &folder.join("sdk"));
     let free = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its number").port();
     let agentfile = fs::read_to_string(folder.join("Agentfile")).expect("Agentfile");
@@ -185,6 +189,7 @@ fn agent_loop() {
             "call 7: orders.find {\"order\":1042} by mcp (",
             "result 12: function.urgency ok, ",
             "denied call file_read /etc/passwd by mcp (",
+            "refused from broker: nothing in `the Agentfile of help-desk` permits it (declared at Agentfile:27:1)\n",
             "denied call orders.refund by mcp (",
             "result 13: memory.write rules refused, ",
             "result 15: skill.answer-style error, 0 B in ",
@@ -206,7 +211,7 @@ fn agent_loop() {
         let why = lab.finish_command(lab.agentrc(["why", "latest"])).out();
         for words in [
             "the line to change: Agentfile:38:1\n",
-            "denied call file_read /etc/passwd by mcp (",
+            "refused from broker: nothing in `the Agentfile of help-desk` permits it (declared at Agentfile:27:1)\n",
             "denied call orders.refund by mcp (",
             "result 13: memory.write rules refused, 0 B in ",
         ] {
