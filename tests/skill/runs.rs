@@ -153,7 +153,8 @@ fn boundaries_give_more_and_say_only_what_is_theirs() {
             ("POLICY\n", ["E008", "ci:1:1"]),
             ("SOP\ntext\n", ["E008", "ci:1:1"]),
             ("DENY invoke probe\n", ["E050", "both allowed and denied"]),
-            ("MCP files\n", ["not yet enforced", "ci:1:1"]),
+            ("MCP files\n", ["E095", "ci:1:1"]),
+            ("TRACE on\n", ["not yet enforced", "ci:1:1"]),
             ("URL example\n", ["E013", "ci:1:5"]),
         ] {
             lab.file(lab.project("ci"), text);

@@ -158,12 +158,13 @@ impl Broker {
             Ok(settled) => settled,
             Err(Stopped::Error(why)) => return Outcome::Error(why),
             Err(Stopped::Refused { reason, rule }) => {
-                self.reporter.denied(&act, "refused", &reason, &rule, request.pid).await;
-                let line = if rule.is_empty() {
-                    format!(" (declared at {})", tool.origin)
+                // Where no policy decided, the line that declares the tool is the one to look at.
+                let (reason, line) = if rule.is_empty() {
+                    (format!("{reason} (declared at {})", tool.origin), String::new())
                 } else {
-                    format!(" ({rule})")
+                    (reason, format!(" ({rule})"))
                 };
+                self.reporter.denied(&act, "refused", &reason, &rule, request.pid).await;
                 return Outcome::Refused(format!("`{}` is refused: {reason}{line}", request.name));
             }
         };

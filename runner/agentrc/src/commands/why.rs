@@ -1,24 +1,23 @@
 //! `agentrc why`: what a run was denied, by which rule, and the line to change; and, just as plainly, what nobody saw.
 
 mod answers;
+mod lines;
 mod rules;
 
 use std::fmt::Write as _;
 use std::io::BufReader;
 use std::path::PathBuf;
 
-use agentrc_audit::event::{Denial, Event};
+use agentrc_audit::event::Event;
 use agentrc_audit::line::Body;
 use agentrc_audit::log::LOG_FILE;
 use agentrc_audit::read::Lines;
-use agentrc_egress::reason::{PERMITTED, UNDECLARED_ADDRESS, UNDECLARED_HOST};
 use agentrc_host::StateDir;
 
 use self::answers::ANSWERS;
+use self::lines::{is_place, lines_of_host, missing_line, with_way_out};
 use super::Outcome;
 use crate::arguments::Why;
-use crate::filter::LAYER as EBPF;
-use crate::gateway::LAYER as GATEWAY;
 use crate::terminal::{Style, Tone, escape};
 use crate::{events, exit, host, terminal};
 
@@ -107,7 +106,11 @@ impl Story {
                     }
                 });
             }
-            // What a call came to is what it was called for; a refusal of it is a denial.
+            // Policy permitted the call, and what performs it did not: a memory, or a program that exits with 77.
+            Event::Result { outcome, .. } if outcome == "refused" => {
+                self.findings.push(events::words(event, style));
+            }
+            // What else a call came to is what it was called for; a refusal by policy is a denial.
             Event::Permitted { .. }
             | Event::Call { .. }
             | Event::Result { .. }
@@ -189,56 +192,6 @@ impl Story {
     }
 }
 
-fn with_way_out(words: String, rule: Option<&str>) -> String {
-    match rule {
-        Some(rule) if is_place(rule) => format!("{words}\n      the line to change: {}", escape(rule)),
-        Some(rule) => {
-            format!("{words}\n      decided by {}, which no line of an Agentfile changes", escape(rule))
-        }
-        None => words,
-    }
-}
-
-/// The line that would allow what nothing permits.
-fn missing_line(denial: &Denial) -> Option<String> {
-    if ![GATEWAY, EBPF].contains(&denial.layer.as_str()) || !denial.rule.is_empty() {
-        return None;
-    }
-    match denial.act.split_once(' ')? {
-        ("resolve", name) if denial.reason.as_deref() == Some(UNDECLARED_HOST) => {
-            Some(format!("URL https://{name}"))
-        }
-        ("connect", address) if denial.reason.as_deref() == Some(UNDECLARED_ADDRESS) => {
-            Some(format!("URL tcp://{address}"))
-        }
-        _ => None,
-    }
-}
-
-/// The lines of a host none of which permits a request, as the gateway has told them (`reason::PERMITTED`).
-fn lines_of_host(denial: &Denial) -> Option<String> {
-    if denial.layer != GATEWAY || !denial.rule.is_empty() {
-        return None;
-    }
-    let (_, lines) = denial.reason.as_deref()?.split_once(PERMITTED)?;
-    let mut out = String::from("\n      to allow it, change one of these lines, or add one:");
-    for line in lines.split(", ") {
-        // The last may be cut.
-        let (url, place) =
-            line.strip_suffix(']').and_then(|line| line.rsplit_once(" [")).unwrap_or((line, "…"));
-        out.push_str(&format!("\n        {}: URL {}", escape(place), escape(url)));
-    }
-    Some(out)
-}
-
-/// Whether it is `file:line:column` of something that a person wrote.
-fn is_place(rule: &str) -> bool {
-    let mut parts = rule.rsplitn(3, ':');
-    let mut number =
-        || parts.next().and_then(|part| part.parse::<u32>().ok()).is_some_and(|number| number > 0);
-    number() && number()
-}
-
 fn meaning(exit_code: i32, signal: Option<i32>) -> Option<&'static str> {
     match (exit_code, signal) {
         (126, None) => Some(
@@ -256,9 +209,11 @@ fn meaning(exit_code: i32, signal: Option<i32>) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use agentrc_audit::event::Evidence;
+    use agentrc_audit::event::{Denial, Evidence};
+    use agentrc_egress::reason::PERMITTED;
 
     use super::*;
+    use crate::gateway::LAYER as GATEWAY;
 
     fn told(events: &[Event]) -> String {
         let mut story = Story { run: "20260102-030405-1a2b".to_owned(), ..Story::default() };
@@ -311,6 +266,46 @@ mod tests {
         };
         let text = told(&[armed(), Event::Denial(denial), ended(1, None)]);
         assert!(text.contains("decided by debugging, which no line of an Agentfile changes"), "{text}");
+    }
+
+    #[test]
+    fn a_denial_by_policies_names_their_lines() {
+        let told_of = |rule: &str| {
+            let denial = Denial {
+                layer: "broker".to_owned(),
+                act: "call probe".to_owned(),
+                pid: None,
+                program: None,
+                verdict: "refused".to_owned(),
+                rule: rule.to_owned(),
+                reason: None,
+                count: 1,
+            };
+            told(&[armed(), Event::Denial(denial), ended(1, None)])
+        };
+        let text = told_of("no-path [Agentfile:5:1]");
+        assert!(text.contains("\n      the line to change: Agentfile:5:1\n"), "{text}");
+        let text = told_of("a [Agentfile:5:1], b, c [/etc/agentrc/a]b.toml:3:2]");
+        let lines = "\n      the lines that decided it: Agentfile:5:1, /etc/agentrc/a]b.toml:3:2\n";
+        assert!(text.contains(lines), "{text}");
+        let text = told_of("a [nowhere]");
+        assert!(text.contains("decided by a [nowhere], which no line of an Agentfile changes"), "{text}");
+    }
+
+    #[test]
+    fn a_call_that_is_refused_when_it_is_performed_is_told_and_one_that_fails_is_not() {
+        let result = |outcome: &str| Event::Result {
+            call: 7,
+            act: format!("call {outcome}"),
+            outcome: outcome.to_owned(),
+            reason: "why".to_owned(),
+            bytes: 0,
+            wall_ms: 0,
+            sha256: String::new(),
+        };
+        let text = told(&[armed(), result("refused"), result("error"), result("ok"), ended(1, None)]);
+        assert!(text.contains("  result 7: refused refused, 0 B in 0 ms: why\n"), "{text}");
+        assert!(!text.contains("result 7: error") && !text.contains("result 7: ok"), "{text}");
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! Every example behaves as the comments in its Agentfile say. Each is run in a copy of its folder, by the command line that
 //! it names, as root and as an ordinary user.
 
+#![allow(clippy::expect_used)]
+
+mod agent_loop;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -336,8 +340,11 @@ fn refused() {
 
 #[test]
 fn every_example_has_a_test_and_says_what_happens() {
-    let here = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/examples.rs"))
-        .expect("this file");
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/examples");
+    let here: String = fs::read_dir(here)
+        .expect("the tests")
+        .map(|file| fs::read_to_string(file.expect("an entry").path()).expect("a test's text"))
+        .collect();
     let folders =
         fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples")).expect("examples");
     let mut count = 0;
