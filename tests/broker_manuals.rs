@@ -3,7 +3,7 @@
 
 #![allow(clippy::expect_used)]
 
-use agentrc_test_support::{Lab, Outcome, as_each};
+use agentrc_test_support::{Lab, Outcome, World, as_each};
 use serde_json::{Value, json};
 
 const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
@@ -195,22 +195,31 @@ fn the_tools_of_toolsets_are_served_as_far_as_they_are_permitted() {
 }
 
 #[test]
-fn a_request_of_a_manual_is_refused_before_anything_runs() {
+fn a_request_of_a_manual_is_decided_about_by_the_url_that_it_makes() {
     as_each(AGENTRC, |lab| {
+        let world = World::new(lab);
         let mut wanted = tool("user", "");
         wanted["tool_call_template"] =
             json!({"call_template_type": "http", "url": "https://api.example.com/users/{x}"});
-        lab.directory(lab.project("rw"));
         lab.file(lab.project("tools/probe.utcp.json"), manual(&[wanted]));
-        let outcome = lab.run(
-            "AGENT caller\nBIND ./rw /rw rw\nTOOL utcp:user\nALLOW invoke utcp:user\nCMD /usr/bin/touch /rw/ran\n",
-        );
-        assert_eq!(outcome.code(), 125, "as {}: {}", lab.who.name, outcome.stderr);
+        let lines = "URL https://api.example.com\nTOOL utcp:user\nPOLICY\npermit (principal, action == AgentRC::Action::\"tool.invoke\", resource == AgentRC::Tool::\"user\") when { context.url like \"https://api.example.com/users/*\" && context.method == \"GET\" };\nforbid (principal, action == AgentRC::Action::\"tool.invoke\", resource) when { context.url == \"https://api.example.com/users/root\" };\nEND";
+        let script = "cd /agentrc/tools\nfor x in ann root a/../b a%2fb 'a b'; do ./user --x \"$x\" >/tmp/out 2>/tmp/err; echo \"$x $? $(cat /tmp/out /tmp/err)\"; done";
+        let outcome = world.run(lines, script);
+        let out = outcome.out();
+        assert_eq!(outcome.code(), 0, "as {}: {out}{}", lab.who.name, outcome.stderr);
+        let lines: Vec<_> = out.lines().filter(|line| !line.is_empty()).collect();
         assert!(
-            outcome.stderr.contains("Agentfile:3:1") && outcome.stderr.contains("http_request"),
-            "{}",
+            lines[0].starts_with("ann 0 ") && lines[0].contains("hello from /users/ann"),
+            "as {}: {out}{}",
+            lab.who.name,
             outcome.stderr
         );
-        assert!(!lab.project("rw/ran").exists(), "as {}", lab.who.name);
+        assert!(lines[1].starts_with("root 77 ") && lines[1].contains("forbids it"), "{out}");
+        assert!(lines[2].starts_with("a/../b 1 ") && lines[3].starts_with("a%2fb 1 "), "{out}");
+        assert!(lines[4].starts_with("a b 0 "), "{out}");
+        assert_eq!(
+            world.asked(),
+            ["GET https://api.example.com/users/ann", "GET https://api.example.com/users/a%20b"]
+        );
     });
 }

@@ -32,10 +32,8 @@ fn refused(lab: &Lab, lines: &str, words: &[&str]) {
 fn what_needs_a_later_part_is_refused_with_its_place() {
     as_each(AGENTRC, |lab| {
         for lines in [
-            "TOOL utcp:http_request",
-            "TOOL mcp:files.read",
             "TOOL strands:shell",
-            "MCP files",
+            "MCP registry://example/files@1.0.0",
             "SERVER search https://mcp.example.com/mcp",
             "FUNCTION s",
             "SKILL review",
@@ -93,7 +91,7 @@ fn all_reasons_are_given_at_once() {
     as_each(AGENTRC, |lab| {
         refused(
             lab,
-            "SERVER s https://a.example.com\nTOOL strands:x\nMCP y",
+            "SERVER s https://a.example.com\nTOOL strands:x\nMCP registry://example/y@1",
             &["Agentfile:3:", "Agentfile:4:", "Agentfile:5:"],
         );
         refused(
