@@ -203,7 +203,7 @@ fn a_request_of_a_manual_is_decided_about_by_the_url_that_it_makes() {
             json!({"call_template_type": "http", "url": "https://api.example.com/users/{x}"});
         lab.file(lab.project("tools/probe.utcp.json"), manual(&[wanted]));
         let lines = "URL https://api.example.com\nTOOL utcp:user\nPOLICY\npermit (principal, action == AgentRC::Action::\"tool.invoke\", resource == AgentRC::Tool::\"user\") when { context.url like \"https://api.example.com/users/*\" && context.method == \"GET\" };\nforbid (principal, action == AgentRC::Action::\"tool.invoke\", resource) when { context.url == \"https://api.example.com/users/root\" };\nEND";
-        let script = "cd /agentrc/tools\nfor x in ann root a/../b a%2fb 'a b'; do ./user --x \"$x\" >/tmp/out 2>/tmp/err; echo \"$x $? $(cat /tmp/out /tmp/err)\"; done";
+        let script = "cd /agentrc/tools\nfor x in ann root a/../b a%2fb 'a b'; do ./user --x \"$x\" >/tmp/out 2>/tmp/err; printf '%s\\n' \"$x $? $(cat /tmp/out /tmp/err)\"; done";
         let outcome = world.run(lines, script);
         let out = outcome.out();
         assert_eq!(outcome.code(), 0, "as {}: {out}{}", lab.who.name, outcome.stderr);
