@@ -17,6 +17,8 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
+use super::splitter::Splitter;
+
 /// Longest message of the agent's, in bytes: a megabyte of content in base64, and what is around it.
 const LONGEST: usize = 2 * 1024 * 1024;
 /// Up to so many bytes of a line that has no end yet are nobody else's business.
@@ -92,9 +94,7 @@ impl Open {
 #[derive(Debug)]
 pub(crate) struct Lines {
     reader: OwnedReadHalf,
-    read: Vec<u8>,
-    /// Bytes of `read` that have no line's end in them.
-    looked: usize,
+    splitter: Splitter,
     writer: mpsc::Sender<Said>,
     open: Arc<Open>,
     room: Room,
@@ -134,8 +134,7 @@ impl Lines {
         tokio::task::spawn_local(write(writer, receiver, Arc::clone(&open)));
         Self {
             reader,
-            read: Vec::new(),
-            looked: 0,
+            splitter: Splitter::default(),
             writer: sender,
             open,
             room,
@@ -148,23 +147,17 @@ impl Lines {
     /// The next line. Nothing is lost when this is not waited for to its end.
     async fn line(&mut self) -> Line {
         loop {
-            let rest = self.read.get(self.looked..).unwrap_or_default();
-            if let Some(at) = rest.iter().position(|byte| *byte == b'\n') {
-                let end = self.looked + at;
-                let after = self.read.split_off(end + 1);
-                let mut line = std::mem::replace(&mut self.read, after);
-                line.truncate(end);
-                self.looked = 0;
+            if let Some(line) = self.splitter.line() {
                 return Line::Whole(line);
             }
-            self.looked = self.read.len();
-            if self.looked > LONGEST {
+            let begun = self.splitter.begun();
+            if begun > LONGEST {
                 return Line::TooLong;
             }
-            if self.looked > SMALL && self.long.is_none() {
+            if begun > SMALL && self.long.is_none() {
                 self.long = self.room.bytes(LONGEST).await;
             }
-            match self.reader.read_buf(&mut self.read).await {
+            match self.reader.read_buf(&mut self.splitter.read).await {
                 // Half a message is none.
                 Ok(0) | Err(_) => return Line::End,
                 Ok(_) => {}

@@ -11,6 +11,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::sync::mpsc;
 
+use crate::protocol::Splitter;
+
 /// Longest message of a server's, in bytes.
 const LONGEST: usize = 2 * 1024 * 1024;
 /// Messages that wait for a server that does not read them.
@@ -20,9 +22,7 @@ const UNREAD: usize = 4;
 #[derive(Debug)]
 pub(super) struct Lines {
     from: Receiver,
-    read: Vec<u8>,
-    /// Bytes of `read` that have no line's end in them.
-    looked: usize,
+    splitter: Splitter,
     writer: mpsc::Sender<Vec<u8>>,
 }
 
@@ -31,23 +31,17 @@ impl Lines {
     pub(super) fn new(to: Sender, from: Receiver) -> Self {
         let (writer, lines) = mpsc::channel(UNREAD);
         tokio::task::spawn_local(write(to, lines));
-        Self { from, read: Vec::new(), looked: 0, writer }
+        Self { from, splitter: Splitter::default(), writer }
     }
 
     /// The next line; `None` when there is none, or it is too long. Nothing is lost when this is not waited for to its end.
     async fn line(&mut self) -> Option<Vec<u8>> {
         loop {
-            let rest = self.read.get(self.looked..).unwrap_or_default();
-            if let Some(at) = rest.iter().position(|byte| *byte == b'\n') {
-                let end = self.looked + at;
-                let after = self.read.split_off(end + 1);
-                let mut line = std::mem::replace(&mut self.read, after);
-                line.truncate(end);
-                self.looked = 0;
+            if let Some(line) = self.splitter.line() {
                 return Some(line);
             }
-            self.looked = self.read.len();
-            if self.looked > LONGEST || self.from.read_buf(&mut self.read).await.ok()? == 0 {
+            let read = &mut self.splitter.read;
+            if read.len() > LONGEST || self.from.read_buf(read).await.ok()? == 0 {
                 return None;
             }
         }
