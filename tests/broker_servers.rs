@@ -123,6 +123,15 @@ fn reference_servers_serve_an_official_client() {
         let call = outcome.events_named("broker.call")[0];
         assert!(text(call, "rule").contains("allow@") && text(call, "rule").contains("mcp@"), "{call}");
         assert_eq!(audit::serving(&lab.state()).len(), 3, "each has a run, and a log, of its own");
+        let runs = lab.finish_command(lab.agentrc(["runs"]));
+        assert_eq!(
+            runs.out().matches(&format!("a server of {}", lab.last_run())).count(),
+            3,
+            "{}",
+            runs.out()
+        );
+        let latest = lab.finish_command(lab.agentrc(["audit", "show", "latest"])).out();
+        assert!(latest.contains("agent `client`"), "{latest}");
     });
 }
 

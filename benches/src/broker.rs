@@ -5,6 +5,7 @@
 //! ```
 
 pub(crate) mod caller;
+pub(crate) mod server;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -22,6 +23,8 @@ struct Figures {
     program: [f64; 2],
     direct: [f64; 2],
     command: [f64; 2],
+    server: [f64; 2],
+    alone: [f64; 2],
     per_second: f64,
     memory_kib: f64,
 }
@@ -32,9 +35,9 @@ struct Figures {
 /// What could not be measured: here every row counts.
 pub(crate) fn bench(options: &Options) -> Result<(), String> {
     println!(
-        "| | call p50 | p99 | calls/s | program p50 | p99 | the same without | command p50 | memory (PSS) |"
+        "| | call p50 | p99 | calls/s | program p50 | p99 | the same without | command p50 | server's tool p50 | p99 | the same without | memory (PSS) |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
     for caller in &options.callers {
         let folder = prepare(options, caller)?;
         let mut best: Option<Figures> = None;
@@ -46,7 +49,7 @@ pub(crate) fn bench(options: &Options) -> Result<(), String> {
         }
         let figures = best.ok_or("no round was asked for")?;
         println!(
-            "| {} | {:.0} µs | {:.0} µs | {:.0} | {:.1} ms | {:.1} ms | {:.1} ms | {:.1} ms | {:.1} MiB |",
+            "| {} | {:.0} µs | {:.0} µs | {:.0} | {:.1} ms | {:.1} ms | {:.1} ms | {:.1} ms | {:.0} µs | {:.0} µs | {:.0} µs | {:.1} MiB |",
             caller.name,
             figures.call[0],
             figures.call[1],
@@ -55,6 +58,9 @@ pub(crate) fn bench(options: &Options) -> Result<(), String> {
             figures.program[1] / 1e3,
             figures.direct[0] / 1e3,
             figures.command[0] / 1e3,
+            figures.server[0],
+            figures.server[1],
+            figures.alone[0],
             figures.memory_kib / 1024.0,
         );
     }
@@ -69,7 +75,7 @@ fn prepare(options: &Options, caller: &Caller) -> Result<std::path::PathBuf, Str
     let own = std::env::current_exe().map_err(failed)?;
     fs::copy(own, folder.join("bench")).map_err(failed)?;
     let mut lines = String::from(
-        "AGENT bench\nCMD ./bench caller\nTOOL utcp:current_time\nALLOW invoke utcp:current_time\n",
+        "AGENT bench\nCMD ./bench caller\nTOOL utcp:current_time\nALLOW invoke utcp:current_time\nMCP own\nTOOL mcp:own.act\nALLOW invoke mcp:own.act\n",
     );
     for number in 0..PROGRAMS {
         let name = format!("true{number}");
@@ -78,6 +84,8 @@ fn prepare(options: &Options, caller: &Caller) -> Result<std::path::PathBuf, Str
         fs::write(folder.join("tools").join(format!("{name}.schema.json")), schema).map_err(failed)?;
         lines.push_str(&format!("TOOL local:./tools/{name}\nALLOW invoke local:./tools/{name}\n"));
     }
+    let servers = "{\"mcpServers\": {\"own\": {\"command\": \"./bench\", \"args\": [\"server\"]}}}";
+    fs::write(folder.join("mcp.json"), servers).map_err(failed)?;
     fs::write(folder.join("Agentfile"), lines).map_err(failed)?;
     let everybody = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o755));
     [folder.clone(), folder.join("tools"), folder.join("bench")]
@@ -117,10 +125,23 @@ fn heard(child: &mut std::process::Child) -> Result<Figures, String> {
     let mut line = String::new();
     BufReader::new(stdout).read_line(&mut line).map_err(|error| error.to_string())?;
     let numbers: Vec<f64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    let [call, call99, program, program99, direct, direct99, command, command99, per_second] =
-        numbers.as_slice()
+    let [
+        call,
+        call99,
+        program,
+        program99,
+        direct,
+        direct99,
+        command,
+        command99,
+        server,
+        server99,
+        alone,
+        alone99,
+        per_second,
+    ] = numbers.as_slice()
     else {
-        return Err(format!("`{}` are not the nine numbers", line.trim_end()));
+        return Err(format!("`{}` are not the thirteen numbers", line.trim_end()));
     };
     let memory_kib = crate::network::broker_memory(child.id())?;
     stdin.write_all(b"\n").map_err(|error| error.to_string())?;
@@ -129,6 +150,8 @@ fn heard(child: &mut std::process::Child) -> Result<Figures, String> {
         program: [*program, *program99],
         direct: [*direct, *direct99],
         command: [*command, *command99],
+        server: [*server, *server99],
+        alone: [*alone, *alone99],
         per_second: *per_second,
         memory_kib,
     })

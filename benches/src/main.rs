@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Some((first, rest)) if first == "inside" => inside::run(rest),
         Some((first, rest)) if first == "client" => network::client::run(rest),
         Some((first, [])) if first == "caller" => broker::caller::run(),
+        Some((first, [])) if first == "server" => broker::server::run(),
         _ => options::Options::parse(&arguments).and_then(|options| match &options.network {
             Some(cost) => network::bench(&options, cost),
             None if options.broker => broker::bench(&options),

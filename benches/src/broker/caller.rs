@@ -11,17 +11,22 @@ const PROGRAMS: usize = 60;
 /// Calls that are under way at a time, for how many there may be in a second.
 const AT_ONCE: usize = 16;
 
-struct Broker {
-    reader: BufReader<UnixStream>,
-    writer: UnixStream,
+/// Somebody who speaks the protocol: the broker, or a server.
+struct Peer<R, W> {
+    reader: BufReader<R>,
+    writer: W,
     line: String,
 }
 
-impl Broker {
-    fn connect() -> Result<Self, String> {
-        let writer = UnixStream::connect("/agentrc/broker.sock").map_err(|error| error.to_string())?;
-        let reader = BufReader::new(writer.try_clone().map_err(|error| error.to_string())?);
-        let mut broker = Self { reader, writer, line: String::new() };
+fn broker() -> Result<Peer<UnixStream, UnixStream>, String> {
+    let writer = UnixStream::connect("/agentrc/broker.sock").map_err(|error| error.to_string())?;
+    let reader = writer.try_clone().map_err(|error| error.to_string())?;
+    Peer::greeted(reader, writer)
+}
+
+impl<R: Read, W: Write> Peer<R, W> {
+    fn greeted(reader: R, writer: W) -> Result<Self, String> {
+        let mut broker = Self { reader: BufReader::new(reader), writer, line: String::new() };
         broker.send("{\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"initialize\",\"params\":{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{},\"clientInfo\":{\"name\":\"bench\",\"version\":\"1\"}}}\n")?;
         broker.hear()?;
         broker.send("{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}\n")?;
@@ -36,7 +41,7 @@ impl Broker {
         self.line.clear();
         self.reader.read_line(&mut self.line).map_err(|error| error.to_string())?;
         let good = self.line.contains("\"result\"") && !self.line.contains("\"isError\":true");
-        if good { Ok(()) } else { Err(format!("the broker said: {}", self.line.trim_end())) }
+        if good { Ok(()) } else { Err(format!("it said: {}", self.line.trim_end())) }
     }
 
     fn call(&mut self, id: usize, tool: &str) -> Result<(), String> {
@@ -51,14 +56,16 @@ fn message(id: usize, tool: &str) -> String {
     )
 }
 
-/// `caller`: prints p50 and p99 in microseconds of a call, of a program's call, of that program alone, of `/agentrc/tools/NAME`, and how
-/// many calls there are in a second.
+/// `caller`: prints p50 and p99 in microseconds of a call, of a program's call, of that program alone, of `/agentrc/tools/NAME`, of a call
+/// of a server's tool, of the same server asked directly, and how many calls there are in a second.
 pub(crate) fn run() -> Result<(), String> {
-    let mut broker = Broker::connect()?;
+    let mut broker = broker()?;
     let call = spread(CALLS, |n| broker.call(n + 1, "current_time"))?;
     let program = spread(PROGRAMS, |n| broker.call(n + 1, "true0"))?;
     let direct = spread(PROGRAMS, |_| execute("/agentrc/src/tools/true0"))?;
     let command = spread(PROGRAMS, |_| execute("/agentrc/tools/current_time"))?;
+    let server = spread(CALLS, |n| broker.call(n + 1, "own.act"))?;
+    let alone = alone()?;
     let start = Instant::now();
     for round in 0..CALLS / AT_ONCE {
         let messages: String =
@@ -67,11 +74,29 @@ pub(crate) fn run() -> Result<(), String> {
         (0..AT_ONCE).try_for_each(|_| broker.hear())?;
     }
     let per_second = (CALLS / AT_ONCE * AT_ONCE) as f64 / start.elapsed().as_secs_f64();
-    let all = [call, program, direct, command].concat();
+    let all = [call, program, direct, command, server, alone].concat();
     let words: Vec<_> = all.iter().map(|number| format!("{number:.1}")).collect();
     println!("{} {per_second:.0}", words.join(" "));
     std::io::stdout().flush().map_err(|error| error.to_string())?;
     std::io::stdin().read(&mut [0]).map(drop).map_err(|error| error.to_string())
+}
+
+/// The same server, without a broker and a sandbox between.
+fn alone() -> Result<Vec<f64>, String> {
+    let mut server = Command::new("/agentrc/src/bench")
+        .arg("server")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| error.to_string())?;
+    let (Some(stdin), Some(stdout)) = (server.stdin.take(), server.stdout.take()) else {
+        return Err("no pipes".to_owned());
+    };
+    let mut peer = Peer::greeted(stdout, stdin)?;
+    let times = spread(CALLS, |n| peer.call(n + 1, "act"));
+    drop(peer);
+    server.wait().map_err(|error| error.to_string())?;
+    times
 }
 
 fn execute(program: &str) -> Result<(), String> {

@@ -49,7 +49,10 @@ fn as_text(listed: &[Listed], style: Style) -> String {
                     1 => ", 1 copy".to_owned(),
                     number => format!(", {number} copies"),
                 };
-                format!("{}  {}{copies}", escape(&record.agent), terminal::path(record.agentfile.as_ref()))
+                let of = record.serves.as_ref();
+                let of = of.map_or_else(String::new, |run| format!(", a server of {}", escape(run)));
+                let agentfile = terminal::path(record.agentfile.as_ref());
+                format!("{}  {agentfile}{copies}{of}", escape(&record.agent))
             }
             Ok(None) => "ended before it was recorded".to_owned(),
             Err(error) => escape(&error.to_string()),
