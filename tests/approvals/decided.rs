@@ -1,6 +1,9 @@
 //! Who decides, for what that holds, and how a ticket ends.
 
-use agentrc_test_support::as_each;
+use std::time::Duration;
+
+use agentrc_test_support::outcome::within;
+use agentrc_test_support::{as_each, servers};
 
 use crate::support::*;
 
@@ -190,5 +193,32 @@ fn the_host_asks_whatever_the_policies_say() {
         assert!(asked.ends_with("agentrc.toml:2:12"), "as {}: {asked}", lab.who.name);
         approvals(lab, &["approve", id(&tickets[0])]).expect_code(0);
         assert!(end(child).out().starts_with("ok "));
+    });
+}
+
+#[test]
+fn functions_and_tools_of_servers_ask_as_tools_do() {
+    as_each(AGENTRC, |lab| {
+        lab.file(lab.project("f.py"), "def f(n: int) -> int:\n    'Adds one.'\n    return n + 1\n");
+        lab.file(lab.project("own.py"), servers::SERVER);
+        lab.file(lab.project("mcp.json"), servers::table(&[]));
+        let agentfile = "AGENT asker\nFUNCTION ./f.py:f\nMCP own\nTOOL mcp:own.act\nPOLICY\n\
+            @id(\"f\") @approval(\"it computes\") permit(principal, action == AgentRC::Action::\"function.invoke\", resource == AgentRC::Function::\"f\");\n\
+            @id(\"act\") @approval(\"it acts\") permit(principal, action == AgentRC::Action::\"tool.invoke\", resource in AgentRC::MCPServer::\"own\");\nEND\n";
+        let code = "b = Broker()\nsay(b.call('function.f', n=1))\nsay(b.call('own.act', n=1))\nsay(b.call('own.act', n=2))";
+        let child = start(lab, agentfile, code, &[]);
+        for (act, word) in
+            [("call function.f", "approve"), ("call own.act", "approve"), ("call own.act", "deny")]
+        {
+            let ticket = only(lab, &child);
+            let shown = approvals(lab, &["show", &ticket]).out();
+            assert!(shown.contains(act), "as {}: {shown}", lab.who.name);
+            approvals(lab, &[word, &ticket]).expect_code(0);
+            assert!(within(Duration::from_secs(10), || here(lab).iter().all(|one| id(one) != ticket)));
+        }
+        let outcome = end(child);
+        let out = outcome.out();
+        assert!(out.starts_with("ok 2\nok done\nrefused "), "as {}: {out}", lab.who.name);
+        assert_eq!(outcome.events_named("broker.call").len(), 2);
     });
 }

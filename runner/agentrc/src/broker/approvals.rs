@@ -8,7 +8,7 @@ mod words;
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-use agentfile::plan::Plan;
+use agentfile::plan::{BrokerEntry, Plan};
 use agentrc_audit::folder::Folder;
 use agentrc_audit::line::{Digest, now};
 use agentrc_broker::judge::Operator;
@@ -65,7 +65,7 @@ pub(super) struct Approvals {
     run: String,
     agent: String,
     asking: Asking,
-    /// Tools that the host's configuration asks about, whatever the broker says: every entry of the plan's broker.
+    /// Programs that the host's configuration asks about, whatever the broker says: every entry of the plan's broker.
     insisted: Vec<Option<String>>,
     /// What the broker has said of the next question.
     parts: String,
@@ -88,13 +88,18 @@ impl Approvals {
                 let error = std::io::Error::from(errno);
                 Refusal::new(format!("the run's folder cannot be kept open: {error}")).step(super::LAYER)
             })?;
-        let insists = |entity: &String| {
-            let on = |name: &Option<String>| name.as_ref().is_none_or(|name| name == entity);
-            operator.asks.iter().any(|rule| rule.action == "tool.invoke" && on(&rule.name))
+        let insists = |(action, entity): &(&str, &String)| {
+            let on = |name: &Option<String>| name.as_ref().is_none_or(|name| name == *entity);
+            operator.asks.iter().any(|rule| rule.action == *action && on(&rule.name))
         };
-        let insisted = plan.broker.iter().map(|entry| match entry {
-            agentfile::plan::BrokerEntry::Tool { entity, .. } => Some(entity.clone()).filter(insists),
-            _ => None,
+        let insisted = plan.broker.iter().map(|entry| {
+            let called = match entry {
+                BrokerEntry::Tool { entity, .. } => ("tool.invoke", entity),
+                BrokerEntry::Function { symbol, .. } => ("function.invoke", symbol),
+                BrokerEntry::Skill { definition: Some(skill), .. } => ("skill.invoke", &skill.name),
+                _ => return None,
+            };
+            Some(called).filter(insists).map(|(_, entity)| entity.clone())
         });
         Ok(Self {
             folder,
