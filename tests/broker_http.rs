@@ -46,7 +46,8 @@ fn a_policy_on_the_url_decides_about_what_is_fetched() {
         for invalid in &said[5..7] {
             assert!(invalid.starts_with("error the arguments of `http_request` do not fit"), "{invalid}");
         }
-        assert!(said[7..].iter().all(|said| said.starts_with("refused ")), "{said:#?}");
+        assert!(said[8].starts_with("error ") && said[8].contains("no name and no address"), "{said:#?}");
+        assert!([7, 9].iter().all(|at| said[*at].starts_with("refused ")), "{said:#?}");
         assert_eq!(
             world.asked(),
             ["GET https://api.example.com/fine", "GET https://api.example.com/fine?x=1"]
@@ -61,10 +62,10 @@ fn a_policy_on_the_url_decides_about_what_is_fetched() {
 fn each_redirect_is_decided_about_again() {
     as_each(AGENTRC, |lab| {
         let world = World::new(lab);
-        let lines = "TOOL utcp:http_request\nURL https://api.example.com\nURL https://other.example.com\nURL http://www.example.com\nPOLICY\npermit (principal, action == AgentRC::Action::\"tool.invoke\", resource == AgentRC::Tool::\"http_request\")\nwhen { context.call_count <= 12 };\n@id(\"no-secrets\")\nforbid (principal, action == AgentRC::Action::\"tool.invoke\", resource) when { context.url like \"https://other.example.com/secret*\" };\n@id(\"no-www-gateway\")\nforbid (principal, action == AgentRC::Action::\"network.egress\", resource) when { context.via == \"broker\" && context.path == \"/closed\" };\nEND";
+        let lines = "TOOL utcp:http_request\nURL https://api.example.com\nURL https://other.example.com\nURL http://www.example.com\nURL http://*.wild.example.com\nPOLICY\npermit (principal, action == AgentRC::Action::\"tool.invoke\", resource == AgentRC::Tool::\"http_request\")\nwhen { context.call_count <= 20 };\n@id(\"no-secrets\")\nforbid (principal, action == AgentRC::Action::\"tool.invoke\", resource) when { context.url like \"https://other.example.com/secret*\" };\n@id(\"no-www-gateway\")\nforbid (principal, action == AgentRC::Action::\"network.egress\", resource) when { context.via == \"broker\" && context.path == \"/closed\" };\nEND";
         let to = |to: &str| format!("'https://api.example.com/redirect?{to}'");
         let code = format!(
-            "say(b.get({}))\nsay(b.get({}))\nsay(b.get({}))\nsay(b.get({}))\nsay(b.get({}))\nsay(b.get({}))\nsay(b.get({}, headers={{'Authorization': 'Bearer x', 'Accept': 'text/plain'}}))\nsay(b.get({}, method='POST', body='x'))",
+            "say(b.get({}))\nsay(b.get({}))\nsay(b.get({}))\nsay(b.get({}))\nsay(b.get({}))\nsay(b.get({}))\nsay(b.get({}, headers={{'Authorization': 'Bearer x', 'Accept': 'text/plain'}}))\nsay(b.get({}, method='POST', body='x'))\nfor host in ['*.wild.example.com', '-a.wild.example.com', 'a!b.wild.example.com', 'a' * 64 + '.wild.example.com', 'a.' * 2000 + 'wild.example.com']:\n    say(b.get('http://' + host + '/'))\n    say(b.get({} + host + '/'))\nsay(b.get('https://api.example.com/still'))",
             to("https://other.example.com/fine"),
             to("https://other.example.com/secret"),
             to("http://undeclared.example.com/"),
@@ -73,9 +74,10 @@ fn each_redirect_is_decided_about_again() {
             to("file:///etc/passwd"),
             to("https://other.example.com/with-header"),
             to("https://other.example.com/posted"),
+            to("http://"),
         );
         let (said, outcome) = run(&world, lines, &code);
-        assert_eq!(said.len(), 8, "as {}: {said:#?}{}", lab.who.name, outcome.stderr);
+        assert_eq!(said.len(), 19, "as {}: {said:#?}{}", lab.who.name, outcome.stderr);
         assert!(said[0].starts_with("200 https://other.example.com/fine"), "{said:#?}");
         assert!(
             said[1].starts_with("refused ")
@@ -97,6 +99,11 @@ fn each_redirect_is_decided_about_again() {
             "{said:#?}"
         );
         assert!(said[6].starts_with("200 ") && said[7].starts_with("200 "), "{said:#?}");
+        // What is no host is refused, whoever names it, and the gateway still serves.
+        for no_host in &said[8..18] {
+            assert!(no_host.starts_with("error ") || no_host.starts_with("refused "), "{said:#?}");
+        }
+        assert!(said[18].starts_with("200 "), "{said:#?}");
         let requests = world.requests();
         assert!(!requests.iter().any(|request| ["/secret", "/closed"].contains(&request.target.as_str())));
         let with = |path: &str| requests.iter().find(|request| request.target.starts_with(path));

@@ -255,6 +255,18 @@ fn what_a_server_must_not_say_is_a_refusal_or_an_error() {
         let out = run(lab, asks, &[], OWN, "say(Broker().call('own.act'))").out();
         assert!(out.starts_with("ok ") && out.contains("sampling"), "{out}");
 
+        // One that asks and asks, and hears no answer, is not listened to; one that asks much and hears is.
+        let ping = "json.dumps({'jsonrpc': '2.0', 'id': i, 'method': 'ping'})";
+        let floods = format!("for i in range(100000): print({ping}, flush=True)");
+        let outcome = run(lab, &floods, &[], OWN, "say(Broker().call('own.act'))");
+        assert!(outcome.out().starts_with("error "), "{}", outcome.out());
+        assert_eq!(text(outcome.events_named("server")[0], "state"), "ended", "as {}", lab.who.name);
+        let hears = format!(
+            "print('\\n'.join({ping} for i in range(1000)), flush=True)\n        for i in range(1000): assert 'result' in json.loads(sys.stdin.readline())"
+        );
+        let out = run(lab, &hears, &[], OWN, "say(Broker().call('own.act'))").out();
+        assert_eq!(out, "ok done\n", "as {}", lab.who.name);
+
         let says = "r = {'content': [{'type': 'text', 'text': 'no \\x1b[2J'}], 'isError': True}";
         let out = run(lab, says, &[], OWN, "say(Broker().call('own.act'))").out();
         assert!(out.starts_with("error no ") && !out.contains('\x1b'), "{out:?}");
@@ -320,6 +332,18 @@ fn a_table_that_is_wrong_does_not_compile() {
         lab.file(lab.project("mcp.json"), entry(""));
         lab.run("AGENT caller\nTOOL mcp:none.x\nALLOW invoke mcp:none.x\nCMD /bin/true\n")
             .expect_refusal(&["E096", "`none`"]);
+    });
+}
+
+#[test]
+fn what_a_server_executes_is_not_the_agents_to_write() {
+    as_each(AGENTRC, |lab| {
+        let code = "b = Broker()\nopen('/work/other', 'w').write('x')\nimport os\nfor act in (lambda: open('/work/own.py', 'a'), lambda: os.unlink('/work/own.py'), lambda: os.rename('/work/other', '/work/own.py'), lambda: os.chmod('/work/own.py', 0o777)):\n    try:\n        act()\n        say('did')\n    except OSError as e: say(e.errno)\nsay(b.call('own.act'))";
+        let outcome = run(lab, "pass", &[], &format!("{OWN}\nBIND . /work rw"), code);
+        // EROFS, EBUSY of a mount.
+        assert_eq!(outcome.out(), "30\n16\n16\n30\nok done\n", "as {}: {}", lab.who.name, outcome.stderr);
+        lab.run(&format!("AGENT caller\n{OWN}\nBIND ./own.py /own.py rw\nCMD /bin/true\n"))
+            .expect_refusal(&["E097", "`/own.py`"]);
     });
 }
 

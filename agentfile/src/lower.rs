@@ -9,6 +9,7 @@ mod grants;
 mod landlock;
 pub(crate) mod limits;
 pub(crate) mod mounts;
+pub(crate) mod programs;
 mod projection;
 pub(crate) mod protected;
 mod seccomp;

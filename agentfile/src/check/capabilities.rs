@@ -6,6 +6,7 @@ use crate::Kind;
 use crate::boundary::{Function, McpServer, Memory, Projection};
 use crate::function::{self, Signature};
 use crate::lower::limits::Targets;
+use crate::lower::programs;
 use crate::memory::{About, judge};
 use crate::place::Place;
 use crate::plan::{Calls, FunctionDefinition, SKILLS, ToolDefinition, digest};
@@ -93,6 +94,21 @@ impl Check<'_> {
                     }
                 }
             }
+        }
+        let mut rewritten = Vec::new();
+        for server in &servers {
+            if let Some(share) = programs::written(&self.out, server) {
+                let (target, place) = (&share.target, &share.place.origin);
+                let message = format!(
+                    "the agent could rewrite what `{}` executes: `{target}` ({place}) is writable",
+                    server.name
+                );
+                rewritten.push((server.place.span, message));
+            }
+        }
+        for (span, message) in rewritten {
+            let help = "bind it `ro` or `copy`, or a folder around it, in which what servers execute is held";
+            self.error("E097", span, message, help);
         }
         self.out.mcp = servers;
         self.finish_server_tools();

@@ -169,9 +169,7 @@ impl Check<'_> {
 
 /// Whether requests name a host, or what it is in, so.
 fn is_one_spelling(host: &str) -> bool {
-    let name = host.strip_prefix("*.").unwrap_or(host);
-    let written = if name.contains(':') { format!("[{name}]") } else { name.to_owned() };
-    crate::parse::host_name(&written).is_ok_and(|one| one == name)
+    crate::parse::is_one_host(host.strip_prefix("*.").unwrap_or(host))
 }
 
 /// Whether the policy's scope names this principal (an agent may also be a resource, of `agent.delegate`).

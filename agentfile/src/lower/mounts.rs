@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::projection::projection;
-use super::{protected, sources};
+use super::{programs, protected, sources};
 use crate::base::{
     BASE_FILE, BaseSource, DEV_NODES, MOUNT_MODE, MOUNT_SIZE, MOUNTS, PROC_MASKED, PROC_READ_ONLY,
     SYSTEM_BUNDLES, TRUST_BUNDLE,
@@ -40,6 +40,7 @@ pub(super) fn lower(
         bundles(boundaries, origin, &mut table);
     }
     denials(boundaries, &mut table);
+    programs::hold(boundaries, &mut table);
     sources(boundaries, &mut table);
     directories(&mut table);
     table.into_values().collect()

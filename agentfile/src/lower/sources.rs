@@ -75,7 +75,7 @@ fn host_path(written: &str) -> Option<HostPath> {
 }
 
 /// `path` relative to `folder`; empty when it is the same.
-fn below<'a>(folder: &HostPath, path: &'a HostPath) -> Option<&'a str> {
+pub(super) fn below<'a>(folder: &HostPath, path: &'a HostPath) -> Option<&'a str> {
     let (folder, path) = match (folder, path) {
         (HostPath::Project(folder), HostPath::Project(path))
         | (HostPath::Home(folder), HostPath::Home(path))

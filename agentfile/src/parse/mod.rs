@@ -10,7 +10,7 @@ mod text;
 pub(crate) mod url;
 mod value;
 
-pub use url::host_name;
+pub use url::{host_name, is_one_host};
 
 use crate::diag::Diagnostic;
 use crate::directive::{self, Shape};

@@ -112,6 +112,13 @@ fn split_port(authority: &str) -> (&str, Option<&str>) {
 
 type Refused = (String, &'static str);
 
+/// Whether this is one host, and in the spelling that [`host_name`] gives it: IPv6 without brackets.
+#[must_use]
+pub fn is_one_host(host: &str) -> bool {
+    let written = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    !host.contains('*') && host_name(&written).is_ok_and(|one| one == host)
+}
+
 /// A DNS name in lower case, an address (IPv6, here in brackets, without them), or `*.suffix`: the one spelling by which
 /// hosts are compared everywhere.
 ///

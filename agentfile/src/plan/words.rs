@@ -193,12 +193,18 @@ fn part(part: &Part) -> String {
 fn command(template: &CommandTemplate) -> String {
     let words = template.words.iter().map(|word| {
         let text: String = word.iter().map(part).collect();
-        if text.is_empty() || text.contains(char::is_whitespace) { format!("{text:?}") } else { text }
+        word_shown(&text)
     });
     let variables = template.environment.iter().map(|(name, value)| format!("{name}={value:?}"));
     let words: Vec<_> = variables.chain(words).collect();
     let place = template.directory.as_ref().map_or_else(String::new, |folder| format!(" in {folder}"));
     format!("`{}`{place}", words.join(" "))
+}
+
+/// A word of a command such that it is told from its neighbours.
+fn word_shown(word: &str) -> String {
+    let plain = |c: char| !c.is_whitespace() && !matches!(c, '"' | '`' | '\\' | '\'') && !c.is_control();
+    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("{word:?}") }
 }
 
 /// Where a tool runs and what policies see of its arguments, with the digest of what it takes.
@@ -224,7 +230,10 @@ fn tool(definition: &ToolDefinition) -> String {
 
 /// What a server may touch.
 fn server(plan: &Plan) -> String {
-    let command = plan.command.as_ref().map(|command| command.argv.join(" ")).unwrap_or_default();
+    let given = plan.environment.iter().filter(|variable| variable.origin.is_written());
+    let given = given.map(|variable| format!("{}={:?}", variable.name, variable.value));
+    let words = plan.command.iter().flat_map(|command| &command.argv).map(|word| word_shown(word));
+    let command = given.chain(words).collect::<Vec<_>>().join(" ");
     let binds = plan.mounts.iter().filter_map(|mount| match &mount.source {
         MountSource::Bind { source, .. } | MountSource::Copy { source, .. } if mount.origin.is_written() => {
             Some(format!("{} `{}`", access(mount), String::from(source.clone())))
@@ -232,7 +241,13 @@ fn server(plan: &Plan) -> String {
         _ => None,
     });
     let hosts = plan.egress.iter().map(|one| format!("connect to {}", egress(one)));
-    let touches: Vec<_> = binds.chain(hosts).collect();
+    let credentials = plan.broker.iter().filter_map(|entry| match entry {
+        BrokerEntry::Credential { name, hosts, .. } => {
+            Some(format!("use the credential {name} towards {}", hosts.join(", ")))
+        }
+        _ => None,
+    });
+    let touches: Vec<_> = binds.chain(hosts).chain(credentials).collect();
     let touches = if touches.is_empty() { "touch nothing".to_owned() } else { touches.join(", ") };
     format!("`{command}` in a sandbox of its own, which may {touches}")
 }

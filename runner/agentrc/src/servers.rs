@@ -4,6 +4,7 @@
 
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -167,6 +168,8 @@ impl Server {
         let supervisor = std::process::id().to_string();
         let mut command = Command::new(PROGRAM);
         command.arg("serve-mcp").arg(agentfile).args([&self.name, plan_sha256, &supervisor, run]);
+        // What a terminal tells the agent's run to do is not for a server: it ends after the agent.
+        command.process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         fault::unarmed(&mut command);
         let mut child = command.spawn().map_err(|error| error.to_string())?;

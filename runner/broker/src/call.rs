@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 
 use crate::approval::{Meant, Question, Settled, Stopped};
 use crate::ending::{Ending, Killer};
+use crate::facts::Whose;
 use crate::judge::{Judge, Operator};
 use crate::limits::Limits;
 use crate::memory::{self, Confirms, Memories, lesser};
@@ -200,8 +201,11 @@ impl Broker {
         if let Some(why) = tool.unfit(&whole) {
             return Err(printable_text(&why));
         }
-        let directory = self.server(&tool.does).map_or(&self.directory, |server| &server.directory);
-        let mut seen = facts::take(&tool.facts, &mut request.arguments, directory)
+        let (whose, directory) = match self.server(&tool.does) {
+            Some(server) => (Whose::Named, &server.directory),
+            None => (Whose::Declared, &self.directory),
+        };
+        let mut seen = facts::take(&tool.facts, whose, &mut request.arguments, directory)
             .map_err(|why| printable_text(&why))?;
         if let Does::Request(Some(template)) = &tool.does {
             // What a manual makes of the arguments is what is decided about.

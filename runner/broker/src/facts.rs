@@ -17,12 +17,23 @@ pub struct Seen {
     pub method: String,
 }
 
-/// Takes the facts out of `arguments`, and leaves them in their canonical form. Relative paths are below `directory`.
+/// Whose arguments they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// A tool's that says which of its arguments are facts: it gets the one form.
+    Declared,
+    /// A tool's of a server, whose arguments only have the names of facts. A `path` may be one in a repository, and a `method` no
+    /// request's: a path without `.` and `..` is what it gets, relative if it was, and a method as it was given.
+    Named,
+}
+
+/// Takes the facts out of `arguments`, and leaves these in a form that has no other meaning. Relative paths are below `directory`.
 ///
 /// # Errors
 /// What has no such form.
 pub(crate) fn take(
     facts: &Facts,
+    whose: Whose,
     arguments: &mut Map<String, Value>,
     directory: &str,
 ) -> Result<Seen, String> {
@@ -33,7 +44,7 @@ pub(crate) fn take(
             return Err(format!("`{name}` must be a text, since policies look at it"));
         };
         let canonical = match fact {
-            "path" => path(text, directory).map_err(|why| format!("`{name}` {why}"))?,
+            "path" => path(whose, text, directory).map_err(|why| format!("`{name}` {why}"))?,
             "url" => {
                 let (url, host) = canonical_url(text).map_err(|why| format!("`{name}` {why}"))?;
                 seen.host = host;
@@ -46,31 +57,51 @@ pub(crate) fn take(
             "url" => seen.url.clone_from(&canonical),
             _ => seen.method.clone_from(&canonical),
         }
-        *value = Value::String(canonical);
+        let given = match (fact, whose) {
+            ("path", Whose::Named) => kept(text),
+            ("method", Whose::Named) => text.to_owned(),
+            _ => canonical,
+        };
+        *value = Value::String(given);
     }
     Ok(seen)
 }
 
 /// An absolute path without `.`, `..` and empty parts. Symbolic links are not looked at here: the tools that are given such a path
 /// follow none.
-fn path(text: &str, directory: &str) -> Result<String, &'static str> {
-    if text.is_empty() {
+fn path(whose: Whose, text: &str, directory: &str) -> Result<String, &'static str> {
+    if whose == Whose::Declared && text.is_empty() {
         return Err("is empty");
     }
     if text.contains('\0') {
         return Err("has a NUL");
     }
-    let whole = if text.starts_with('/') { text.to_owned() } else { format!("{directory}/{text}") };
+    // What servers, and the libraries that they are made with, understand besides.
+    let is_url = text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("file:"));
+    if whose == Whose::Named && (text.starts_with('~') || is_url) {
+        return Err("can be read in two ways: write the path from `/`");
+    }
+    Ok(kept(&if text.starts_with('/') { text.to_owned() } else { format!("{directory}/{text}") }))
+}
+
+/// The same path without `.`, `..` and empty parts, where it can be: a relative one may begin with `..`.
+fn kept(text: &str) -> String {
+    let is_absolute = text.starts_with('/');
     let mut parts: Vec<&str> = Vec::new();
-    for part in whole.split('/') {
+    for part in text.split('/') {
         match part {
             "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => drop(parts.pop()),
             // Above the root is the root (path_resolution(7)).
-            ".." => drop(parts.pop()),
+            ".." if is_absolute => {}
             part => parts.push(part),
         }
     }
-    Ok(format!("/{}", parts.join("/")))
+    match (is_absolute, parts.join("/")) {
+        (true, path) => format!("/{path}"),
+        (false, path) if path.is_empty() && !text.is_empty() => ".".to_owned(),
+        (false, path) => path,
+    }
 }
 
 /// A URL as policies compare it, and its host. Whatever could be read in two ways is refused.
@@ -91,6 +122,9 @@ pub(crate) fn canonical_url(text: &str) -> Result<(String, String), &'static str
         Ok(address) => address.to_canonical().to_string(),
         Err(_) => host,
     };
+    if !agentfile::parse::is_one_host(&host) {
+        return Err("has a host that is no name and no address");
+    }
     let path = uri.path();
     let lower = path.to_ascii_lowercase();
     // An unreserved character (RFC 3986, section 2.3) is the same encoded or not.
@@ -132,9 +166,45 @@ mod tests {
             ("/../../x/..", "/"),
             ("/work/..", "/"),
         ] {
-            assert_eq!(path(text, "/work").as_deref(), Ok(wanted), "{text}");
+            for whose in [Whose::Declared, Whose::Named] {
+                assert_eq!(path(whose, text, "/work").as_deref(), Ok(wanted), "{text}");
+            }
         }
-        assert!(path("", "/work").is_err() && path("a\0b", "/work").is_err());
+        let declared = |text| path(Whose::Declared, text, "/work");
+        assert!(declared("").is_err() && declared("a\0b").is_err());
+    }
+
+    #[test]
+    fn what_a_server_gets_is_what_was_decided_about_and_what_it_understands() {
+        for (text, seen, given) in [
+            ("src/main.rs", "/work/src/main.rs", "src/main.rs"),
+            (".", "/work", "."),
+            ("", "/work", ""),
+            ("a/..", "/work", "."),
+            ("./a//b/", "/work/a/b", "a/b"),
+            ("../x/../../y", "/y", "../../y"),
+            ("../../../etc", "/etc", "../../../etc"),
+            ("/a/../../b", "/b", "/b"),
+            ("..a/...", "/work/..a/...", "..a/..."),
+        ] {
+            assert_eq!(path(Whose::Named, text, "/work").as_deref(), Ok(seen), "{text}");
+            assert_eq!(kept(text), given, "{text}");
+            // Read from where the server is, they are the same.
+            assert_eq!(path(Whose::Named, given, "/work").as_deref(), Ok(seen), "{text}");
+        }
+        for text in ["~", "~/.ssh/id", "~root/x", "file:///etc/passwd", "FILE:x", "a\0b"] {
+            assert!(path(Whose::Named, text, "/work").is_err(), "{text}");
+        }
+        let facts = Facts { path: None, url: Some("url".to_owned()), method: Some("method".to_owned()) };
+        let Value::Object(mut arguments) = json!({ "url": "HTTP://A.example", "method": "get" }) else {
+            panic!()
+        };
+        let seen = take(&facts, Whose::Named, &mut arguments, "/work").unwrap();
+        assert_eq!((seen.method.as_str(), &arguments["method"]), ("GET", &json!("get")));
+        assert_eq!(
+            (seen.url.as_str(), &arguments["url"]),
+            ("http://a.example/", &json!("http://a.example/"))
+        );
     }
 
     #[test]
@@ -162,10 +232,19 @@ mod tests {
             "https://a/%61dmin",
             "https://a/x%2Dy",
             "https://a\\@b/",
+            "https://*.example.com/",
+            "https://a!b/",
+            "https://-a/",
+            "https://a./",
+            "https://127.1/",
+            "https://0x7f000001/",
             "",
         ] {
             assert!(canonical_url(text).is_err(), "{text}");
         }
+        // Longer than a name can be, and than a report.
+        assert!(canonical_url(&format!("https://{}.example/", "a".repeat(64))).is_err());
+        assert!(canonical_url(&format!("https://{}example/", "a.".repeat(20_000))).is_err());
     }
 
     #[test]
@@ -174,12 +253,12 @@ mod tests {
         let Value::Object(mut arguments) = json!({ "file": "../secret/./x", "other": "../y" }) else {
             panic!()
         };
-        let seen = take(&facts, &mut arguments, "/work").unwrap();
+        let seen = take(&facts, Whose::Declared, &mut arguments, "/work").unwrap();
         assert_eq!(
             (seen.path.as_str(), &arguments["file"], &arguments["other"]),
             ("/secret/x", &json!("/secret/x"), &json!("../y"))
         );
         let Value::Object(mut arguments) = json!({ "file": 3 }) else { panic!() };
-        assert!(take(&facts, &mut arguments, "/work").is_err());
+        assert!(take(&facts, Whose::Declared, &mut arguments, "/work").is_err());
     }
 }

@@ -141,6 +141,11 @@ impl Reporter {
         self.tell(&Report::Gone { server, reason: cut(reason) });
     }
 
+    /// It ends, and so does the run.
+    pub(crate) fn failed(&self, reason: &str) {
+        self.tell(&Report::Failed { reason: cut(reason) });
+    }
+
     /// A call is over.
     pub(crate) fn done(&self, id: u64, done: Done) {
         self.tell(&Report::Done { id, done: done.cut() });

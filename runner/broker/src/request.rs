@@ -1,6 +1,8 @@
 //! `http_request`: a request to a destination of the plan's, over a connection to the gateway, which judges it as it does the agent's
 //! own. Of redirects each is decided about again, as a call of its own would be.
 
+mod headers;
+
 use std::time::Duration;
 
 use agentfile::plan::HttpTemplate;
@@ -9,7 +11,8 @@ use agentrc_memory::Trust;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
-    ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT,
+    ACCEPT, ACCEPT_LANGUAGE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE, HOST,
+    HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT,
 };
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full};
@@ -25,29 +28,19 @@ use crate::facts::{Seen, canonical_url};
 use crate::judge::Verdict;
 use crate::outcome::Outcome;
 use crate::report::Call;
+use crate::request::headers::add;
 use crate::tools::{Does, Tool};
 
 /// Redirects that are followed.
 const REDIRECTS: usize = 5;
 /// How long it may take, unless the caller says otherwise.
 const PATIENCE: u64 = 60;
+/// The longest that it may say, as its schema has it.
+const MOST: u64 = 600;
+/// Most bytes of an answer of the gateway's own.
+const REFUSAL: usize = 64 * 1024;
 /// What the gateway marks its own answers with, and takes out of others'.
 const DENIED: &str = "agentrc-denied";
-/// Headers that are about the connection, or say how long the body is: a caller's would be read as another request.
-const NOT_THE_CALLERS: [&str; 12] = [
-    "host",
-    "content-length",
-    "transfer-encoding",
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "proxy-authorization",
-    "upgrade",
-    "te",
-    "trailer",
-    "expect",
-    "accept-encoding",
-];
 /// Headers that go with a redirect to another origin.
 const ANYWHERE: [HeaderName; 4] = [ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, USER_AGENT];
 
@@ -79,7 +72,12 @@ impl Broker {
         if let Err(reason) = self.reporter.intent(call, &[]).await {
             return Outcome::Error(reason);
         }
-        let seconds = request.arguments.get("timeout_seconds").and_then(Value::as_u64).unwrap_or(PATIENCE);
+        // A parameter of a manual's tool is the tool's, whatever it is called.
+        let said = match &tool.does {
+            Does::Request(None) => request.arguments.get("timeout_seconds").and_then(Value::as_u64),
+            _ => None,
+        };
+        let seconds = said.unwrap_or(PATIENCE).min(MOST);
         match tokio::time::timeout(Duration::from_secs(seconds), self.followed(sent, tool, request)).await {
             Ok(Ok(value)) => Outcome::Value(value),
             Ok(Err(Failed::Refused(why))) => Outcome::Refused(why),
@@ -150,7 +148,10 @@ impl Broker {
         if becomes_get {
             sent.method = Method::GET;
             sent.body = Bytes::new();
-            sent.headers.remove(CONTENT_TYPE);
+            // What was said of the body goes with it.
+            for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION] {
+                sent.headers.remove(name);
+            }
         }
         if origin(&sent.url) != origin(&url) {
             let kept =
@@ -195,7 +196,9 @@ impl Broker {
     /// An answer as a result.
     async fn answer(&self, answer: Response<Incoming>, sent: &Sent) -> Result<Value, Failed> {
         let (parts, mut body) = answer.into_parts();
-        let most = self.limits.output();
+        let denied = parts.headers.contains_key(DENIED);
+        // What the gateway says is short, and is not to be taken for too much of the server's.
+        let most = if denied { REFUSAL } else { self.limits.output() };
         let mut read = Vec::new();
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| Failed::Error(printable_text(&error.to_string())))?;
@@ -206,7 +209,7 @@ impl Broker {
                 return Err(Failed::Error(format!("the answer has more than {most} bytes: ask for less")));
             }
         }
-        if parts.headers.contains_key(DENIED) {
+        if denied {
             let said = String::from_utf8_lossy(&read);
             let said = printable_text(said.trim().trim_start_matches("agentrc: "));
             return Err(match parts.status {
@@ -265,21 +268,6 @@ impl Sent {
             add(&mut headers, name, value.as_str().unwrap_or_default())?;
         }
         Ok(Self { method, url: text("url").to_owned(), headers, body: body.into() })
-    }
-}
-
-/// One header more.
-fn add(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), String> {
-    let shown = printable_text(name);
-    let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("`{shown}` is no header"))?;
-    if NOT_THE_CALLERS.contains(&header.as_str()) {
-        return Err(format!("the header `{shown}` is not the caller's to say"));
-    }
-    let value = HeaderValue::from_str(value)
-        .map_err(|_| format!("the header `{shown}` has a value that no header can have"))?;
-    match headers.insert(header, value) {
-        None => Ok(()),
-        Some(_) => Err(format!("the header `{shown}` is there twice")),
     }
 }
 
@@ -356,27 +344,5 @@ mod tests {
         assert_eq!(origin("https://a.example?q"), "https://a.example");
         // What leaves the folder has no one form.
         assert!(canonical_url(&joined(base, "../y")).is_err());
-    }
-
-    #[test]
-    fn a_request_says_nothing_of_its_own_frame() {
-        let of = |headers: Value| {
-            let arguments =
-                json!({ "url": "https://a.example/", "method": "POST", "headers": headers, "body": "x" });
-            Sent::of(arguments.as_object().unwrap()).map(|sent| sent.headers.len())
-        };
-        assert_eq!(of(json!({ "Accept": "text/plain", "X-One": "1" })), Ok(2));
-        for headers in [
-            json!({ "Host": "b.example" }),
-            json!({ "content-length": "0" }),
-            json!({ "Transfer-Encoding": "chunked" }),
-            json!({ "X-One": "1\r\nX-Two: 2" }),
-            json!({ "X-One\r\nX-Two": "2" }),
-            json!({ "X-One": "1\u{0}" }),
-            json!({ "": "1" }),
-            json!({ "X-One": "1", "x-one": "2" }),
-        ] {
-            assert!(of(headers.clone()).is_err(), "{headers}");
-        }
     }
 }

@@ -80,7 +80,7 @@ pub fn run(config: Config<'_>, channel: OwnedFd) -> u8 {
     let (known, runtime) = match prepare(config) {
         Ok(prepared) => prepared,
         Err(failed) => {
-            reporter.tell(&Report::Failed { reason: failed.to_string() });
+            reporter.failed(&failed.to_string());
             return 1;
         }
     };
@@ -88,7 +88,7 @@ pub fn run(config: Config<'_>, channel: OwnedFd) -> u8 {
     match LocalSet::new().block_on(&runtime, open(known, Rc::clone(&reporter))) {
         Ok(()) => 0,
         Err(failed) => {
-            reporter.tell(&Report::Failed { reason: failed.to_string() });
+            reporter.failed(&failed.to_string());
             1
         }
     }

@@ -17,10 +17,11 @@ use agentfile::server::tool_of;
 use agentfile::tool;
 use agentrc_audit::text::printable_text;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ClientConfig, ContentBlock,
-    Implementation, PaginatedRequestParams,
+    CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ClientConfig, ClientResult,
+    ContentBlock, ErrorCode, ErrorData, Implementation, PaginatedRequestParams, ServerNotification,
+    ServerRequest,
 };
-use rmcp::service::{Peer, RunningService};
+use rmcp::service::{NotificationContext, Peer, RequestContext, RunningService, Service};
 use rmcp::{RoleClient, ServiceExt};
 use serde_json::{Map, Value};
 use tokio::net::unix::pipe::{Receiver, Sender};
@@ -41,6 +42,10 @@ const COMPLAINT: usize = 8 * 1024;
 /// Most tools that a server may have, and most answers in which it may tell them.
 const TOOLS: usize = 1024;
 const PAGES: usize = 64;
+/// Tools that are named when one is missing.
+const NAMES: usize = 30;
+/// What a server that asks for something is told.
+const NOTHING: &str = "nothing is offered to a server: no sampling, no elicitation, no roots";
 
 /// A server of the plan's.
 pub(crate) struct Server {
@@ -70,7 +75,36 @@ pub(crate) struct Found {
 }
 
 /// The end of a server's connection.
-pub(crate) type Connection = RunningService<RoleClient, ClientConfig>;
+pub(crate) type Connection = RunningService<RoleClient, Ours>;
+
+/// What a server may ask of its client: whether it is there. Nothing else is offered, and so nothing else is answered.
+pub(crate) struct Ours;
+
+impl Service<RoleClient> for Ours {
+    async fn handle_request(
+        &self,
+        request: ServerRequest,
+        _: RequestContext<RoleClient>,
+    ) -> Result<ClientResult, ErrorData> {
+        match request {
+            ServerRequest::PingRequest(_) => Ok(ClientResult::empty(())),
+            _ => Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, NOTHING, None)),
+        }
+    }
+
+    async fn handle_notification(
+        &self,
+        _: ServerNotification,
+        _: NotificationContext<RoleClient>,
+    ) -> Result<(), ErrorData> {
+        Ok(())
+    }
+
+    fn get_info(&self) -> ClientConfig {
+        let ours = Implementation::new("agentrc", env!("CARGO_PKG_VERSION"));
+        ClientConfig::new(ClientCapabilities::default(), ours)
+    }
+}
 
 /// All servers of a plan, in its order.
 pub(crate) fn all(plan: &Plan, pins: &BTreeMap<String, Pins>) -> Vec<Rc<Server>> {
@@ -117,10 +151,7 @@ impl Server {
         let to = Sender::from_owned_fd(to).map_err(unusable)?;
         let from = Receiver::from_owned_fd(from).map_err(unusable)?;
         let asked = async {
-            // Nothing is offered to it: what it asks for, sampling or elicitation, is refused.
-            let ours = Implementation::new("agentrc", env!("CARGO_PKG_VERSION"));
-            let config = ClientConfig::new(ClientCapabilities::default(), ours);
-            let connection = config
+            let connection = Ours
                 .serve(Lines::new(to, from))
                 .await
                 .map_err(|error| format!("it does not speak MCP: {}", printable_text(&error.to_string())))?;
@@ -155,21 +186,13 @@ impl Server {
 
     /// Those of its tools that are wanted, each as it was pinned.
     async fn found(&self, peer: &Peer<RoleClient>) -> Result<Vec<Found>, String> {
-        let listed = list(peer).await?;
+        let mut listed = list(peer, &self.wanted).await?;
         let mut found = Vec::new();
         for (name, origin) in &self.wanted {
-            let mut same =
-                listed.iter().filter(|tool| tool.get("name").and_then(Value::as_str) == Some(name));
-            let Some(tool) = same.next() else {
-                let mut names: Vec<_> =
-                    listed.iter().filter_map(|tool| tool.get("name")?.as_str()).map(printable_text).collect();
-                names.truncate(30);
-                return Err(format!("it has no tool `{name}` ({origin}); it has {}", names.join(", ")));
+            let Some(said) = listed.tools.remove(name) else {
+                let names = listed.names.join(", ");
+                return Err(format!("it has no tool `{name}` ({origin}); it has {names}"));
             };
-            if same.next().is_some() {
-                return Err(format!("it has two tools `{name}`"));
-            }
-            let said = definition(tool);
             let pinned = self.pins.borrow().get(name).cloned();
             if let Some(pinned) = pinned.as_ref().filter(|pinned| **pinned != said) {
                 return Err(format!(
@@ -214,9 +237,44 @@ fn said(text: &str) -> String {
     printable_text(&agentrc_service::channel::cut(text))
 }
 
-/// All its tools.
-async fn list(peer: &Peer<RoleClient>) -> Result<Vec<Value>, String> {
-    let mut listed = Vec::new();
+/// What a server says of its tools: what may be long is kept only where it is wanted.
+#[derive(Default)]
+struct Listed {
+    /// The definitions of those that are wanted.
+    tools: BTreeMap<String, Value>,
+    /// What the first ones are called, for whoever looks for another.
+    names: Vec<String>,
+    number: usize,
+}
+
+impl Listed {
+    fn add(&mut self, tool: &Value, wanted: &BTreeMap<String, Origin>) -> Result<(), String> {
+        let name = tool.get("name").and_then(Value::as_str).unwrap_or_default();
+        self.number += 1;
+        if self.number > TOOLS {
+            return Err(format!("it has more than {TOOLS} tools"));
+        }
+        if self.names.len() < NAMES {
+            self.names.push(printable_text(&name.chars().take(100).collect::<String>()));
+        }
+        if !wanted.contains_key(name) {
+            return Ok(());
+        }
+        let said = definition(tool);
+        let size = said.to_string().len();
+        if size > tool::FILE_BYTES {
+            return Err(format!("its tool `{name}` is described in {size} bytes, of at most 64 KiB"));
+        }
+        match self.tools.insert(name.to_owned(), said) {
+            None => Ok(()),
+            Some(_) => Err(format!("it has two tools `{name}`")),
+        }
+    }
+}
+
+/// Those of its tools that are wanted.
+async fn list(peer: &Peer<RoleClient>, wanted: &BTreeMap<String, Origin>) -> Result<Listed, String> {
+    let mut listed = Listed::default();
     let mut cursor: Option<String> = None;
     for _ in 0..PAGES {
         let params = cursor.take().map(|cursor| PaginatedRequestParams::default().with_cursor(Some(cursor)));
@@ -226,10 +284,7 @@ async fn list(peer: &Peer<RoleClient>) -> Result<Vec<Value>, String> {
             .map_err(|error| format!("it does not say what its tools are: {}", said(&error.to_string())))?;
         for tool in page.tools {
             let tool = serde_json::to_value(tool).map_err(|error| error.to_string())?;
-            listed.push(tool);
-        }
-        if listed.len() > TOOLS {
-            return Err(format!("it has more than {TOOLS} tools"));
+            listed.add(&tool, wanted)?;
         }
         match page.next_cursor {
             None => return Ok(listed),

@@ -69,13 +69,9 @@ pub fn destination(egress: &[Egress], names: &Names, local: SocketAddr) -> Optio
 #[must_use]
 pub fn brokered(egress: &[Egress], scheme: &str, host: &str, port: u16) -> Option<Destination> {
     let (tls, http) = (scheme == "https", scheme == "http");
-    // In the one spelling that policies compare.
-    let written = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-    if agentfile::parse::host_name(&written).map_or(true, |one| one != host || one.contains('*')) {
-        return None;
-    }
     let declared = |line: &Egress| line.scheme == scheme && line.port == port && takes_in(&line.host, host);
-    if !(tls || http) || !egress.iter().any(declared) {
+    // In the one spelling that policies compare.
+    if !agentfile::parse::is_one_host(host) || !(tls || http) || !egress.iter().any(declared) {
         return None;
     }
     Some(Destination {

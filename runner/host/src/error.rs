@@ -77,8 +77,8 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
-    /// A file of pins is damaged. What it pinned is not taken for new.
-    #[error("`{}` is damaged: {why}\n  help: remove it, if what its servers' tools say of themselves now is to be pinned", path.display())]
+    /// A file of pins cannot be used. What it pinned is not taken for new.
+    #[error("`{}` cannot be used: {why}\n  help: remove it, if what its servers' tools say of themselves now is to be pinned", path.display())]
     Pins {
         /// The file.
         path: PathBuf,

@@ -42,10 +42,10 @@ impl StateDir {
         Ok(self.pins_of(&self.pins_folder()?, folder)?.1.servers)
     }
 
-    /// Adds to them, durably. What is pinned already stays as it is.
+    /// Adds to them, durably.
     ///
     /// # Errors
-    /// The record is damaged or cannot be written.
+    /// The record is damaged or cannot be written, or another run has pinned something else meanwhile.
     pub fn pin(&self, folder: &Path, new: Pinned) -> Result<(), Error> {
         let all = self.pins_folder()?;
         lock(&all)?;
@@ -53,7 +53,12 @@ impl StateDir {
         for (server, tools) in new {
             let known = pins.servers.entry(server).or_default();
             for (tool, definition) in tools {
-                known.entry(tool).or_insert(definition);
+                let pinned = known.entry(tool).or_insert_with(|| definition.clone());
+                if *pinned != definition {
+                    let why =
+                        "another run pinned a tool of the same server meanwhile, and it is not the same tool";
+                    return Err(Error::Pins { path: all.path_of(&file), why: why.to_owned() });
+                }
             }
         }
         write(&all, &file, &pins)
@@ -127,7 +132,12 @@ fn read(all: &Folder, file: &str) -> Result<Option<FolderPins>, Error> {
 
 fn write(all: &Folder, file: &str, pins: &FolderPins) -> Result<(), Error> {
     let damaged = |error: serde_json::Error| Error::Pins { path: all.path_of(file), why: error.to_string() };
-    let mut bytes = serde_json::to_vec_pretty(pins).map_err(damaged)?;
+    let mut bytes = serde_json::to_vec(pins).map_err(damaged)?;
     bytes.push(b'\n');
+    // Not what could not be read again.
+    if bytes.len() as u64 > LIMIT {
+        let why = format!("it would have {} bytes, of at most {LIMIT}", bytes.len());
+        return Err(Error::Pins { path: all.path_of(file), why });
+    }
     Ok(all.replace(file, &bytes, Durable::Yes)?)
 }

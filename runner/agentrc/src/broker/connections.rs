@@ -3,8 +3,8 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use agentfile::plan::inside::takes_in;
 use agentfile::plan::{Egress, Plan, words};
+use agentrc_egress::destination::brokered;
 use agentrc_egress::report::Order;
 use agentrc_service::channel;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -34,9 +34,8 @@ impl Connections {
     /// # Errors
     /// Why there is none, and what to do.
     pub(super) fn open(&self, scheme: &str, host: &str, port: u16) -> Result<OwnedFd, String> {
-        let declared =
-            |line: &Egress| line.scheme == scheme && line.port == port && takes_in(&line.host, host);
-        if !self.egress.iter().any(declared) {
+        // The question that the gateway asks again: it ends if the answer is another.
+        if brokered(&self.egress, scheme, host, port).is_none() {
             let url = words::url(scheme, host, port);
             return Err(format!(
                 "no line declares {url}: add `URL {url}` (for the agent and its tools), or `SERVER NAME {url}` (for tools alone)"
