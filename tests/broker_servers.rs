@@ -368,6 +368,23 @@ fn what_a_server_reaches_of_the_host_is_asked_for() {
 }
 
 #[test]
+fn a_run_that_waits_for_a_server_hears_a_signal() {
+    as_each(AGENTRC, |lab| {
+        // It writes more to its standard error than a pipe holds, and then greets nobody.
+        let own = "import os, sys\nsys.stderr.write('x' * (1 << 20))\nsys.stderr.flush()\nos.execv('/bin/sleep', ['silent', '60'])";
+        lab.file(lab.project("own.py"), own);
+        lab.file(lab.project("mcp.json"), table(&[]));
+        let child = lab.start(&format!("AGENT caller\n{OWN}\nCMD /bin/touch /work/ran\n"));
+        let silent = || outside::all().into_iter().any(|pid| outside::command(pid).starts_with("silent"));
+        assert!(within(Duration::from_secs(15), silent), "as {}: nobody hears it", lab.who.name);
+        child.signal(rustix::process::Signal::INT);
+        let outcome = child.finish();
+        outcome.expect_refusal(&["signal 2 arrived before the command started"]);
+        assert!(within(Duration::from_secs(1), || !silent()), "as {}", lab.who.name);
+    });
+}
+
+#[test]
 fn servers_end_with_the_run_however_it_ends() {
     as_each(AGENTRC, |lab| {
         // It does not hear that it is to end.

@@ -145,6 +145,11 @@ impl Servers {
         Some((number, started))
     }
 
+    /// Takes what they wrote to their standard error, which holds up one that writes much.
+    pub fn listen(&mut self) {
+        self.all.iter_mut().filter_map(|server| server.running.as_mut()).for_each(Running::listen);
+    }
+
     /// What those that `reason` names wrote to their standard error.
     pub fn complaints(&mut self, reason: &str) -> String {
         let mut all = Vec::new();

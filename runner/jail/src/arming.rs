@@ -112,9 +112,7 @@ impl Around<'_> {
                         readings.map_err(|refusal| last_words(sandbox, self.layers).unwrap_or(refusal))?;
                     let evidence = judge(self.layers, &readings)?;
                     // What came in while the log was opened has not been heard yet.
-                    while let Some(signal) = signal::next(&sandbox.signals).map_err(hear)? {
-                        heed(signal)?;
-                    }
+                    go_on(sandbox)?;
                     return Ok(Armed { evidence, master, listener, door, namespaces, mountinfo });
                 }
                 Ok(Woken::Signal(signal)) => heed(signal)?,
@@ -158,6 +156,14 @@ impl Around<'_> {
 
 fn hear(errno: Errno) -> Refusal {
     Refusal::kernel(Step::Evidence, "", errno)
+}
+
+/// Heeds the signals that have come.
+pub(crate) fn go_on(sandbox: &Sandbox) -> Result<(), Refusal> {
+    while let Some(signal) = signal::next(&sandbox.signals).map_err(hear)? {
+        heed(signal)?;
+    }
+    Ok(())
 }
 
 /// A signal before the command started ends the launch, if it would end or stop a program.

@@ -19,11 +19,11 @@ pub trait Broker {
     /// It cannot be reached.
     fn hand_over(&mut self, listener: OwnedFd, init: i32) -> Result<(), Unopened>;
 
-    /// Waits until it serves it.
+    /// Waits until it serves it. `go_on` is asked again and again meanwhile: a signal may have come.
     ///
     /// # Errors
-    /// It cannot, or does not in time.
-    fn ready(&mut self) -> Result<LayerEvidence, Unopened>;
+    /// It cannot, or does not in time, or nobody is to wait any more.
+    fn ready(&mut self, go_on: &dyn Fn() -> Result<(), Unopened>) -> Result<LayerEvidence, Unopened>;
 
     /// Hears what it says, records it, and starts by the entrance what it asks for. All that entered is ended when the run ends.
     ///

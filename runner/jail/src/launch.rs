@@ -8,7 +8,7 @@ use std::time::Instant;
 use agentrc_audit::event::{Event, Evidence, LayerEvidence};
 use rustix::io::Errno;
 
-use crate::arming::{Armed, Around, last_words};
+use crate::arming::{Armed, Around, go_on, last_words};
 use crate::cgroup::Cgroup;
 use crate::channel::{self, Answer};
 use crate::command::{agent, argv};
@@ -161,7 +161,8 @@ pub fn launch(
             check(Step::ServeBroker, || Ok(()))?;
             let served = listener.ok_or_else(|| unopened("the sandbox made no socket for the broker"));
             let served = served.and_then(|listener| broker.hand_over(listener, sandbox.pid));
-            let served = served.and_then(|()| broker.ready());
+            let go_on = || go_on(&sandbox).map_err(|refusal| unopened(&refusal.to_string()));
+            let served = served.and_then(|()| broker.ready(&go_on));
             evidence.layers.push(served.map_err(|unopened| refused(Step::ServeBroker, unopened))?);
             asked = Some(keep(broker.channel())?);
         }

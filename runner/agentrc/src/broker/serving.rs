@@ -8,6 +8,7 @@ use agentrc_audit::event::LayerEvidence;
 use agentrc_broker::report::{Order, Report};
 use agentrc_jail::{Entrance, Recorder, Reply, Unopened};
 use agentrc_service::channel;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::{Broker, LAYER, describe, no_sense, unopened, unrecorded};
@@ -17,6 +18,8 @@ use crate::servers::each;
 const STARTING: Duration = Duration::from_secs(10);
 /// The same when it has to hear what the tools of servers are: more than it gives them.
 const GREETING: Duration = Duration::from_secs(25);
+/// Between two looks at what else there is to hear meanwhile.
+const LOOK: Duration = Duration::from_millis(50);
 /// How the broker says that a tool is not what it was, and what to do then.
 const FIRST_USE: &str = "first use";
 const PINS_HELP: &str =
@@ -34,6 +37,15 @@ impl Broker {
             self.order(&order, &[])?;
         }
         Ok(())
+    }
+
+    /// Whether a report comes within that time, or the end.
+    fn says_something(&self, within: Duration) -> bool {
+        let channel = self.service.channel();
+        let mut polled = [PollFd::new(&channel, PollFlags::IN)];
+        let within = Timespec { tv_sec: 0, tv_nsec: within.subsec_nanos().into() };
+        // What cannot be polled is heard, which says why.
+        poll(&mut polled, Some(&within)).map_or(true, |ready| ready > 0)
     }
 }
 
@@ -56,10 +68,17 @@ impl agentrc_jail::Broker for Broker {
         })
     }
 
-    fn ready(&mut self) -> Result<LayerEvidence, Unopened> {
+    fn ready(&mut self, go_on: &dyn Fn() -> Result<(), Unopened>) -> Result<LayerEvidence, Unopened> {
         let deadline = Instant::now() + if self.servers.is_empty() { STARTING } else { GREETING };
         let mut read_back = loop {
-            match self.next(deadline.saturating_duration_since(Instant::now())) {
+            go_on()?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left > LOOK && !self.says_something(LOOK) {
+                // A server that nobody listens to may wait for that.
+                self.servers.listen();
+                continue;
+            }
+            match self.next(left) {
                 Ok(Report::Ready { read_back }) => break read_back,
                 Ok(Report::Pin { server, tool, part, more }) => {
                     let name = self.servers.name(server).ok_or_else(|| no_sense("a server of no plan"));

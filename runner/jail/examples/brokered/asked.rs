@@ -162,7 +162,7 @@ impl Broker for Asked {
         Ok(())
     }
 
-    fn ready(&mut self) -> Result<LayerEvidence, Unopened> {
+    fn ready(&mut self, _: &dyn Fn() -> Result<(), Unopened>) -> Result<LayerEvidence, Unopened> {
         if self.ready {
             Ok(evidence("broker"))
         } else {
