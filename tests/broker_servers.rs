@@ -3,12 +3,9 @@
 
 #![allow(clippy::expect_used)]
 
-use std::time::Duration;
-
 use agentrc_test_support::broker::python;
-use agentrc_test_support::outcome::within;
 use agentrc_test_support::servers::{self, table};
-use agentrc_test_support::{Lab, Outcome, as_each, audit, outside, sdk};
+use agentrc_test_support::{Lab, Outcome, as_each, audit, sdk};
 use serde_json::{Value, json};
 
 const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
@@ -364,45 +361,5 @@ fn what_a_server_reaches_of_the_host_is_asked_for() {
         let granted =
             lab.finish_command(lab.agentrc(["run".as_ref(), "--grant".as_ref(), agentfile.as_os_str()]));
         assert_eq!(granted.out(), "ok of the host\n", "as {}: {}", lab.who.name, granted.stderr);
-    });
-}
-
-#[test]
-fn a_run_that_waits_for_a_server_hears_a_signal() {
-    as_each(AGENTRC, |lab| {
-        // It writes more to its standard error than a pipe holds, and then greets nobody.
-        let own = "import os, sys\nsys.stderr.write('x' * (1 << 20))\nsys.stderr.flush()\nos.execv('/bin/sleep', ['silent', '60'])";
-        lab.file(lab.project("own.py"), own);
-        lab.file(lab.project("mcp.json"), table(&[]));
-        let child = lab.start(&format!("AGENT caller\n{OWN}\nCMD /bin/touch /work/ran\n"));
-        let silent = || outside::all().into_iter().any(|pid| outside::command(pid).starts_with("silent"));
-        assert!(within(Duration::from_secs(15), silent), "as {}: nobody hears it", lab.who.name);
-        child.signal(rustix::process::Signal::INT);
-        let outcome = child.finish();
-        outcome.expect_refusal(&["signal 2 arrived before the command started"]);
-        assert!(within(Duration::from_secs(1), || !silent()), "as {}", lab.who.name);
-    });
-}
-
-#[test]
-fn servers_end_with_the_run_however_it_ends() {
-    as_each(AGENTRC, |lab| {
-        // It does not hear that it is to end.
-        let own = format!("import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n{}", server("pass"));
-        lab.file(lab.project("own.py"), own);
-        lab.file(lab.project("mcp.json"), table(&[]));
-        lab.script(
-            lab.project("go.sh"),
-            &python("say(Broker().call('own.act'))\nimport time\ntime.sleep(60)"),
-        );
-        let child = lab.start(&format!("AGENT caller\n{OWN}\nCMD /bin/sh ./go.sh\n"));
-        child.wait_for("ok done");
-        let serving =
-            || outside::all().into_iter().filter(|pid| outside::command(*pid).contains("own.py")).count();
-        assert!(serving() > 0, "control");
-        child.signal(rustix::process::Signal::KILL);
-        lab.supervisor_was_killed();
-        drop(child.finish());
-        assert!(within(Duration::from_secs(1), || serving() == 0), "as {}", lab.who.name);
     });
 }

@@ -1,0 +1,81 @@
+//! How the broker and its servers end: with the run, however that ends; and the run with them.
+
+#![allow(clippy::expect_used)]
+
+use std::time::{Duration, Instant};
+
+use agentrc_test_support::broker::python;
+use agentrc_test_support::outcome::within;
+use agentrc_test_support::servers::{self, table};
+use agentrc_test_support::{as_each, outside};
+use rustix::process::{Pid, Signal, kill_process};
+
+const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
+const OWN: &str = "MCP own\nTOOL mcp:own.act\nALLOW invoke mcp:own.act";
+
+#[test]
+fn a_run_that_waits_for_a_server_hears_a_signal() {
+    as_each(AGENTRC, |lab| {
+        // It writes more to its standard error than a pipe holds, and then greets nobody.
+        let own = "import os, sys\nsys.stderr.write('x' * (1 << 20))\nsys.stderr.flush()\nos.execv('/bin/sleep', ['silent', '60'])";
+        lab.file(lab.project("own.py"), own);
+        lab.file(lab.project("mcp.json"), table(&[]));
+        let child = lab.start(&format!("AGENT caller\n{OWN}\nCMD /bin/touch /work/ran\n"));
+        let silent = || outside::all().into_iter().any(|pid| outside::command(pid).starts_with("silent"));
+        assert!(within(Duration::from_secs(15), silent), "as {}: nobody hears it", lab.who.name);
+        child.signal(Signal::INT);
+        let outcome = child.finish();
+        outcome.expect_refusal(&["signal 2 arrived before the command started"]);
+        assert!(within(Duration::from_secs(1), || !silent()), "as {}", lab.who.name);
+    });
+}
+
+#[test]
+fn servers_end_with_the_run_however_it_ends() {
+    as_each(AGENTRC, |lab| {
+        // It does not hear that it is to end.
+        let own =
+            format!("import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n{}", servers::SERVER);
+        lab.file(lab.project("own.py"), own);
+        lab.file(lab.project("mcp.json"), table(&[]));
+        lab.script(
+            lab.project("go.sh"),
+            &python("say(Broker().call('own.act'))\nimport time\ntime.sleep(60)"),
+        );
+        let child = lab.start(&format!("AGENT caller\n{OWN}\nCMD /bin/sh ./go.sh\n"));
+        child.wait_for("ok done");
+        let serving =
+            || outside::all().into_iter().filter(|pid| outside::command(*pid).contains("own.py")).count();
+        assert!(serving() > 0, "control");
+        child.signal(Signal::KILL);
+        lab.supervisor_was_killed();
+        drop(child.finish());
+        assert!(within(Duration::from_secs(1), || serving() == 0), "as {}", lab.who.name);
+    });
+}
+
+#[test]
+fn when_the_broker_is_killed_the_run_ends_within_a_second_and_the_log_says_why() {
+    as_each(AGENTRC, |lab| {
+        // Without a network the broker is the supervisor's one child in its own namespaces.
+        let code = "say(Broker().call('current_time')[:2])\nimport time\ntime.sleep(60)";
+        lab.script(lab.project("go.sh"), &python(code));
+        let lines = "TOOL utcp:current_time\nALLOW invoke utcp:current_time";
+        let mut child = lab.start(&format!("AGENT caller\n{lines}\nCMD /bin/sh ./go.sh\n"));
+        child.wait_for("ok");
+        let tree = outside::tree(child.pid());
+        let pid = Pid::from_raw(outside::gateway(child.pid()) as i32).expect("a pid");
+        let killed = Instant::now();
+        kill_process(pid, Signal::KILL).expect("kill");
+        assert!(within(Duration::from_secs(3), || child.has_ended()), "as {}: the run goes on", lab.who.name);
+        let took = killed.elapsed();
+        assert!(took < Duration::from_secs(1), "as {}: it took {took:?}", lab.who.name);
+        let left = || tree.iter().filter(|pid| **pid != child.pid() && outside::all().contains(pid)).count();
+        assert!(within(Duration::from_secs(1), || left() == 0), "as {}: processes are left", lab.who.name);
+        let outcome = child.finish();
+        let said = outcome.events_named("run.killed").first().map(ToString::to_string).unwrap_or_default();
+        assert!(said.contains("the broker ended before the agent"), "as {}: {said}", lab.who.name);
+        assert_ne!(outcome.code(), 0);
+        assert!(outcome.stderr.contains("broker"), "as {}: {}", lab.who.name, outcome.stderr);
+    });
+}
