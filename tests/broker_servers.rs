@@ -333,6 +333,20 @@ fn a_table_that_is_wrong_does_not_compile() {
 }
 
 #[test]
+fn a_server_s_tool_that_has_the_name_of_another_tool_is_a_refusal() {
+    as_each(AGENTRC, |lab| {
+        lab.file(lab.project("own.py"), servers::SERVER.replace("'act'", "'read'"));
+        lab.file(lab.project("mcp.json"), table(&[]).replace("\"own\"", "\"memory\""));
+        lab.file(lab.project("notes.json"), r#"{"definitions": {"Note": {"type": "object"}}}"#);
+        let server = "MCP memory\nTOOL mcp:memory.read\nALLOW invoke mcp:memory.read";
+        lab.run(&format!("AGENT caller\n{server}\nCMD /bin/true\n")).expect_code(0);
+        let memory = "MEMORY notes ./notes.json schema:Note mode:ro";
+        lab.run(&format!("AGENT caller\n{server}\n{memory}\nCMD /bin/true\n"))
+            .expect_refusal(&["memory.read"]);
+    });
+}
+
+#[test]
 fn what_a_server_executes_is_not_the_agents_to_write() {
     as_each(AGENTRC, |lab| {
         let code = "b = Broker()\nopen('/work/other', 'w').write('x')\nimport os\nfor act in (lambda: open('/work/own.py', 'a'), lambda: os.unlink('/work/own.py'), lambda: os.rename('/work/other', '/work/own.py'), lambda: os.chmod('/work/own.py', 0o777)):\n    try:\n        act()\n        say('did')\n    except OSError as e: say(e.errno)\nsay(b.call('own.act'))";
