@@ -44,8 +44,12 @@ impl Broker {
         let channel = self.service.channel();
         let mut polled = [PollFd::new(&channel, PollFlags::IN)];
         let within = Timespec { tv_sec: 0, tv_nsec: within.subsec_nanos().into() };
-        // What cannot be polled is heard, which says why.
-        poll(&mut polled, Some(&within)).map_or(true, |ready| ready > 0)
+        match poll(&mut polled, Some(&within)) {
+            Ok(ready) => ready > 0,
+            Err(Errno::INTR) => false,
+            // What cannot be polled is heard, which says why.
+            Err(_) => true,
+        }
     }
 }
 
