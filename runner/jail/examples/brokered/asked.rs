@@ -180,10 +180,6 @@ impl Broker for Asked {
         self.answer(stream, entrance).map_err(|error| error.to_string())
     }
 
-    fn tick(&mut self, _: &mut dyn Recorder) -> Result<(), String> {
-        Ok(())
-    }
-
     fn finish(&mut self, _: &mut dyn Recorder) -> Result<(), String> {
         Ok(())
     }
