@@ -1,8 +1,9 @@
 //! A question on the user's terminal, while nothing of the agent's passes: which keys answer it, and which bytes must not.
 //!
 //! The agent has written to this terminal before, so it may have asked it for reports (its title, a colour), which the terminal types
-//! as a person would. Every report begins with an escape, so after one, everything is ignored until it has been quiet for a while; and
-//! what is typed ahead, or pasted, comes as more than one byte at once.
+//! as a person would. A report begins with an escape, or is a text that somebody has set (the answer to ENQ); what is pasted is a text,
+//! too. Whatever is not exactly one of the keys makes deaf: everything is ignored until it has been quiet for a while, so that the end of
+//! a text, read by itself, is no answer.
 
 use std::time::{Duration, Instant};
 
@@ -70,18 +71,18 @@ impl Prompt {
     /// Bytes were typed.
     pub(crate) fn hear(&mut self, bytes: &[u8], now: Instant) {
         let deaf = self.deaf_until.is_none_or(|until| now < until);
-        let reported = bytes.iter().any(|byte| *byte == 0x1b || *byte >= 0x80);
-        if reported || deaf {
-            self.deaf_until = now.checked_add(QUIET);
-            return;
-        }
-        self.reply = match bytes {
+        let reply = match bytes {
             b"y" | b"Y" if self.approvable => Some(Reply::Once),
             b"a" | b"A" if self.approvable => Some(Reply::Run),
             // Enter, and what interrupts elsewhere.
             b"n" | b"N" | b"\r" | b"\n" | b"\x03" | b"\x04" => Some(Reply::No),
             _ => None,
         };
+        if deaf || reply.is_none() {
+            self.deaf_until = now.checked_add(QUIET);
+            return;
+        }
+        self.reply = reply;
     }
 
     /// Nobody is there any more.
@@ -108,6 +109,21 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_a_text_is_no_answer() {
+        for text in [&[b'Y'; 256][..], b"PuTT", b"x", b"\x05"] {
+            let (mut prompt, now) = shown(true);
+            prompt.hear(text, now);
+            prompt.hear(b"Y", now + QUIET / 2);
+            assert_eq!(prompt.reply(), None, "{text:?}");
+            // Each of them begins the wait anew.
+            prompt.hear(b"y", now + QUIET);
+            assert_eq!(prompt.reply(), None, "{text:?}");
+            prompt.hear(b"y", now + QUIET * 3);
+            assert_eq!(prompt.reply(), Some(Reply::Once), "{text:?}");
+        }
+    }
+
+    #[test]
     fn a_key_answers_and_what_is_no_key_does_not() {
         for (typed, wanted) in [
             (&b"y"[..], Some(Reply::Once)),
@@ -128,7 +144,7 @@ mod tests {
         let (mut prompt, now) = shown(false);
         prompt.hear(b"y", now);
         assert_eq!(prompt.reply(), None);
-        prompt.hear(b"n", now);
+        prompt.hear(b"n", now + QUIET);
         assert_eq!(prompt.reply(), Some(Reply::No));
     }
 

@@ -143,11 +143,11 @@ impl Approvals {
         }
         let refused = |reason: String| Ok(Some(Order::Refused { number, reason: cut(&reason) }));
         let ticket = self.ticket(asked);
-        if let Some(order) = self.stands(number, &ticket, recorder)? {
-            return Ok(Some(order));
-        }
         if self.ended {
             return refused("a person must approve it, and the run ends".to_owned());
+        }
+        if let Some(order) = self.stands(number, &ticket, recorder)? {
+            return Ok(Some(order));
         }
         if self.pending.len() >= PENDING {
             return refused(format!("a person must approve it, and {PENDING} calls wait for one already"));
