@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Decision, FORMAT, Outcome, Scope, Ticket, Tickets, is_id};
+use super::{Decision, Outcome, Scope, Ticket, Tickets, is_id};
 use crate::error::Error;
 use crate::runs::RunState;
 use crate::state::StateDir;
@@ -116,16 +116,7 @@ impl StateDir {
             }
             Standing::Left => return closed(format!("its run `{}` has ended", ticket.run)),
         }
-        let decision = Decision {
-            format: FORMAT,
-            ticket: ticket.id.clone(),
-            arguments_sha256: ticket.arguments_sha256.clone(),
-            outcome,
-            scope,
-            by: Some(rustix::process::getuid().as_raw()),
-            reason: None,
-            decided: agentrc_audit::line::now(),
-        };
+        let decision = Decision::by_this_user(&ticket, outcome, scope);
         if tickets.decide(&decision)? {
             Ok(ticket)
         } else {

@@ -72,6 +72,23 @@ pub struct Decision {
     pub decided: String,
 }
 
+impl Decision {
+    /// What this process's user decides about `ticket`, now.
+    #[must_use]
+    pub fn by_this_user(ticket: &Ticket, outcome: Outcome, scope: Scope) -> Self {
+        Self {
+            format: super::FORMAT,
+            ticket: ticket.id.clone(),
+            arguments_sha256: ticket.arguments_sha256.clone(),
+            outcome,
+            scope,
+            by: Some(rustix::process::getuid().as_raw()),
+            reason: None,
+            decided: agentrc_audit::line::now(),
+        }
+    }
+}
+
 /// How a ticket ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -1,7 +1,6 @@
 //! A question on the terminal of whoever runs the agent, and the answer: a decision like any other process's.
 
-use agentrc_audit::line::now;
-use agentrc_host::approvals::{Decision, FORMAT, Outcome, Scope};
+use agentrc_host::approvals::{Decision, Outcome, Scope};
 use agentrc_jail::Reply;
 
 use super::{Approvals, words};
@@ -28,16 +27,7 @@ impl Approvals {
             Reply::Run => (Outcome::Approved, Scope::Run { count: None }),
             Reply::No => (Outcome::Denied, Scope::Once),
         };
-        let decision = Decision {
-            format: FORMAT,
-            ticket: ticket.id.clone(),
-            arguments_sha256: ticket.arguments_sha256.clone(),
-            outcome,
-            scope,
-            by: Some(rustix::process::getuid().as_raw()),
-            reason: None,
-            decided: now(),
-        };
+        let decision = Decision::by_this_user(ticket, outcome, scope);
         // As any other process decides: who is first has decided.
         match self.tickets.as_ref().map(|tickets| tickets.decide(&decision)) {
             Some(Ok(true)) => outcome.word().to_owned(),
