@@ -40,7 +40,7 @@ const MOST: u64 = 600;
 /// Most bytes of an answer of the gateway's own.
 const REFUSAL: usize = 64 * 1024;
 /// What the gateway marks its own answers with, and takes out of others'.
-const DENIED: &str = "agentrc-denied";
+pub(crate) const DENIED: &str = "agentrc-denied";
 /// Headers that go with a redirect to another origin.
 const ANYWHERE: [HeaderName; 4] = [ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, USER_AGENT];
 

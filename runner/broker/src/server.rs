@@ -1,8 +1,12 @@
 //! MCP servers: started by the supervisor, each in a sandbox of its own, and asked by the broker over their standard input and
 //! output. What a server says is as little trusted as what an agent does.
 
+#[cfg(test)]
+mod events;
 mod lines;
 pub(crate) mod pin;
+#[cfg(test)]
+mod remote;
 
 pub use pin::Pins;
 
