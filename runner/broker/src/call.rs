@@ -37,7 +37,8 @@ const BUILT_IN: &str = "utcp";
 
 /// What is known while the broker serves.
 pub(crate) struct Broker {
-    pub(crate) tools: Tools,
+    /// Those of a remote server come when it has said what they are: nobody keeps this borrowed while he waits.
+    pub(crate) tools: RefCell<Tools>,
     pub(crate) servers: Vec<Rc<Server>>,
     pub(crate) memories: Memories,
     pub(crate) reporter: Rc<Reporter>,
@@ -101,7 +102,7 @@ impl Broker {
         // What an agent with a network of its own was given there is not seen here.
         let trust = if networked { Trust::Network } else { Trust::Trusted };
         Self {
-            tools,
+            tools: RefCell::new(tools),
             servers,
             memories,
             reporter,
@@ -119,7 +120,8 @@ impl Broker {
     /// One call.
     pub(crate) async fn call(&self, mut request: Request) -> Outcome {
         let called = format!("call {}", printable_text(&request.name));
-        let Some(tool) = self.tools.get(&request.name) else {
+        let tool = self.tools.borrow().get(&request.name);
+        let Some(tool) = tool.as_deref() else {
             let reason = "no line of the Agentfile declares a tool of this name that something permits";
             self.reporter.denied(&called, "refused", reason, "", request.pid).await;
             return Outcome::Refused(format!("there is no tool `{}`", printable_text(&request.name)));

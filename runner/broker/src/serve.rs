@@ -143,7 +143,7 @@ async fn serve(broker: Rc<Broker>, socket: OwnedFd) -> Result<(), Failed> {
     tokio::task::spawn_local(accept(Rc::clone(&broker), listener));
     broker.reporter.tell(&Report::Ready {
         read_back: BTreeMap::from([
-            ("tools".to_owned(), broker.tools.len().to_string()),
+            ("tools".to_owned(), broker.tools.borrow().len().to_string()),
             ("memories".to_owned(), broker.memories.len().to_string()),
             ("servers".to_owned(), broker.servers.len().to_string()),
         ]),

@@ -2,6 +2,7 @@
 //! byte; what is not here does not exist.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use agentfile::plan::{
@@ -82,7 +83,7 @@ pub(crate) enum Does {
 /// All of them, by name.
 #[derive(Debug, Default)]
 pub(crate) struct Tools {
-    tools: BTreeMap<String, Tool>,
+    tools: BTreeMap<String, Rc<Tool>>,
 }
 
 impl Tools {
@@ -177,20 +178,20 @@ impl Tools {
     }
 
     fn add(&mut self, name: &str, tool: Tool) -> Result<(), Error> {
-        match self.tools.insert(name.to_owned(), tool) {
+        match self.tools.insert(name.to_owned(), Rc::new(tool)) {
             None => Ok(()),
             Some(_) => Err(Error::Twice(name.to_owned())),
         }
     }
 
     /// The one of exactly this name.
-    pub(crate) fn get(&self, name: &str) -> Option<&Tool> {
-        self.tools.get(name)
+    pub(crate) fn get(&self, name: &str) -> Option<Rc<Tool>> {
+        self.tools.get(name).map(Rc::clone)
     }
 
     /// In the order of their names.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Tool)> {
-        self.tools.iter().map(|(name, tool)| (name.as_str(), tool))
+        self.tools.iter().map(|(name, tool)| (name.as_str(), tool.as_ref()))
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -64,7 +64,8 @@ impl ServerHandler for Handler {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let tools = self.broker.tools.iter().map(|(name, tool)| {
+        let tools = self.broker.tools.borrow();
+        let tools = tools.iter().map(|(name, tool)| {
             let Value::Object(input) = tool.input.clone() else {
                 return Err(ErrorData::internal_error(format!("the schema of `{name}` is no object"), None));
             };
