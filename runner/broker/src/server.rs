@@ -26,6 +26,7 @@ use rmcp::model::{
     ServerRequest,
 };
 use rmcp::service::{NotificationContext, Peer, RequestContext, RunningService, Service};
+use rmcp::transport::Transport;
 use rmcp::{RoleClient, ServiceExt};
 use serde_json::{Map, Value};
 use tokio::net::unix::pipe::{Receiver, Sender};
@@ -154,9 +155,17 @@ impl Server {
         }
         let to = Sender::from_owned_fd(to).map_err(unusable)?;
         let from = Receiver::from_owned_fd(from).map_err(unusable)?;
+        self.greet(Lines::new(to, from)).await
+    }
+
+    /// The same over any way to a server.
+    async fn greet(
+        &self,
+        transport: impl Transport<RoleClient> + 'static,
+    ) -> Result<(Vec<Found>, Connection), String> {
         let asked = async {
             let connection = Ours
-                .serve(Lines::new(to, from))
+                .serve(transport)
                 .await
                 .map_err(|error| format!("it does not speak MCP: {}", printable_text(&error.to_string())))?;
             let found = self.found(connection.peer()).await?;
