@@ -34,7 +34,6 @@ fn what_needs_a_later_part_is_refused_with_its_place() {
         for lines in [
             "TOOL strands:shell",
             "MCP registry://example/files@1.0.0",
-            "SERVER search https://mcp.example.com/mcp",
             "FUNCTION s",
             "SKILL review",
             "SKILL ghcr.io/example/skill:1",
@@ -91,7 +90,7 @@ fn all_reasons_are_given_at_once() {
     as_each(AGENTRC, |lab| {
         refused(
             lab,
-            "SERVER s https://a.example.com\nTOOL strands:x\nMCP registry://example/y@1",
+            "TRACE otlp://127.0.0.1:4317\nTOOL strands:x\nMCP registry://example/y@1",
             &["Agentfile:3:", "Agentfile:4:", "Agentfile:5:"],
         );
         refused(

@@ -86,6 +86,7 @@ codes! {
     "E095" "not a server" "What an `MCP` server is stands in `mcp.json` beside the Agentfile: its command, its arguments, and, in `boundaries`, the lines of an Agentfile that say what it may touch. Without such lines it has no network and no file but the base system's."
     "E096" "a tool of no server" "A tool `mcp:server.tool` is one of a server that an `MCP` or `SERVER` line declares."
     "E097" "an agent that writes a server" "A server has rights of its own, and so an agent must not write what it executes. In a writable bind around it that is held read-only; a writable bind of just it cannot be."
+    "E098" "two credentials for one server" "The tools of a `SERVER` are asked with one credential: the `CRED` that is bound to its host, in `Authorization`."
     "E099" "a fault of the compiler" "Please report it with the Agentfile."
     "W001" "misplaced syntax line" "`# syntax=` counts on the first line only; elsewhere it is a comment."
     "W002" "older form of CRED" "The older forms still parse; the current one names every host that the credential may go to."

@@ -104,7 +104,7 @@ table! {
         "SKILL ./skills/review";
     "SERVER" Line 2..=2, Enforced, "network";
         "SERVER name url"; "Declares a remote tool server.";
-        "Implies exactly that host and port as egress for the broker, not for the agent: what `utcp:http_request` may reach. Its own tools (`mcp:NAME.TOOL`) are not served yet, and refused at `run`.";
+        "Implies exactly that host and port as egress for the broker, not for the agent: what `utcp:http_request` may reach. With `TOOL mcp:name.tool` lines it is an MCP server at that URL (streamable HTTP), asked by the broker through the gateway with the credential that is bound to the host; it is reached before the agent starts (`docs/servers.md`).";
         "SERVER search https://tools.example.com/mcp";
     "MCP" Line 1..=1, Enforced, "tools";
         "MCP name | registry://…@version"; "Declares an MCP server.";

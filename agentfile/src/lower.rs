@@ -12,6 +12,7 @@ pub(crate) mod mounts;
 pub(crate) mod programs;
 mod projection;
 pub(crate) mod protected;
+pub(crate) mod remote;
 mod seccomp;
 pub(crate) mod sources;
 

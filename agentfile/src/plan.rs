@@ -10,11 +10,14 @@ pub mod digest;
 mod http;
 pub mod inside;
 mod mount;
+pub mod servers;
 mod tool;
 pub mod unenforced;
 pub mod words;
 
 use serde::{Deserialize, Serialize};
+
+use self::servers::Reached;
 
 pub use self::broker::{BrokerEntry, VAULT_TOKEN, dotenv_parts, source_file};
 pub use self::command::{CommandTemplate, Part};
@@ -82,7 +85,7 @@ impl Plan {
                 matches!(definition.runs, Runs::Gateway | Runs::Http(_))
             }
             _ => false,
-        })
+        }) || self.servers_asked().any(|server| matches!(server.reached, Reached::Remote { .. }))
     }
 }
 

@@ -59,7 +59,7 @@ impl Check<'_> {
 
     pub(super) fn mcp(&mut self, word: &Word, place: Place) {
         let name = server_name(&word.text);
-        if self.once_named("MCP server", name, word.span) {
+        if self.once_named("server", name, word.span) {
             let (reference, name) = (word.text.clone(), name.to_owned());
             self.out.mcp.push(McpServer { reference, name, plan: None, place });
         }

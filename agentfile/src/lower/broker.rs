@@ -1,7 +1,7 @@
 //! What the broker and the gateway serve, by class, in the order of the text.
 
 use super::egress::scheme_word;
-use super::sources;
+use super::{remote, sources};
 use crate::boundary::{Boundaries, Skill};
 use crate::plan::{BrokerEntry, SKILLS, SkillDefinition, digest};
 use crate::policy::permits::Permits;
@@ -41,6 +41,7 @@ pub(super) fn lower(boundaries: &Boundaries, permits: &Permits) -> Vec<BrokerEnt
         port: server.host.port,
         scheme: scheme_word(server.host.scheme).to_owned(),
         path: server.host.path.clone(),
+        credential: remote::credentials(boundaries, server).next().map(|one| one.name.clone()),
         origin: server.host.place.origin.clone(),
     }));
     entries.extend(boundaries.mcp.iter().map(|mcp| BrokerEntry::Mcp {

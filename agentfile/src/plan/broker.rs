@@ -50,6 +50,9 @@ pub enum BrokerEntry {
         port: u16,
         scheme: String,
         path: Option<String>,
+        /// What its tools are asked with, if it has some: the credential that is bound to the host.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        credential: Option<String>,
         origin: Origin,
     },
     Mcp {

@@ -70,7 +70,7 @@ fn waits_for_nobody(text: &str) -> Option<String> {
 fn is_served(plan: &Plan, entry: &BrokerEntry) -> bool {
     match entry {
         BrokerEntry::Tool { namespace, name, definition, .. } => {
-            definition.is_some() || namespace == "mcp" && of_server(plan, name)
+            definition.is_some() || namespace == "mcp" && tool_of(name).is_some_and(|(server, _)| is_asked(plan, server))
         }
         BrokerEntry::Mcp { plan, .. } => plan.is_some(),
         // One without a file beside the Agentfile is known to nobody.
@@ -78,31 +78,22 @@ fn is_served(plan: &Plan, entry: &BrokerEntry) -> bool {
         BrokerEntry::Memory { .. }
         | BrokerEntry::Credential { .. }
         | BrokerEntry::CredentialBroker { .. }
-        | BrokerEntry::HealthCheck { .. } => true,
+        | BrokerEntry::HealthCheck { .. }
+        // A destination of tools, and with tools of its own a server that is asked.
+        | BrokerEntry::Server { .. } => true,
         // Shown when it is permitted without a condition, otherwise not there at all.
         BrokerEntry::Skill { reference, .. } => reference.starts_with("./"),
-        // As a destination of tools; as a server of tools of its own, not yet.
-        BrokerEntry::Server { name, .. } => plan.broker_connects() && !has_tools(plan, name),
         BrokerEntry::Toolset { .. } | BrokerEntry::Trace { .. } => false,
     }
 }
 
-/// Whether a line declares a tool of the server `server`.
-fn has_tools(plan: &Plan, server: &str) -> bool {
+/// Whether `server` is one that is started, or one that is reached over HTTP and has tools.
+fn is_asked(plan: &Plan, server: &str) -> bool {
     plan.broker.iter().any(|entry| match entry {
-        BrokerEntry::Tool { namespace, name, .. } => {
-            namespace == "mcp" && tool_of(name).is_some_and(|(of, _)| of == server)
-        }
+        BrokerEntry::Mcp { name, plan: Some(_), .. } => name == server,
+        BrokerEntry::Server { name, .. } => name == server && plan.tools_of(name).next().is_some(),
         _ => false,
     })
-}
-
-/// Whether the tool `name` is one of a server that is started.
-fn of_server(plan: &Plan, name: &str) -> bool {
-    let Some((server, _)) = tool_of(name) else { return false };
-    plan.broker
-        .iter()
-        .any(|entry| matches!(entry, BrokerEntry::Mcp { name, plan: Some(_), .. } if name == server))
 }
 
 /// Whether somebody counts it: the broker the calls of what it serves, and what they return; the gateway what goes to the
@@ -130,10 +121,8 @@ fn is_counted(plan: &Plan, counted: &CountedLimit) -> bool {
             Target::Tool(name) => is_served_tool(name),
             Target::Function(name) => is_served_function(name),
             Target::Skill(name) => is_served_skill(name),
-            Target::Server(server) => plan
-                .broker
-                .iter()
-                .any(|entry| matches!(entry, BrokerEntry::Mcp { name, plan: Some(_), .. } if name == server)),
+            // The calls of its tools.
+            Target::Server(server) => is_asked(plan, server),
             Target::Credential(_) => false,
         })
 }

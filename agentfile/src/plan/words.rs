@@ -138,9 +138,10 @@ pub fn entry(entry: &BrokerEntry) -> (&'static str, String, String) {
             let more = definition.as_deref().map_or_else(String::new, skill);
             ("SKILL", reference.clone(), permitted(*yes) + &more)
         }
-        BrokerEntry::Server { name, host, port, scheme, path, .. } => {
+        BrokerEntry::Server { name, host, port, scheme, path, credential, .. } => {
             let path = path.as_deref().unwrap_or_default();
-            ("SERVER", name.clone(), format!("{scheme}://{host}:{port}{path}"))
+            let with = credential.as_ref().map_or_else(String::new, |name| format!(", asked with {name}"));
+            ("SERVER", name.clone(), format!("{scheme}://{host}:{port}{path}{with}"))
         }
         BrokerEntry::Mcp { reference, plan, .. } => {
             ("MCP", reference.clone(), plan.as_deref().map_or_else(String::new, server))

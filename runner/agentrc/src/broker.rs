@@ -10,13 +10,13 @@ mod policies;
 mod program;
 mod serving;
 
-use std::collections::HashMap;
-use std::ffi::CString;
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::{CString, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use agentfile::plan::{BrokerEntry, Plan};
+use agentfile::plan::{BrokerEntry, MountSource, Plan};
 use agentrc_audit::Event;
 use agentrc_audit::event::Denial;
 use agentrc_audit::folder::Folder;
@@ -54,7 +54,7 @@ pub struct Broker {
     directory: CString,
     servers: Servers,
     /// Their pipes, until the broker has them.
-    pipes: Vec<Pipes>,
+    pipes: Vec<(usize, Pipes)>,
     /// What is told of their tools for the first time, until it is all there.
     pins: Pins,
     /// What is started by the clock, and not by a call.
@@ -65,6 +65,10 @@ pub struct Broker {
     connections: Connections,
     /// What a person is asked about.
     approvals: Approvals,
+    /// How many servers somewhere else have not said yet what their tools are; then the agent is started.
+    awaited: usize,
+    /// Until when they are waited for.
+    deadline: Option<Instant>,
     /// The sandbox's first process.
     init: i32,
 }
@@ -89,27 +93,32 @@ pub struct Setting<'a> {
     pub operator: Operator,
     /// How a person is asked.
     pub asking: Asking,
+    /// Names of credentials, and what stands for their values.
+    pub placeholders: &'a [(OsString, OsString)],
 }
 
 impl Broker {
-    /// Starts one for a plan that has something to serve.
+    /// Starts one for a plan that has its socket.
     ///
     /// # Errors
     /// It does not come up.
     pub fn start(setting: Setting<'_>) -> Result<Option<Self>, Refusal> {
-        let Setting { plan, folder, state, run, agentfile, plan_sha256, gateway, operator, asking } = setting;
+        let Setting {
+            plan,
+            folder,
+            state,
+            run,
+            agentfile,
+            plan_sha256,
+            gateway,
+            operator,
+            asking,
+            placeholders,
+        } = setting;
         let remembers = plan.broker.iter().any(|entry| matches!(entry, BrokerEntry::Memory { .. }));
-        let serves = |entry: &BrokerEntry| {
-            matches!(
-                entry,
-                BrokerEntry::Tool { definition: Some(_), .. }
-                    | BrokerEntry::Function { definition: Some(_), .. }
-                    | BrokerEntry::Skill { definition: Some(_), permitted: true, .. }
-            )
-        };
         let health = Health::of(plan).map_err(|reason| Refusal::new(reason).step(LAYER))?;
         let mut servers = Servers::of(plan, agentfile, plan_sha256, run.id())?;
-        if !remembers && health.is_none() && servers.is_empty() && !plan.broker.iter().any(serves) {
+        if !plan.mounts.iter().any(|mount| mount.source == MountSource::Socket) {
             return Ok(None);
         }
         let pins = if servers.is_empty() { Pins::none() } else { Pins::of(state, folder)? };
@@ -119,6 +128,8 @@ impl Broker {
         let variables = plan.environment.iter().map(|one| c_string(&format!("{}={}", one.name, one.value)));
         let environment = variables.collect::<Result<Vec<_>, _>>()?;
         let directory = c_string(&plan.workdir)?;
+        let placeholders = texts(placeholders);
+        let awaited = servers.remote();
         let connections = Connections::of(plan, gateway)?;
         let approvals = Approvals::new(run, plan, &operator, asking)?;
         let service = Service::start(Role::Broker, &[], |channel| {
@@ -132,6 +143,7 @@ impl Broker {
                 state: kept,
                 run: run.id().to_owned(),
                 pins: pinned,
+                placeholders: placeholders.clone(),
                 operator,
                 confine: Box::new(move || {
                     // The step goes with its reason: it is the broker that tells of it.
@@ -156,6 +168,8 @@ impl Broker {
             health,
             connections,
             approvals,
+            awaited,
+            deadline: None,
             running,
             init: 0,
         }))
@@ -291,10 +305,28 @@ impl Broker {
                 Ok(None)
             }
             Report::Failed { reason } => Err(failed(&reason)),
+            Report::Reached { server } => self.reached(server, recorder).map(|()| None),
+            Report::Pin { server, tool, part, more } if self.awaited > 0 => {
+                let name = self.servers.name(server).ok_or_else(|| no_sense("a server of no plan"))?;
+                self.pins.take(name, &tool, &part, more).map(|()| None)
+            }
             // What a tool is, is known before the agent starts.
             Report::Pin { .. } => Err(no_sense("a tool to be pinned")),
             Report::Ready { .. } => Err(no_sense("that it serves, again")),
         }
+    }
+
+    /// A server that is somewhere else has said what its tools are.
+    fn reached(&mut self, server: usize, recorder: &mut dyn Recorder) -> Result<(), String> {
+        let name =
+            self.servers.name_of_remote(server).ok_or_else(|| no_sense("a server of no plan"))?.to_owned();
+        let first_uses: Vec<_> =
+            self.pins.keep()?.iter().map(|(what, how)| format!("{what}: {how}")).collect();
+        let reason = (!first_uses.is_empty()).then(|| first_uses.join(", "));
+        let event = Event::Server { server: name, state: "reached".to_owned(), reason };
+        recorder.record(&event).map_err(unrecorded)?;
+        self.awaited = self.awaited.saturating_sub(1);
+        Ok(())
     }
 
     fn denial(&self, denied: Denied, count: u64, pid: Option<i32>) -> Event {
@@ -318,6 +350,11 @@ impl Broker {
             }
         }
     }
+}
+
+fn texts(placeholders: &[(OsString, OsString)]) -> BTreeMap<String, String> {
+    let text = |text: &OsString| text.to_str().map(str::to_owned);
+    placeholders.iter().filter_map(|(name, placeholder)| Some((text(name)?, text(placeholder)?))).collect()
 }
 
 fn failed(reason: &str) -> String {

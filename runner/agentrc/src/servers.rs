@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use agentfile::plan::{BrokerEntry, Origin, Plan, digest};
+use agentfile::plan::servers::{Asked, Reached};
+use agentfile::plan::{Origin, Plan, digest};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::broker::LAYER;
@@ -40,7 +41,8 @@ pub struct Servers {
 struct Server {
     name: String,
     origin: Origin,
-    plan_sha256: String,
+    /// SHA-256 (hex) of its plan, if it is one that is started here.
+    plan_sha256: Option<String>,
     running: Option<Running>,
     failures: u32,
     /// When it is to be started again.
@@ -67,12 +69,14 @@ impl Servers {
     /// A plan without a canonical form.
     pub fn of(plan: &Plan, agentfile: &Path, plan_sha256: &str, run: &str) -> Result<Self, Refusal> {
         let mut all = Vec::new();
-        for entry in &plan.broker {
-            let BrokerEntry::Mcp { name, plan: Some(plan), origin, .. } = entry else { continue };
-            let plan_sha256 = digest::digest(plan).map_err(|error| {
-                Refusal::new(format!("the plan of `{name}` has no canonical form: {error}")).step(LAYER)
-            })?;
-            let (name, origin) = (name.clone(), origin.clone());
+        for Asked { name, reached, origin } in plan.servers_asked() {
+            let plan_sha256 = match reached {
+                Reached::Started(plan) => Some(digest::digest(plan).map_err(|error| {
+                    Refusal::new(format!("the plan of `{name}` has no canonical form: {error}")).step(LAYER)
+                })?),
+                Reached::Remote { .. } => None,
+            };
+            let (name, origin) = (name.to_owned(), origin.clone());
             all.push(Server { name, origin, plan_sha256, running: None, failures: 0, due: None });
         }
         let (agentfile, plan_sha256) = (agentfile.to_owned(), plan_sha256.to_owned());
@@ -97,30 +101,46 @@ impl Servers {
         self.all.get(number).map(|server| server.name.as_str())
     }
 
-    /// Name and plan of each, and its line.
-    pub fn each(&self) -> impl Iterator<Item = (&str, &str, &Origin)> {
-        self.all.iter().map(|server| (server.name.as_str(), server.plan_sha256.as_str(), &server.origin))
+    /// The name of one that is somewhere else.
+    #[must_use]
+    pub fn name_of_remote(&self, number: usize) -> Option<&str> {
+        self.all.get(number).filter(|server| server.plan_sha256.is_none()).map(|server| server.name.as_str())
     }
 
-    /// Starts all of them. They come up beside each other, and beside the agent's sandbox.
+    /// How many are somewhere else.
+    #[must_use]
+    pub fn remote(&self) -> usize {
+        self.all.iter().filter(|server| server.plan_sha256.is_none()).count()
+    }
+
+    /// Name and plan of each that is started here, and its line.
+    pub fn each(&self) -> impl Iterator<Item = (&str, &str, &Origin)> {
+        self.all
+            .iter()
+            .filter_map(|server| Some((server.name.as_str(), server.plan_sha256.as_deref()?, &server.origin)))
+    }
+
+    /// Starts all that are started here, each with its number. They come up beside each other, and beside the agent's sandbox.
     ///
     /// # Errors
     /// fork(2), pipe(2).
-    pub fn start(&mut self) -> Result<Vec<Pipes>, Refusal> {
+    pub fn start(&mut self) -> Result<Vec<(usize, Pipes)>, Refusal> {
         let mut pipes = Vec::with_capacity(self.all.len());
-        for server in &mut self.all {
+        let here = self.all.iter_mut().enumerate().filter(|(_, server)| server.plan_sha256.is_some());
+        for (number, server) in here {
             fault::check(fault::SERVER).map_err(|reason| Refusal::new(reason).step(fault::SERVER))?;
             let started = server.start([&self.plan_sha256, &self.run], &self.agentfile);
-            pipes.push(started.map_err(|reason| {
+            let started = started.map_err(|reason| {
                 Refusal::new(format!("the server `{}` cannot be started: {reason}", server.name))
                     .step(fault::SERVER)
                     .at(&server.origin)
-            })?);
+            })?;
+            pipes.push((number, started));
         }
         Ok(pipes)
     }
 
-    /// A server does not answer any more, or said what it must not: it is asked to end, and will be started again. Its name, and why,
+    /// A server does not answer any more, or said what it must not: one that was started is asked to end, and will be started again. Its name, and why,
     /// with what it wrote to its standard error. `None`: there is no such server.
     pub fn gone(&mut self, number: usize, reason: &str) -> Option<(String, String)> {
         let server = self.all.get_mut(number)?;

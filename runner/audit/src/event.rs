@@ -88,9 +88,9 @@ pub enum Event {
     Server {
         /// Its name.
         server: String,
-        /// `started`, `ended`, `not started`.
+        /// `started`, `ended`, `not started`; `reached`: one that is somewhere else.
         state: String,
-        /// Why, and the end of what it wrote to its standard error.
+        /// Why, and the end of what it wrote to its standard error; for `reached` what was pinned at its first use.
         reason: Option<String>,
     },
     /// A person is asked whether a call may be made: recorded before anybody can see the ticket.

@@ -152,8 +152,8 @@ impl Broker {
             return verdict;
         }
         let Some(server) = self.server(does) else { return Verdict::refused("the plan has no such server") };
-        let asked =
-            self.judge.judge(&judge::Asked::Server { name: &server.name, method: "tools/call", tool });
+        let (name, url) = (&server.name, &server.url());
+        let asked = self.judge.judge(&judge::Asked::Server { name, method: "tools/call", tool, url });
         if !asked.permitted {
             return asked;
         }

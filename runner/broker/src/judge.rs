@@ -38,6 +38,8 @@ pub enum Asked<'a> {
         method: &'a str,
         /// The tool that is asked for, as the server calls it.
         tool: &'a str,
+        /// Where it is; empty when it is started here.
+        url: &'a str,
     },
     /// `skill.invoke`
     Skill {

@@ -8,7 +8,7 @@ use agentrc_service::channel::cut;
 use agentrc_service::tally::{Counted, DISTINCT};
 use serde::{Deserialize, Serialize};
 
-/// From the broker.
+/// From the broker. Servers are numbered as [`agentfile::plan::Plan::servers_asked`] has them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "report", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Report {
@@ -83,7 +83,12 @@ pub enum Report {
         /// Whether that is not all of it.
         more: bool,
     },
-    /// A server does not answer any more, or says what it must not: it is to be ended, and may be started again.
+    /// A server that is somewhere else has said what its tools are: the new ones are pinned by the reports before this.
+    Reached {
+        /// The server, as it is numbered in the plan.
+        server: usize,
+    },
+    /// A server does not answer any more, or says what it must not: one that is started here is to be ended, and may be started again.
     Gone {
         /// The server, as it is numbered in the plan.
         server: usize,

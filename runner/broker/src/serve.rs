@@ -51,6 +51,8 @@ pub struct Config<'a> {
     pub run: String,
     /// What the tools of servers were said to be at their first use, by the server's name.
     pub pins: BTreeMap<String, Pins>,
+    /// What stands for the values of credentials, by their names.
+    pub placeholders: BTreeMap<String, String>,
     /// What the host's configuration says about approvals.
     pub operator: Operator,
     /// Gives up what a broker does not need, once its files are read.
@@ -62,6 +64,8 @@ pub struct Config<'a> {
 enum Failed {
     #[error("{0}")]
     Tools(#[from] crate::tools::Error),
+    #[error("{0}")]
+    Servers(String),
     #[error("{0}")]
     Memories(String),
     #[error("it could not give up its rights: {0}")]
@@ -95,11 +99,11 @@ pub fn run(config: Config<'_>, channel: OwnedFd) -> u8 {
 }
 
 fn prepare(config: Config<'_>) -> Result<(Known, tokio::runtime::Runtime), Failed> {
-    let Config { plan, judge, folder, state, run, pins, operator, confine } = config;
+    let Config { plan, judge, folder, state, run, pins, placeholders, operator, confine } = config;
     let read = |path: &str| read(&folder, path);
     let known = Known {
         tools: Tools::of(plan)?,
-        servers: server::all(plan, &pins),
+        servers: server::all(plan, &pins, &placeholders).map_err(Failed::Servers)?,
         memories: Memories::of(plan, state.as_ref(), read).map_err(Failed::Memories)?,
         judge,
         operator,
@@ -148,6 +152,7 @@ async fn serve(broker: Rc<Broker>, socket: OwnedFd) -> Result<(), Failed> {
             ("servers".to_owned(), broker.servers.len().to_string()),
         ]),
     });
+    connections::reach(&broker);
     let channel = rustix::io::fcntl_dupfd_cloexec(broker.reporter.channel(), 0).map_err(io::Error::from)?;
     // For its readiness alone, which is the same whatever kind of unix socket it is.
     let orders = std::os::unix::net::UnixDatagram::from(channel);

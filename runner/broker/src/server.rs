@@ -1,54 +1,54 @@
 //! MCP servers: started by the supervisor, each in a sandbox of its own, and asked by the broker over their standard input and
-//! output. What a server says is as little trusted as what an agent does.
+//! output; or somewhere else, and asked over HTTP through the gateway. What a server says is as little trusted as what an agent does.
 
-#[cfg(test)]
 mod events;
 mod lines;
+mod listed;
 pub(crate) mod pin;
-#[cfg(test)]
 mod remote;
 
 pub use pin::Pins;
+pub(crate) use remote::Place;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use agentfile::plan::{BrokerEntry, Origin, Plan, ToolDefinition};
-use agentfile::server::tool_of;
+use agentfile::plan::servers::{Asked, Reached};
+use agentfile::plan::{Origin, Plan, ToolDefinition};
 use agentfile::tool;
 use agentrc_audit::text::printable_text;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ClientConfig, ClientResult,
-    ContentBlock, ErrorCode, ErrorData, Implementation, PaginatedRequestParams, ServerNotification,
-    ServerRequest,
+    ContentBlock, ErrorCode, ErrorData, Implementation, ServerNotification, ServerRequest,
 };
-use rmcp::service::{NotificationContext, Peer, RequestContext, RunningService, Service};
+use rmcp::service::{NotificationContext, Peer, RequestContext, RunningService, Service, ServiceError};
 use rmcp::transport::Transport;
 use rmcp::{RoleClient, ServiceExt};
 use serde_json::{Map, Value};
 use tokio::net::unix::pipe::{Receiver, Sender};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::outcome::Outcome;
+use crate::reporter::Reporter;
 use crate::server::lines::Lines;
-use crate::server::pin::{definition, difference};
+use crate::server::listed::list;
+use crate::server::pin::difference;
+use crate::server::remote::{Posts, SESSION_OVER};
 
 /// How long a server may take to say what its tools are.
 const GREETING: Duration = Duration::from_secs(20);
 /// How long it may take for one call.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// How long a call waits for a session to begin anew.
+const BACK: Duration = Duration::from_secs(10);
 /// Calls of one server at a time; further ones wait.
 const CALLS: usize = 16;
 /// Most characters of what is said of an error.
 const COMPLAINT: usize = 8 * 1024;
-/// Most tools that a server may have, and most answers in which it may tell them.
-const TOOLS: usize = 1024;
-const PAGES: usize = 64;
-/// Tools that are named when one is missing.
-const NAMES: usize = 30;
 /// What a server that asks for something is told.
 const NOTHING: &str = "nothing is offered to a server: no sampling, no elicitation, no roots";
 
@@ -65,7 +65,9 @@ pub(crate) struct Server {
     pins: RefCell<Pins>,
     peer: RefCell<Option<Peer<RoleClient>>>,
     /// How often it was connected to: a call that began with an earlier one has nothing to say of this.
-    generation: Cell<u64>,
+    generation: watch::Sender<u64>,
+    /// Where it is, if it is not started here.
+    pub(crate) place: Option<Place>,
     calls: Semaphore,
 }
 
@@ -78,6 +80,9 @@ pub(crate) struct Found {
     /// What is to be pinned, if it is new.
     pub(crate) new: Option<Value>,
 }
+
+/// Why a connection over HTTP has ended, once it has.
+pub(crate) type Why = Arc<OnceLock<String>>;
 
 /// The end of a server's connection.
 pub(crate) type Connection = RunningService<RoleClient, Ours>;
@@ -111,34 +116,37 @@ impl Service<RoleClient> for Ours {
     }
 }
 
-/// All servers of a plan, in its order.
-pub(crate) fn all(plan: &Plan, pins: &BTreeMap<String, Pins>) -> Vec<Rc<Server>> {
-    let servers = plan.broker.iter().filter_map(|entry| match entry {
-        BrokerEntry::Mcp { name, plan: Some(server), origin, .. } => Some((name, server, origin)),
-        _ => None,
-    });
-    let wanted = |server: &str| {
-        let tools = plan.broker.iter().filter_map(|entry| match entry {
-            BrokerEntry::Tool { namespace, name, permitted: true, origin, .. } if namespace == "mcp" => {
-                let (of, tool) = tool_of(name)?;
-                (of == server).then(|| (tool.to_owned(), origin.clone()))
-            }
-            _ => None,
-        });
-        tools.collect()
+/// All servers of a plan that are asked, in its order. `placeholders` stand for the values of credentials.
+///
+/// # Errors
+/// One is at no URL, or a placeholder cannot be sent.
+pub(crate) fn all(
+    plan: &Plan,
+    pins: &BTreeMap<String, Pins>,
+    placeholders: &BTreeMap<String, String>,
+) -> Result<Vec<Rc<Server>>, String> {
+    let server = |Asked { name, reached, origin }: Asked<'_>| {
+        let place = Place::of(&reached, placeholders);
+        let place = place.map_err(|why| format!("the server `{name}` ({origin}) {why}"))?;
+        let (directory, networked) = match reached {
+            Reached::Started(plan) => (plan.workdir.clone(), !plan.egress.is_empty()),
+            Reached::Remote { .. } => ("/".to_owned(), true),
+        };
+        let tools = plan.tools_of(name).filter(|(_, _, permitted)| *permitted);
+        Ok(Rc::new(Server {
+            name: name.to_owned(),
+            origin: origin.clone(),
+            directory,
+            networked,
+            wanted: tools.map(|(tool, origin, _)| (tool.to_owned(), origin.clone())).collect(),
+            pins: RefCell::new(pins.get(name).cloned().unwrap_or_default()),
+            peer: RefCell::new(None),
+            generation: watch::Sender::new(0),
+            place,
+            calls: Semaphore::new(CALLS),
+        }))
     };
-    let server = |(name, server, origin): (&String, &Plan, &Origin)| Server {
-        name: name.clone(),
-        origin: origin.clone(),
-        directory: server.workdir.clone(),
-        networked: !server.egress.is_empty(),
-        wanted: wanted(name),
-        pins: RefCell::new(pins.get(name).cloned().unwrap_or_default()),
-        peer: RefCell::new(None),
-        generation: Cell::new(0),
-        calls: Semaphore::new(CALLS),
-    };
-    servers.map(|(name, plan, origin)| Rc::new(server((name, plan, origin)))).collect()
+    plan.servers_asked().map(server).collect()
 }
 
 impl Server {
@@ -156,6 +164,24 @@ impl Server {
         let to = Sender::from_owned_fd(to).map_err(unusable)?;
         let from = Receiver::from_owned_fd(from).map_err(unusable)?;
         self.greet(Lines::new(to, from)).await
+    }
+
+    /// The same with the server at this place, by connections that `reporter` asks for; and why the connection will have ended.
+    ///
+    /// # Errors
+    /// As for [`Server::connect`].
+    pub(crate) async fn reach(
+        &self,
+        reporter: Rc<Reporter>,
+        place: &Place,
+    ) -> Result<(Vec<Found>, Connection, Why), String> {
+        let posts = Posts::new(reporter, place.clone());
+        let over = Arc::clone(&posts.over);
+        match self.greet(posts).await {
+            Ok((found, connection)) => Ok((found, connection, over)),
+            // What the library makes of it says less.
+            Err(reason) => Err(over.get().map_or(reason, |over| printable_text(over))),
+        }
     }
 
     /// The same over any way to a server.
@@ -179,14 +205,14 @@ impl Server {
                 self.pins.borrow_mut().insert(one.name.clone(), new.clone());
             }
         }
-        self.generation.set(self.generation.get() + 1);
         *self.peer.borrow_mut() = Some(connection.peer().clone());
+        self.generation.send_modify(|generation| *generation += 1);
         Ok((found, connection))
     }
 
     /// The connection of this number is at its end. Whether it was the present one.
     pub(crate) fn ended(&self, generation: u64) -> bool {
-        let present = self.generation.get() == generation;
+        let present = self.generation() == generation;
         if present {
             *self.peer.borrow_mut() = None;
         }
@@ -194,7 +220,12 @@ impl Server {
     }
 
     pub(crate) fn generation(&self) -> u64 {
-        self.generation.get()
+        *self.generation.borrow()
+    }
+
+    /// Where it is, as policies see it: empty for one that is started here.
+    pub(crate) fn url(&self) -> String {
+        self.place.as_ref().map_or_else(String::new, |place| place.uri.to_string())
     }
 
     /// Those of its tools that are wanted, each as it was pinned.
@@ -226,15 +257,46 @@ impl Server {
         let Ok(_one) = self.calls.acquire().await else {
             return Outcome::Error("the broker ends".to_owned());
         };
+        let before = self.generation();
+        match self.asked(tool, arguments, most).await {
+            Ok(outcome) => outcome,
+            // It was not heard, and the session begins anew.
+            Err(over) => {
+                match tokio::time::timeout(BACK, self.generation.subscribe().wait_for(|now| *now > before))
+                    .await
+                {
+                    Ok(Ok(_)) => self.asked(tool, arguments, most).await.unwrap_or_else(Outcome::Error),
+                    Ok(Err(_)) | Err(_) => Outcome::Error(over),
+                }
+            }
+        }
+    }
+
+    /// Asks once.
+    ///
+    /// # Errors
+    /// It knows the session no more, and did not hear this.
+    async fn asked(
+        &self,
+        tool: &str,
+        arguments: &Map<String, Value>,
+        most: usize,
+    ) -> Result<Outcome, String> {
         let Some(peer) = self.peer.borrow().clone() else {
-            return Outcome::Error(format!("the server `{}` has ended, and is not back yet", self.name));
+            return Ok(Outcome::Error(format!("the server `{}` has ended, and is not back yet", self.name)));
         };
         let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments.clone());
         // Whoever stops waiting has it cancelled.
-        match tokio::time::timeout(PATIENCE, peer.call_tool_once(params)).await {
+        Ok(match tokio::time::timeout(PATIENCE, peer.call_tool_once(params)).await {
             Err(_) => Outcome::Error(format!("it took more than {} s", PATIENCE.as_secs())),
             Ok(Err(error)) => {
-                Outcome::Error(format!("the server `{}`: {}", self.name, said(&error.to_string())))
+                let what = format!("the server `{}`: {}", self.name, said(&error.to_string()));
+                match error {
+                    ServiceError::McpError(error) if self.place.is_some() && error.code == SESSION_OVER => {
+                        return Err(what);
+                    }
+                    _ => Outcome::Error(what),
+                }
             }
             Ok(Ok(CallToolResponse::Complete(result))) => outcome(result, most),
             // It wants something of the client, or of a person.
@@ -242,69 +304,12 @@ impl Server {
                 "the server `{}` asks for more than the call's arguments, which is refused",
                 self.name
             )),
-        }
+        })
     }
 }
 
 fn said(text: &str) -> String {
     printable_text(&agentrc_service::channel::cut(text))
-}
-
-/// What a server says of its tools: what may be long is kept only where it is wanted.
-#[derive(Default)]
-struct Listed {
-    /// The definitions of those that are wanted.
-    tools: BTreeMap<String, Value>,
-    /// What the first ones are called, for whoever looks for another.
-    names: Vec<String>,
-    number: usize,
-}
-
-impl Listed {
-    fn add(&mut self, tool: &Value, wanted: &BTreeMap<String, Origin>) -> Result<(), String> {
-        let name = tool.get("name").and_then(Value::as_str).unwrap_or_default();
-        self.number += 1;
-        if self.number > TOOLS {
-            return Err(format!("it has more than {TOOLS} tools"));
-        }
-        if self.names.len() < NAMES {
-            self.names.push(printable_text(&name.chars().take(100).collect::<String>()));
-        }
-        if !wanted.contains_key(name) {
-            return Ok(());
-        }
-        let said = definition(tool);
-        let size = said.to_string().len();
-        if size > tool::FILE_BYTES {
-            return Err(format!("its tool `{name}` is described in {size} bytes, of at most 64 KiB"));
-        }
-        match self.tools.insert(name.to_owned(), said) {
-            None => Ok(()),
-            Some(_) => Err(format!("it has two tools `{name}`")),
-        }
-    }
-}
-
-/// Those of its tools that are wanted.
-async fn list(peer: &Peer<RoleClient>, wanted: &BTreeMap<String, Origin>) -> Result<Listed, String> {
-    let mut listed = Listed::default();
-    let mut cursor: Option<String> = None;
-    for _ in 0..PAGES {
-        let params = cursor.take().map(|cursor| PaginatedRequestParams::default().with_cursor(Some(cursor)));
-        let page = peer
-            .list_tools(params)
-            .await
-            .map_err(|error| format!("it does not say what its tools are: {}", said(&error.to_string())))?;
-        for tool in page.tools {
-            let tool = serde_json::to_value(tool).map_err(|error| error.to_string())?;
-            listed.add(&tool, wanted)?;
-        }
-        match page.next_cursor {
-            None => return Ok(listed),
-            next => cursor = next,
-        }
-    }
-    Err(format!("it tells its tools in more than {PAGES} answers"))
 }
 
 /// What a result comes to.

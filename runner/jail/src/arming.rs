@@ -154,7 +154,7 @@ impl Around<'_> {
     }
 }
 
-fn hear(errno: Errno) -> Refusal {
+pub(crate) fn hear(errno: Errno) -> Refusal {
     Refusal::kernel(Step::Evidence, "", errno)
 }
 
@@ -167,7 +167,7 @@ pub(crate) fn go_on(sandbox: &Sandbox) -> Result<(), Refusal> {
 }
 
 /// A signal before the command started ends the launch, if it would end or stop a program.
-fn heed(signal: i32) -> Result<(), Refusal> {
+pub(crate) fn heed(signal: i32) -> Result<(), Refusal> {
     if matches!(signal, libc::SIGWINCH | libc::SIGCONT) {
         return Ok(());
     }

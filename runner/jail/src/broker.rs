@@ -25,6 +25,21 @@ pub trait Broker {
     /// It cannot, or does not in time, or nobody is to wait any more.
     fn ready(&mut self, go_on: &dyn Fn() -> Result<(), Unopened>) -> Result<LayerEvidence, Unopened>;
 
+    /// Whether all is there that the agent waits for, also of what needs a network and so is reached only when the run is on record.
+    /// Asked again and again before the agent is started, while it is heard.
+    ///
+    /// # Errors
+    /// It does not come.
+    fn is_up(&mut self) -> Result<bool, Unopened> {
+        Ok(true)
+    }
+
+    /// What a person can do about a reason of its own to end.
+    fn help(&self, reason: &str) -> Option<String> {
+        let _ = reason;
+        None
+    }
+
     /// Hears what it says, records it, and starts by the entrance what it asks for. All that entered is ended when the run ends.
     ///
     /// # Errors

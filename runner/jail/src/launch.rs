@@ -9,6 +9,7 @@ use agentrc_audit::event::{Event, Evidence, LayerEvidence};
 use rustix::io::Errno;
 
 use crate::arming::{Armed, Around, go_on, last_words};
+use crate::beside::Beside;
 use crate::cgroup::Cgroup;
 use crate::channel::{self, Answer};
 use crate::command::{agent, argv};
@@ -20,10 +21,11 @@ use crate::prove::Targets;
 use crate::pty::Relay;
 use crate::refusal::Refusal;
 use crate::resolve::Places;
+use crate::rising::rise;
 use crate::signals::Signals;
 use crate::step::{Failure, Step, run};
 use crate::streams::Streams;
-use crate::supervise::{Beside, Sandbox, Watched, supervise};
+use crate::supervise::{Sandbox, Watched, supervise};
 use crate::sys::process::{Cloned, clone_into};
 use crate::{Broker, Ended, Filter, Gateway, Recorder, Request, Unopened};
 
@@ -171,6 +173,13 @@ pub fn launch(
         let entered = entrance.as_ref().map(|entrance| keep(entrance.channel())).transpose()?;
         sandbox.outside = [channel, ring, asked, entered];
         record(request, recorder, evidence)?;
+        let entrance = {
+            let gateway = gateway.as_deref_mut().filter(|_| sandbox.outside[0].is_some());
+            let broker = broker.as_deref_mut().zip(entrance);
+            let mut beside = Beside { gateway, broker, filter: &mut *filter };
+            rise(&sandbox, &mut beside, recorder)?;
+            beside.broker.map(|(_, entrance)| entrance)
+        };
         let relay =
             master.map(|master| Relay::start(master, streams.shown(), streams.interactive())).transpose();
         let relay = relay.map_err(|errno| Refusal::kernel(Step::Terminal, "standard input", errno))?;

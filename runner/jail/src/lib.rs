@@ -21,6 +21,7 @@ use agentrc_audit::event::Event;
 
 mod arming;
 mod asking;
+mod beside;
 mod broker;
 mod cgroup;
 mod channel;
@@ -42,6 +43,7 @@ mod prove;
 mod pty;
 mod refusal;
 mod resolve;
+mod rising;
 pub mod service;
 mod signals;
 mod sockets;

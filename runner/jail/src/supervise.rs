@@ -9,7 +9,8 @@ use agentrc_audit::event::Event;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use crate::asking::converse;
+use crate::Recorder;
+use crate::beside::Beside;
 use crate::cgroup::{Cgroup, Counts};
 use crate::channel::{self, Message};
 use crate::layer::mounts::Mounts;
@@ -17,7 +18,6 @@ use crate::pty::Relay;
 use crate::step::Failure;
 use crate::sys::process::{Reaped, signal_pidfd, wait};
 use crate::sys::signal;
-use crate::{Broker, Entrance, Filter, Gateway, Recorder};
 
 /// How often the audit log and the cgroup's counters are looked at.
 const TICK: Duration = Duration::from_millis(250);
@@ -201,57 +201,6 @@ impl Watched<'_> {
             }
         }
         Ok(())
-    }
-}
-
-/// What serves the sandbox from outside, while the agent runs.
-pub(crate) struct Beside<'a, 'b> {
-    /// Its network.
-    pub(crate) gateway: Option<&'a mut (dyn Gateway + 'static)>,
-    /// Its tools, and where those enter.
-    pub(crate) broker: Option<(&'a mut (dyn Broker + 'static), Entrance<'b>)>,
-    /// What the kernel refuses it.
-    pub(crate) filter: &'a mut dyn Filter,
-}
-
-impl Beside<'_, '_> {
-    fn heard(&mut self, who: Outside, init: i32, recorder: &mut dyn Recorder) -> Result<(), String> {
-        match (who, &mut self.gateway, &mut self.broker) {
-            (Outside::Gateway, Some(gateway), _) => gateway.heard(init, recorder),
-            (Outside::Broker, _, Some((broker, entrance))) => broker.heard(entrance, recorder),
-            (Outside::Filter, ..) => self.filter.heard(init, recorder),
-            // It answers while somebody enters, and says nothing else.
-            (Outside::Zygote, ..) => {
-                Err("the process that tools come from ended before the agent".to_owned())
-            }
-            (Outside::Gateway | Outside::Broker, ..) => Ok(()),
-        }
-    }
-
-    fn tick(&mut self, init: i32, recorder: &mut dyn Recorder) -> Result<(), String> {
-        if let Some((broker, entrance)) = &mut self.broker {
-            entrance.reap();
-            broker.tick(entrance, recorder)?;
-        }
-        self.filter.heard(init, recorder)
-    }
-
-    fn converse(&mut self, relay: Option<&mut Relay>, recorder: &mut dyn Recorder) -> Result<(), String> {
-        self.broker.as_mut().map_or(Ok(()), |(broker, _)| converse(relay, *broker, recorder))
-    }
-
-    /// Ends what has entered.
-    fn end(&mut self) {
-        if let Some((_, entrance)) = &mut self.broker {
-            entrance.end();
-        }
-    }
-
-    /// The agent has ended: hears the rest.
-    pub(crate) fn finish(&mut self, recorder: &mut dyn Recorder) -> Result<(), String> {
-        let told = self.gateway.as_mut().map_or(Ok(()), |gateway| gateway.finish(recorder));
-        let brokered = self.broker.as_mut().map_or(Ok(()), |(broker, _)| broker.finish(recorder));
-        told.and(brokered).and(self.filter.finish(recorder))
     }
 }
 

@@ -9,6 +9,7 @@ mod git;
 mod hostile;
 mod http;
 mod log;
+mod mcp;
 mod noise;
 mod raw;
 mod servers;

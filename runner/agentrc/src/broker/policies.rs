@@ -26,11 +26,11 @@ impl Judge for Policies {
                     Called::Function => Act::Function { call },
                 }
             }
-            Asked::Server { name, method, tool } => Act::Mcp {
+            Asked::Server { name, method, tool, url } => Act::Mcp {
                 server: name.to_owned(),
                 method: method.to_owned(),
                 tool: tool.to_owned(),
-                url: String::new(),
+                url: url.to_owned(),
             },
             Asked::Skill { name } => Act::Skill { name: name.to_owned() },
             Asked::Memory { name, schema, write, trust } => {

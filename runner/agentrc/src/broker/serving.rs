@@ -63,8 +63,9 @@ impl agentrc_jail::Broker for Broker {
         self.init = init;
         let pipes = std::mem::take(&mut self.pipes);
         let told = self.order(&Order::Serve, &[listener.as_fd()]).and_then(|()| {
-            let mut numbered = pipes.iter().enumerate();
-            numbered.try_for_each(|(server, pipes)| self.order(&Order::Server { server }, &each(pipes)))
+            pipes
+                .iter()
+                .try_for_each(|(server, pipes)| self.order(&Order::Server { server: *server }, &each(pipes)))
         });
         told.map_err(|reason| {
             // One that is gone has said why.
@@ -93,7 +94,7 @@ impl agentrc_jail::Broker for Broker {
                 Err(reason) => {
                     let said = self.servers.complaints(&reason);
                     let said = if said.is_empty() { said } else { format!("; {said}") };
-                    let help = reason.contains(FIRST_USE).then(|| PINS_HELP.to_owned());
+                    let help = self.help(&reason);
                     return Err(Unopened { reason: format!("{reason}{said}"), help });
                 }
             }
@@ -105,6 +106,18 @@ impl agentrc_jail::Broker for Broker {
         }));
         read_back.extend(self.pins.keep().map_err(unopened)?);
         Ok(LayerEvidence { layer: LAYER.to_owned(), read_back, probes: Vec::new() })
+    }
+
+    fn is_up(&mut self) -> Result<bool, Unopened> {
+        let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + GREETING);
+        if self.awaited > 0 && Instant::now() > deadline {
+            return Err(unopened("the broker did not reach the servers in time".to_owned()));
+        }
+        Ok(self.awaited == 0)
+    }
+
+    fn help(&self, reason: &str) -> Option<String> {
+        reason.contains(FIRST_USE).then(|| PINS_HELP.to_owned())
     }
 
     fn heard(&mut self, entrance: &mut Entrance<'_>, recorder: &mut dyn Recorder) -> Result<(), String> {

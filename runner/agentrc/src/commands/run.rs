@@ -146,6 +146,7 @@ pub fn execute(job: Job<'_>, compiled: &Compiled) -> Result<Ran, Failure> {
         gateway: gateway.as_ref().map(agentrc_jail::Gateway::channel),
         operator,
         asking,
+        placeholders: &placeholders,
     };
     let started = describe(source, plan, digest, &run, home.as_deref())
         .map(|record| Record { serves: serves.map(str::to_owned), ..record })

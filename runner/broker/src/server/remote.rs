@@ -2,7 +2,7 @@
 //! which judges it as every other. What comes back is bounded, and read as strictly as what an agent writes.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -10,6 +10,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use agentfile::json;
+use agentfile::plan::servers::Reached;
+use agentfile::plan::words;
 use agentrc_audit::text::printable_text;
 use agentrc_service::channel::cut;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
@@ -19,6 +21,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rmcp::RoleClient;
+use rmcp::model::ErrorCode;
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use serde_json::{Value, json};
@@ -26,11 +29,17 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::Why;
 use super::events::{Events, LONGEST};
+use crate::reporter::Reporter;
 use crate::request::DENIED;
 
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+/// What a request is answered with whose session the server knows no more: it has not been heard.
+pub(super) const SESSION_OVER: ErrorCode = ErrorCode(-32001);
+/// What is the matter with any other that has no answer.
+const UNANSWERED: ErrorCode = ErrorCode(-32000);
 /// How long a message that has no answer may take to be accepted.
 const ACCEPTED: Duration = Duration::from_secs(20);
 /// How long an answer may take; whoever waits for it usually gives up before.
@@ -43,14 +52,48 @@ const REQUESTS: usize = 64;
 /// How a connection to the server is come by. It is judged there, too.
 pub(super) trait Way: 'static {
     /// A new connection, on which HTTP/1.1 is spoken in the clear.
-    async fn connect(&self) -> Result<OwnedFd, String>;
+    async fn connect(&self, place: &Place) -> Result<OwnedFd, String>;
+}
+
+impl Way for Rc<Reporter> {
+    async fn connect(&self, Place { scheme, host, port, .. }: &Place) -> Result<OwnedFd, String> {
+        Reporter::connect(self, scheme, host, *port).await
+    }
 }
 
 /// Where the server is.
-pub(super) struct Place {
-    pub(super) uri: Uri,
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) uri: Uri,
+    scheme: String,
+    host: String,
+    port: u16,
     /// What is said of who asks: a placeholder, whose value the gateway puts in.
-    pub(super) authorization: Option<HeaderValue>,
+    authorization: Option<HeaderValue>,
+}
+
+impl Place {
+    /// That of a server; `None`: it is started here.
+    ///
+    /// # Errors
+    /// There is none, as the end of a sentence about the server.
+    pub(super) fn of(
+        reached: &Reached<'_>,
+        placeholders: &BTreeMap<String, String>,
+    ) -> Result<Option<Self>, String> {
+        let Reached::Remote { scheme, host, port, path, credential } = *reached else { return Ok(None) };
+        let uri = format!("{}{path}", words::url(scheme, host, port));
+        let uri = uri.parse().map_err(|error| format!("is at no URL ({uri}): {error}"))?;
+        let bearer = |name| {
+            let placeholder =
+                placeholders.get(name).ok_or_else(|| format!("needs `{name}`, which is not there"))?;
+            let value = HeaderValue::from_str(&format!("Bearer {placeholder}"));
+            value.map_err(|error| format!("cannot be sent what stands for `{name}`: {error}"))
+        };
+        let authorization = credential.map(bearer).transpose()?;
+        let (scheme, host) = (scheme.to_owned(), host.to_owned());
+        Ok(Some(Self { uri, scheme, host, port, authorization }))
+    }
 }
 
 /// What is said to a server, and what it says.
@@ -58,7 +101,7 @@ pub(super) struct Posts {
     to: mpsc::Sender<Value>,
     from: mpsc::Receiver<RxJsonRpcMessage<RoleClient>>,
     /// Why there is nothing more to be said, once that is so.
-    pub(super) over: Arc<OnceLock<String>>,
+    pub(super) over: Why,
 }
 
 impl Posts {
@@ -186,7 +229,8 @@ impl<W: Way> Exchange<W> {
             Err(Failed::Message(reason)) => (reason, false),
             Err(Failed::Over) => (over(), true),
         };
-        let error = json!({ "code": -32000, "message": cut(&printable_text(&reason)) });
+        let code = if is_over { SESSION_OVER } else { UNANSWERED };
+        let error = json!({ "code": code, "message": cut(&printable_text(&reason)) });
         let message = json!({ "jsonrpc": "2.0", "id": id, "error": error });
         if let Ok(message) = serde_json::from_value(message) {
             // Whoever listens no more does not wait for it.
@@ -268,7 +312,7 @@ impl<W: Way> Exchange<W> {
             return Err(failed(&format!("the message has more than {LONGEST} bytes")));
         }
         let headers = self.headers()?;
-        let connection = self.way.connect().await.map_err(Failed::Message)?;
+        let connection = self.way.connect(&self.place).await.map_err(Failed::Message)?;
         let stream = std::os::unix::net::UnixStream::from(connection);
         stream.set_nonblocking(true).map_err(|error| failed(&error))?;
         let stream = UnixStream::from_std(stream).map_err(|error| failed(&error))?;

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use super::git;
 use super::log::Request;
+use super::mcp;
 use super::noise::noise;
 use super::servers::Server;
 use super::websocket;
@@ -107,6 +108,9 @@ async fn answer(
     }
     if target.starts_with("/git/") {
         return git::answer(&server.repositories, &parts, bytes).await.map(whole);
+    }
+    if target == "/mcp" {
+        return mcp::answer(server, &parts, &bytes).map(whole);
     }
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     let mut response = match path {

@@ -1,3 +1,5 @@
+//! Scripted servers, and what becomes of what they answer.
+
 use std::collections::VecDeque;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -13,7 +15,7 @@ struct Script {
 }
 
 impl Way for Script {
-    async fn connect(&self) -> Result<OwnedFd, String> {
+    async fn connect(&self, _: &Place) -> Result<OwnedFd, String> {
         let answer = self.answers.borrow_mut().pop_front().ok_or("no connection: refused by policy")?;
         let (ours, theirs) = UnixStream::pair().unwrap();
         let heard = Rc::clone(&self.heard);
@@ -83,6 +85,9 @@ fn run(answers: Vec<String>, test: impl AsyncFnOnce(&mut Posts, Script)) {
     LocalSet::new().block_on(&runtime, async {
         let place = Place {
             uri: "http://tools.example:8080/mcp?a=1".parse().unwrap(),
+            scheme: "http".to_owned(),
+            host: "tools.example".to_owned(),
+            port: 8080,
             authorization: Some(HeaderValue::from_static("Bearer PLACEHOLDER")),
         };
         let mut posts = Posts::new(script.clone(), place);

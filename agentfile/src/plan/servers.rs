@@ -1,0 +1,66 @@
+//! The MCP servers that the broker asks, numbered as the broker and the supervisor know them.
+
+use super::{BrokerEntry, Origin, Plan};
+use crate::server::tool_of;
+
+/// A server that is asked for tools.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// As policies know it: `AgentRC::MCPServer::"name"`.
+    pub name: &'a str,
+    /// How it is come by.
+    pub reached: Reached<'a>,
+    /// The `MCP` or `SERVER` line.
+    pub origin: &'a Origin,
+}
+
+/// How a server is come by.
+#[derive(Debug, Clone, Copy)]
+pub enum Reached<'a> {
+    /// It is started here: an agent of its own.
+    Started(&'a Plan),
+    /// It is somewhere else, and spoken to over streamable HTTP.
+    Remote {
+        /// `https` or `http`.
+        scheme: &'a str,
+        /// Name or address.
+        host: &'a str,
+        /// TCP port.
+        port: u16,
+        /// Where in the host.
+        path: &'a str,
+        /// The credential that is sent along, if one is bound to the host.
+        credential: Option<&'a str>,
+    },
+}
+
+impl Plan {
+    /// All that are asked, in the order of the plan: each that is started, and each `SERVER` of which a tool may be permitted.
+    pub fn servers_asked(&self) -> impl Iterator<Item = Asked<'_>> {
+        self.broker.iter().filter_map(|entry| match entry {
+            BrokerEntry::Mcp { name, plan: Some(plan), origin, .. } => {
+                Some(Asked { name, reached: Reached::Started(plan), origin })
+            }
+            BrokerEntry::Server { name, host, port, scheme, path, credential, origin }
+                if self.tools_of(name).any(|(_, _, permitted)| permitted) =>
+            {
+                let (path, credential) = (path.as_deref().unwrap_or("/"), credential.as_deref());
+                let reached = Reached::Remote { scheme, host, port: *port, path, credential };
+                Some(Asked { name, reached, origin })
+            }
+            _ => None,
+        })
+    }
+
+    /// The tools of the server `server` that lines declare: each as the server calls it, its line, and whether something may
+    /// permit it.
+    pub fn tools_of(&self, server: &str) -> impl Iterator<Item = (&str, &Origin, bool)> {
+        self.broker.iter().filter_map(move |entry| match entry {
+            BrokerEntry::Tool { namespace, name, permitted, origin, .. } if namespace == "mcp" => {
+                let (of, tool) = tool_of(name)?;
+                (of == server).then_some((tool, origin, *permitted))
+            }
+            _ => None,
+        })
+    }
+}
