@@ -250,7 +250,7 @@ fn what_a_server_must_not_say_is_a_refusal_or_an_error() {
         // It asks for what is not offered, and gets an error; the call goes on.
         let asks = "print(json.dumps({'jsonrpc': '2.0', 'id': 77, 'method': 'sampling/createMessage', 'params': {'messages': [], 'maxTokens': 1}}), flush=True)\n        r['content'][0]['text'] = json.loads(sys.stdin.readline())['error']['message']";
         let out = run(lab, asks, &[], OWN, "say(Broker().call('own.act'))").out();
-        assert!(out.starts_with("ok ") && out.contains("sampling"), "{out}");
+        assert!(out.starts_with("ok this is not offered to the server"), "{out}");
 
         // One that asks and asks, and hears no answer, is not listened to; one that asks much and hears is.
         let ping = "json.dumps({'jsonrpc': '2.0', 'id': i, 'method': 'ping'})";

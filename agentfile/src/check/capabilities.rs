@@ -4,9 +4,10 @@
 use super::Check;
 use crate::Kind;
 use crate::boundary::{Function, McpServer, Memory, Projection};
+use crate::diag::Diagnostic;
 use crate::function::{self, Signature};
 use crate::lower::limits::Targets;
-use crate::lower::programs;
+use crate::lower::{programs, remote};
 use crate::memory::{About, judge};
 use crate::place::Place;
 use crate::plan::{Calls, FunctionDefinition, SKILLS, ToolDefinition, digest};
@@ -112,6 +113,28 @@ impl Check<'_> {
         }
         self.out.mcp = servers;
         self.finish_server_tools();
+        self.finish_credentials_of_servers();
+    }
+
+    /// A server that is somewhere else is asked with one credential.
+    fn finish_credentials_of_servers(&mut self) {
+        let permits = Permits::of(&self.out);
+        let mut found = Vec::new();
+        for server in &self.out.servers {
+            let mut credentials = remote::credentials(&self.out, &permits, server);
+            if let Some((one, other)) = credentials.next().zip(credentials.next()) {
+                let message = format!(
+                    "`{}` and `{}` are both bound to the host of `{}`",
+                    one.name, other.name, server.name
+                );
+                let finding = Diagnostic::error("E098", server.host.place.span, message)
+                    .help("its tools are asked with one credential, in `Authorization`: bind one of them to another host, or give it `inject:query`")
+                    .related(one.place.span, "the first is here")
+                    .related(other.place.span, "the second is here");
+                found.push(finding);
+            }
+        }
+        self.diagnostics.append(&mut found);
     }
 
     /// A tool of a server that nobody declares is nobody's.

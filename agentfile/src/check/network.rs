@@ -7,7 +7,6 @@ use crate::boundary::{Host, Reference, Server, Via};
 use crate::diag::Diagnostic;
 use crate::hosts::Hosts;
 use crate::lower::egress::scheme_word;
-use crate::lower::remote;
 use crate::place::Place;
 use crate::plan::words;
 use crate::policy::Policy;
@@ -62,28 +61,6 @@ impl Check<'_> {
         self.credentials_and_hosts();
         self.sources_and_binds();
         self.schemes();
-        self.servers_with_tools();
-    }
-
-    /// A server that is asked for tools is asked with one credential.
-    fn servers_with_tools(&mut self) {
-        let mut found = Vec::new();
-        let servers = self.out.servers.iter().filter(|server| remote::has_tools(&self.out, server));
-        for server in servers {
-            let Server { name, host } = server;
-            let mut credentials = remote::credentials(&self.out, server);
-            if let Some((one, other)) = credentials.next().zip(credentials.next()) {
-                let message =
-                    format!("`{}` and `{}` are both bound to the host of `{name}`", one.name, other.name);
-                found.push(
-                    Diagnostic::error("E098", host.place.span, message)
-                        .help("its tools are asked with one credential, in `Authorization`: bind one of them to another host, or give it `inject:query`")
-                        .related(one.place.span, "the first is here")
-                        .related(other.place.span, "the second is here"),
-                );
-            }
-        }
-        self.diagnostics.append(&mut found);
     }
 
     /// A connection is known by its host and port alone, so these say what may be spoken on it: two schemes would leave it to

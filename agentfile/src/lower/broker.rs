@@ -41,7 +41,8 @@ pub(super) fn lower(boundaries: &Boundaries, permits: &Permits) -> Vec<BrokerEnt
         port: server.host.port,
         scheme: scheme_word(server.host.scheme).to_owned(),
         path: server.host.path.clone(),
-        credential: remote::credentials(boundaries, server).next().map(|one| one.name.clone()),
+        credential: remote::credentials(boundaries, permits, server).next().map(|one| one.name.clone()),
+        more: permits.server(&server.name),
         origin: server.host.place.origin.clone(),
     }));
     entries.extend(boundaries.mcp.iter().map(|mcp| BrokerEntry::Mcp {
@@ -52,6 +53,7 @@ pub(super) fn lower(boundaries: &Boundaries, permits: &Permits) -> Vec<BrokerEnt
             plan.sources = sources::of_others(boundaries, &mcp.name);
             plan
         }),
+        more: permits.server(&mcp.name),
         origin: mcp.place.origin.clone(),
     }));
     entries.extend(boundaries.memories.iter().map(|memory| BrokerEntry::Memory {

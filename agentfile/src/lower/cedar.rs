@@ -132,11 +132,18 @@ pub(crate) fn made(boundaries: &Boundaries) -> Result<Vec<Made>, CedarFault> {
     for server in &boundaries.servers {
         maker.egress("server", &server.host)?;
         let scope = Scope::Is("MCPServer", &server.name);
-        maker.add("server-request", &server.host.place, Effect::Permit, &["mcp.request"], scope, vec![])?;
+        maker.add(
+            "server-request",
+            &server.host.place,
+            Effect::Permit,
+            &["mcp.request"],
+            scope,
+            vec![calls()],
+        )?;
     }
     for mcp in &boundaries.mcp {
         let scope = Scope::Is("MCPServer", &mcp.name);
-        maker.add("mcp", &mcp.place, Effect::Permit, &["mcp.request"], scope, vec![])?;
+        maker.add("mcp", &mcp.place, Effect::Permit, &["mcp.request"], scope, vec![calls()])?;
     }
     for credential in boundaries.credentials.iter().filter(|credential| !credential.hosts.is_empty()) {
         let hosts = credential.hosts.iter().map(|host| host_is(host)).reduce(or);
@@ -298,6 +305,11 @@ fn like(of: Expr, before: &str, after: &str) -> Expr {
     pattern.push(PatternElem::Wildcard);
     pattern.append(&mut characters(after));
     Expr::Like { expr: Arc::new(of), pattern }
+}
+
+/// Calls of a server's tools: resources, prompts, and what a server asks for need a policy that says so.
+fn calls() -> Expr {
+    equals(context("method"), text("tools/call"))
 }
 
 /// `context.host` is that host, or below it for `*.suffix`.

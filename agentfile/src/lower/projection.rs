@@ -58,6 +58,10 @@ fn broker(boundaries: &Boundaries, permits: &Permits, table: &mut Table) {
         || boundaries.functions.iter().filter_map(|function| Some((function, function.definition.as_ref()?)));
     let places = tools().map(|(tool, _)| &tool.place).chain(server_tools().map(|tool| &tool.place));
     let places = places.chain(functions().map(|(function, _)| &function.place));
+    let servers = boundaries.mcp.iter().map(|mcp| (&mcp.name, &mcp.place));
+    let servers = servers.chain(boundaries.servers.iter().map(|server| (&server.name, &server.host.place)));
+    let servers = servers.filter(|(name, _)| permits.server(name));
+    let places = places.chain(servers.map(|(_, place)| place));
     let places = places.chain(boundaries.memories.iter().map(|memory| &memory.place));
     let skills = boundaries.skills.iter().filter(|skill| permits.skill(&skill.entity));
     let skills = skills.filter(|skill| served(boundaries, skill).is_some());

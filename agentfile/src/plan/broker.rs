@@ -53,6 +53,9 @@ pub enum BrokerEntry {
         /// What its tools are asked with, if it has some: the credential that is bound to the host.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         credential: Option<String>,
+        /// Whether a policy may permit more of it than calls of its tools: resources, prompts, and what it asks for.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        more: bool,
         origin: Origin,
     },
     Mcp {
@@ -61,6 +64,9 @@ pub enum BrokerEntry {
         name: String,
         /// What it is, and what it may touch: that of an agent of its own. None: it is not served yet, and so refused at `run`.
         plan: Option<Box<Plan>>,
+        /// As of a `SERVER`.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        more: bool,
         origin: Origin,
     },
     Memory {

@@ -10,6 +10,8 @@ pub struct Asked<'a> {
     pub name: &'a str,
     /// How it is come by.
     pub reached: Reached<'a>,
+    /// Whether a policy may permit more of it than calls of its tools.
+    pub more: bool,
     /// The `MCP` or `SERVER` line.
     pub origin: &'a Origin,
 }
@@ -35,18 +37,18 @@ pub enum Reached<'a> {
 }
 
 impl Plan {
-    /// All that are asked, in the order of the plan: each that is started, and each `SERVER` of which a tool may be permitted.
+    /// All that are asked, in the order of the plan: each that is started, and each `SERVER` of which a tool, or more, may be permitted.
     pub fn servers_asked(&self) -> impl Iterator<Item = Asked<'_>> {
         self.broker.iter().filter_map(|entry| match entry {
-            BrokerEntry::Mcp { name, plan: Some(plan), origin, .. } => {
-                Some(Asked { name, reached: Reached::Started(plan), origin })
+            BrokerEntry::Mcp { name, plan: Some(plan), more, origin, .. } => {
+                Some(Asked { name, reached: Reached::Started(plan), more: *more, origin })
             }
-            BrokerEntry::Server { name, host, port, scheme, path, credential, origin }
-                if self.tools_of(name).any(|(_, _, permitted)| permitted) =>
+            BrokerEntry::Server { name, host, port, scheme, path, credential, more, origin }
+                if *more || self.tools_of(name).any(|(_, _, permitted)| permitted) =>
             {
                 let (path, credential) = (path.as_deref().unwrap_or("/"), credential.as_deref());
                 let reached = Reached::Remote { scheme, host, port: *port, path, credential };
-                Some(Asked { name, reached, origin })
+                Some(Asked { name, reached, more: *more, origin })
             }
             _ => None,
         })

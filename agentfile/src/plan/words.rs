@@ -138,13 +138,14 @@ pub fn entry(entry: &BrokerEntry) -> (&'static str, String, String) {
             let more = definition.as_deref().map_or_else(String::new, skill);
             ("SKILL", reference.clone(), permitted(*yes) + &more)
         }
-        BrokerEntry::Server { name, host, port, scheme, path, credential, .. } => {
+        BrokerEntry::Server { name, host, port, scheme, path, credential, more, .. } => {
             let path = path.as_deref().unwrap_or_default();
             let with = credential.as_ref().map_or_else(String::new, |name| format!(", asked with {name}"));
-            ("SERVER", name.clone(), format!("{scheme}://{host}:{port}{path}{with}"))
+            ("SERVER", name.clone(), format!("{scheme}://{host}:{port}{path}{with}{}", beyond(*more)))
         }
-        BrokerEntry::Mcp { reference, plan, .. } => {
-            ("MCP", reference.clone(), plan.as_deref().map_or_else(String::new, server))
+        BrokerEntry::Mcp { reference, plan, more, .. } => {
+            let plan = plan.as_deref().map_or_else(String::new, server);
+            ("MCP", reference.clone(), plan + beyond(*more))
         }
         BrokerEntry::Memory { name, schema_path, schema_type, writable, schema_sha256, .. } => {
             let mode = if *writable { "read and write" } else { "read" };
@@ -227,6 +228,11 @@ fn tool(definition: &ToolDefinition) -> String {
     }
     let digest = definition.schema_sha256.get(..12).unwrap_or(&definition.schema_sha256);
     format!("{text} ({digest})")
+}
+
+/// What is said of a server of which policies may permit more than its tools.
+fn beyond(more: bool) -> &'static str {
+    if more { ", and what policies permit of its resources and prompts, and of what it asks for" } else { "" }
 }
 
 /// What a server may touch.

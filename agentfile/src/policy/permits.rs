@@ -1,4 +1,4 @@
-//! Which tools, functions and skills something permits, as far as scopes and lists say. A condition on anything else may
+//! Which tools, functions, skills and servers something permits, as far as scopes and lists say. A condition on anything else may
 //! hold, and so permits: this answers "could it ever be used", not "may it be used now", which is Cedar's to say.
 
 use std::collections::HashSet;
@@ -14,6 +14,8 @@ pub(crate) struct Permits {
     tools: Kind,
     functions: Kind,
     skills: Kind,
+    /// By written policies: the line of a server permits the calls of its tools, and nothing else of it.
+    servers: Kind,
     /// Skills are files, and shown or not for the whole run: only permits without a condition count, and a forbid
     /// that may hold does.
     forbidden_skills: Kind,
@@ -78,6 +80,7 @@ impl Permits {
             for (action, kind, ty) in [
                 ("tool.invoke", &mut permits.tools, "Tool"),
                 ("function.invoke", &mut permits.functions, "Function"),
+                ("mcp.request", &mut permits.servers, "MCPServer"),
             ] {
                 if names::has_action(&policy.body.action, action) {
                     kind.take(ty, &resources);
@@ -95,6 +98,11 @@ impl Permits {
     /// Whether `Function::"name"` may be used.
     pub(crate) fn function(&self, name: &str) -> bool {
         self.functions.holds(name)
+    }
+
+    /// Whether `MCPServer::"name"` may be asked for, or ask for, more than calls of its tools.
+    pub(crate) fn server(&self, name: &str) -> bool {
+        self.servers.holds(name)
     }
 
     /// Whether `Skill::"name"` may be used throughout the run.

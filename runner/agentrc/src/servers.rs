@@ -69,7 +69,7 @@ impl Servers {
     /// A plan without a canonical form.
     pub fn of(plan: &Plan, agentfile: &Path, plan_sha256: &str, run: &str) -> Result<Self, Refusal> {
         let mut all = Vec::new();
-        for Asked { name, reached, origin } in plan.servers_asked() {
+        for Asked { name, reached, origin, .. } in plan.servers_asked() {
             let plan_sha256 = match reached {
                 Reached::Started(plan) => Some(digest::digest(plan).map_err(|error| {
                     Refusal::new(format!("the plan of `{name}` has no canonical form: {error}")).step(LAYER)

@@ -10,6 +10,8 @@ use agentfile::json;
 use agentrc_audit::line::Digest;
 use agentrc_audit::text::printable_text;
 use agentrc_memory::{Provenance, Trust};
+use rmcp::RoleServer;
+use rmcp::service::Peer;
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
@@ -80,7 +82,10 @@ pub(crate) struct Request {
     pub(crate) words: Vec<String>,
     /// Who asks, as the host numbers it.
     pub(crate) pid: i32,
+    /// And by which client, of which a server may ask something meanwhile.
+    pub(crate) client: Option<Peer<RoleServer>>,
 }
+
 /// A call that is permitted and counted.
 struct Permitted<'a> {
     request: &'a Request,
@@ -239,7 +244,7 @@ impl Broker {
         let ending = Ending::new(&self.reporter, id, act);
         let outcome = match (&tool.does, memory) {
             (Does::Request(_), _) => self.request(call, tool, request).await,
-            (Does::Server { server, tool }, _) => self.ask(call, *server, tool, &request.arguments).await,
+            (Does::Server { server, tool }, _) => self.ask(call, *server, tool, request).await,
             (Does::Execute { .. }, _) => self.execute(call, request, &arguments, tool).await,
             (does, memory) => match self.reporter.intent(call, &[]).await {
                 Err(reason) => Outcome::Error(reason),
@@ -280,7 +285,7 @@ impl Broker {
     }
 
     /// A tool of a server.
-    async fn ask(&self, call: Call, server: usize, tool: &str, arguments: &Map<String, Value>) -> Outcome {
+    async fn ask(&self, call: Call, server: usize, tool: &str, request: &Request) -> Outcome {
         let Some(server) = self.servers.get(server) else {
             return Outcome::Error("the plan has no such server".to_owned());
         };
@@ -288,8 +293,9 @@ impl Broker {
             return Outcome::Error(reason);
         }
         // Before anything of its answer can be known.
-        self.give(if server.networked { Trust::Network } else { Trust::Tool });
-        server.call(tool, arguments, self.limits.output()).await
+        self.give(server.trust());
+        let _waits = server.called_by(request.client.as_ref(), request.pid);
+        server.call(tool, &request.arguments, self.limits.output()).await
     }
 
     /// A program, in a sandbox that the supervisor makes.

@@ -142,6 +142,45 @@ pub(crate) fn canonical_url(text: &str) -> Result<(String, String), &'static str
     Ok((format!("{scheme}://{shown}{port}{path}{query}"), host))
 }
 
+/// Whether the URI of a resource is one that can be decided about as it is written: RFC 3986, with nothing in it that a server may read as
+/// something else than a policy compares.
+///
+/// # Errors
+/// What is the matter, as the end of a sentence about it.
+pub(crate) fn resource(uri: &str) -> Result<(), &'static str> {
+    const LONGEST: usize = 4096;
+    let Some((scheme, rest)) = uri.split_once(':') else { return Err("is no URI: it has no scheme") };
+    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_lowercase())
+        && scheme
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte));
+    if !is_scheme {
+        return Err("is no URI with a scheme in lower case");
+    }
+    if uri.len() > LONGEST || !uri.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\') {
+        return Err("is no URI: its characters are printable ones of ASCII, at most 4096 of them");
+    }
+    if matches!(scheme, "http" | "https") {
+        let is_canonical = canonical_url(uri).is_ok_and(|(canonical, _)| canonical == uri);
+        return if is_canonical { Ok(()) } else { Err("is no URL in its one form") };
+    }
+    let path = rest.split(['?', '#']).next().unwrap_or_default();
+    let (authority, path) = match path.strip_prefix("//") {
+        Some(rest) => rest.split_at(rest.find('/').unwrap_or(rest.len())),
+        None => ("", path),
+    };
+    if scheme == "file" && !(authority.is_empty() && path.starts_with('/')) {
+        return Err("is no file of this host's: write `file:///PATH`");
+    }
+    let lower = path.to_ascii_lowercase();
+    let odd = ["//", "%2f", "%2e", "%5c", "%00"];
+    let is_odd = odd.iter().any(|odd| lower.contains(odd)) || encodes_unreserved(&lower);
+    if is_odd || path.split('/').any(|part| matches!(part, "." | "..")) {
+        return Err("has a path that can be read in two ways");
+    }
+    Ok(())
+}
+
 /// Whether a path, in lower case, has a letter, a digit, `-`, `.`, `_` or `~` percent-encoded.
 fn encodes_unreserved(path: &str) -> bool {
     path.split('%').skip(1).any(|rest| {
@@ -245,6 +284,50 @@ mod tests {
         // Longer than a name can be, and than a report.
         assert!(canonical_url(&format!("https://{}.example/", "a".repeat(64))).is_err());
         assert!(canonical_url(&format!("https://{}example/", "a.".repeat(20_000))).is_err());
+    }
+
+    #[test]
+    fn a_resource_has_one_form_or_is_refused() {
+        for uri in [
+            "file:///data/a",
+            "memo://notes/1",
+            "str:abc",
+            "https://a.example/b?c",
+            "db://h/t?q=1",
+            "greeting://World",
+            "a:",
+        ] {
+            assert_eq!(resource(uri), Ok(()), "{uri}");
+        }
+        for uri in [
+            "",
+            "data",
+            "FILE:///a",
+            "file://host/a",
+            "file:a",
+            "file:/../a",
+            "file:///a/../b",
+            "file:///a/./b",
+            "file:///a//b",
+            "file:////a",
+            "file:///a/%2e%2e/b",
+            "file:///a%2Fb",
+            "file:///%61",
+            "file:///a\\b",
+            "file:///a b",
+            "file:///a\n",
+            "memo://x/..",
+            "x:..",
+            "é:a",
+            "HTTPS://a.example/",
+            "https://a.example/b/../c",
+            "https://a.example:443/",
+            "1a:b",
+            ":a",
+        ] {
+            assert!(resource(uri).is_err(), "{uri}");
+        }
+        assert!(resource(&format!("a:{}", "b".repeat(5000))).is_err());
     }
 
     #[test]

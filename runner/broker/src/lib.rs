@@ -21,6 +21,7 @@ pub mod judge;
 mod limits;
 mod memory;
 mod outcome;
+mod passed;
 mod program;
 mod protocol;
 pub mod report;

@@ -103,7 +103,7 @@ fn prepare(config: Config<'_>) -> Result<(Known, tokio::runtime::Runtime), Faile
     let read = |path: &str| read(&folder, path);
     let known = Known {
         tools: Tools::of(plan)?,
-        servers: server::all(plan, &pins, &placeholders).map_err(Failed::Servers)?,
+        servers: server::all(plan, &pins, &placeholders, judge.as_ref()).map_err(Failed::Servers)?,
         memories: Memories::of(plan, state.as_ref(), read).map_err(Failed::Memories)?,
         judge,
         operator,
@@ -136,6 +136,10 @@ async fn open(mut known: Known, reporter: Rc<Reporter>) -> Result<(), Failed> {
     let socket = take_socket(&reporter)?;
     let connections = connections::open(&mut known, &reporter).await?;
     let broker = Rc::new(Broker::new(known, reporter));
+    for server in &broker.servers {
+        // There is one broker, and this is the first time that it is said.
+        let _ = server.broker.set(Rc::downgrade(&broker));
+    }
     connections.into_iter().for_each(|connection| connections::watch(&broker, connection));
     serve(broker, socket).await
 }

@@ -1,19 +1,23 @@
 //! MCP servers: started by the supervisor, each in a sandbox of its own, and asked by the broker over their standard input and
 //! output; or somewhere else, and asked over HTTP through the gateway. What a server says is as little trusted as what an agent does.
 
+mod asks;
 mod events;
 mod lines;
 mod listed;
+mod more;
 pub(crate) mod pin;
+mod place;
 mod remote;
 
+pub(crate) use asks::Ours;
 pub use pin::Pins;
-pub(crate) use remote::Place;
+pub(crate) use place::Place;
 
-use std::cell::RefCell;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -22,18 +26,20 @@ use agentfile::plan::{Origin, Plan, ToolDefinition};
 use agentfile::tool;
 use agentrc_audit::text::printable_text;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ClientConfig, ClientResult,
-    ContentBlock, ErrorCode, ErrorData, Implementation, ServerNotification, ServerRequest,
+    CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ContentBlock,
 };
-use rmcp::service::{NotificationContext, Peer, RequestContext, RunningService, Service, ServiceError};
+use rmcp::service::{Peer, RunningService, ServiceError};
 use rmcp::transport::Transport;
 use rmcp::{RoleClient, ServiceExt};
 use serde_json::{Map, Value};
 use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::sync::{Semaphore, watch};
 
+use crate::call::Broker;
+use crate::judge::{self, Judge};
 use crate::outcome::Outcome;
 use crate::reporter::Reporter;
+use crate::server::asks::{Caller, ELICITATION, SAMPLING, offers};
 use crate::server::lines::Lines;
 use crate::server::listed::list;
 use crate::server::pin::difference;
@@ -49,8 +55,6 @@ const BACK: Duration = Duration::from_secs(10);
 const CALLS: usize = 16;
 /// Most characters of what is said of an error.
 const COMPLAINT: usize = 8 * 1024;
-/// What a server that asks for something is told.
-const NOTHING: &str = "nothing is offered to a server: no sampling, no elicitation, no roots";
 
 /// A server of the plan's.
 pub(crate) struct Server {
@@ -66,6 +70,14 @@ pub(crate) struct Server {
     peer: RefCell<Option<Peer<RoleClient>>>,
     /// How often it was connected to: a call that began with an earlier one has nothing to say of this.
     generation: watch::Sender<u64>,
+    /// Whether a policy may permit more of it than calls of its tools.
+    pub(crate) more: bool,
+    /// What it may ask for, and whom: those who wait for its calls, the last one last.
+    offers: ClientCapabilities,
+    callers: RefCell<Vec<Caller>>,
+    numbers: Cell<u64>,
+    /// Once there is one.
+    pub(crate) broker: OnceCell<Weak<Broker>>,
     /// Where it is, if it is not started here.
     pub(crate) place: Option<Place>,
     calls: Semaphore,
@@ -87,35 +99,6 @@ pub(crate) type Why = Arc<OnceLock<String>>;
 /// The end of a server's connection.
 pub(crate) type Connection = RunningService<RoleClient, Ours>;
 
-/// What a server may ask of its client: whether it is there. Nothing else is offered, and so nothing else is answered.
-pub(crate) struct Ours;
-
-impl Service<RoleClient> for Ours {
-    async fn handle_request(
-        &self,
-        request: ServerRequest,
-        _: RequestContext<RoleClient>,
-    ) -> Result<ClientResult, ErrorData> {
-        match request {
-            ServerRequest::PingRequest(_) => Ok(ClientResult::empty(())),
-            _ => Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, NOTHING, None)),
-        }
-    }
-
-    async fn handle_notification(
-        &self,
-        _: ServerNotification,
-        _: NotificationContext<RoleClient>,
-    ) -> Result<(), ErrorData> {
-        Ok(())
-    }
-
-    fn get_info(&self) -> ClientConfig {
-        let ours = Implementation::new("agentrc", env!("CARGO_PKG_VERSION"));
-        ClientConfig::new(ClientCapabilities::default(), ours)
-    }
-}
-
 /// All servers of a plan that are asked, in its order. `placeholders` stand for the values of credentials.
 ///
 /// # Errors
@@ -124,14 +107,20 @@ pub(crate) fn all(
     plan: &Plan,
     pins: &BTreeMap<String, Pins>,
     placeholders: &BTreeMap<String, String>,
+    judge: &dyn Judge,
 ) -> Result<Vec<Rc<Server>>, String> {
-    let server = |Asked { name, reached, origin }: Asked<'_>| {
+    let server = |Asked { name, reached, more, origin }: Asked<'_>| {
         let place = Place::of(&reached, placeholders);
         let place = place.map_err(|why| format!("the server `{name}` ({origin}) {why}"))?;
         let (directory, networked) = match reached {
             Reached::Started(plan) => (plan.workdir.clone(), !plan.egress.is_empty()),
             Reached::Remote { .. } => ("/".to_owned(), true),
         };
+        let url = place.as_ref().map_or_else(String::new, |place: &Place| place.uri.to_string());
+        let may = |method| {
+            more && judge.judge(&judge::Asked::Server { name, method, tool: "", url: &url }).permitted
+        };
+        let offers = offers(may(SAMPLING), may(ELICITATION));
         let tools = plan.tools_of(name).filter(|(_, _, permitted)| *permitted);
         Ok(Rc::new(Server {
             name: name.to_owned(),
@@ -142,6 +131,11 @@ pub(crate) fn all(
             pins: RefCell::new(pins.get(name).cloned().unwrap_or_default()),
             peer: RefCell::new(None),
             generation: watch::Sender::new(0),
+            more,
+            offers,
+            callers: RefCell::default(),
+            numbers: Cell::default(),
+            broker: OnceCell::new(),
             place,
             calls: Semaphore::new(CALLS),
         }))
@@ -155,7 +149,10 @@ impl Server {
     ///
     /// # Errors
     /// It says nothing, or what cannot be taken.
-    pub(crate) async fn connect(&self, pipes: [OwnedFd; 2]) -> Result<(Vec<Found>, Connection), String> {
+    pub(crate) async fn connect(
+        self: &Rc<Self>,
+        pipes: [OwnedFd; 2],
+    ) -> Result<(Vec<Found>, Connection), String> {
         let [to, from] = pipes;
         let unusable = |error: std::io::Error| format!("its pipes cannot be used: {error}");
         for end in [&to, &from] {
@@ -171,7 +168,7 @@ impl Server {
     /// # Errors
     /// As for [`Server::connect`].
     pub(crate) async fn reach(
-        &self,
+        self: &Rc<Self>,
         reporter: Rc<Reporter>,
         place: &Place,
     ) -> Result<(Vec<Found>, Connection, Why), String> {
@@ -186,11 +183,11 @@ impl Server {
 
     /// The same over any way to a server.
     async fn greet(
-        &self,
+        self: &Rc<Self>,
         transport: impl Transport<RoleClient> + 'static,
     ) -> Result<(Vec<Found>, Connection), String> {
         let asked = async {
-            let connection = Ours
+            let connection = Ours { server: Rc::clone(self) }
                 .serve(transport)
                 .await
                 .map_err(|error| format!("it does not speak MCP: {}", printable_text(&error.to_string())))?;
@@ -272,6 +269,16 @@ impl Server {
         }
     }
 
+    /// Its connection.
+    fn present(&self) -> Result<Peer<RoleClient>, String> {
+        let gone = || format!("the server `{}` has ended, and is not back yet", self.name);
+        self.peer.borrow().clone().ok_or_else(gone)
+    }
+
+    fn asks_for_more(&self) -> String {
+        format!("the server `{}` asks for more than the call's arguments, which is refused", self.name)
+    }
+
     /// Asks once.
     ///
     /// # Errors
@@ -282,8 +289,9 @@ impl Server {
         arguments: &Map<String, Value>,
         most: usize,
     ) -> Result<Outcome, String> {
-        let Some(peer) = self.peer.borrow().clone() else {
-            return Ok(Outcome::Error(format!("the server `{}` has ended, and is not back yet", self.name)));
+        let peer = match self.present() {
+            Ok(peer) => peer,
+            Err(why) => return Ok(Outcome::Error(why)),
         };
         let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments.clone());
         // Whoever stops waiting has it cancelled.
@@ -300,10 +308,7 @@ impl Server {
             }
             Ok(Ok(CallToolResponse::Complete(result))) => outcome(result, most),
             // It wants something of the client, or of a person.
-            Ok(Ok(_)) => Outcome::Error(format!(
-                "the server `{}` asks for more than the call's arguments, which is refused",
-                self.name
-            )),
+            Ok(Ok(_)) => Outcome::Error(self.asks_for_more()),
         })
     }
 }

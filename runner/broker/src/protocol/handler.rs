@@ -1,13 +1,14 @@
-//! The server's side of the protocol: which tools there are, and their calls. There are no resources, no prompts, and nothing is
-//! asked of the client: what this does not answer, the protocol's library refuses.
+//! The server's side of the protocol: which tools there are, and their calls; resources and prompts where a policy may permit some of a
+//! server's. What this does not answer, the protocol's library refuses.
 
 use std::rc::Rc;
 use std::sync::Arc;
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, ListToolsResult,
-    MetaObject, PaginatedRequestParams, RequestMetaObject, ServerCapabilities, ServerConfig, Tool,
-    ToolAnnotations,
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorCode, GetPromptRequestParams,
+    GetPromptResponse, Implementation, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
+    ListToolsResult, MetaObject, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
+    ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -19,6 +20,9 @@ use crate::outcome::{Outcome, refused_meta, told};
 
 /// The member of a call's `_meta` with words of a command line, from `/agentrc/tools/NAME`.
 const WORDS: &str = "io.agentrc/argv";
+
+/// The code of an error that is a refusal.
+const REFUSED: ErrorCode = ErrorCode(-32001);
 
 /// One connection's.
 #[derive(Clone)]
@@ -35,8 +39,12 @@ impl Handler {
     }
 
     /// The call that a request asks for.
-    fn request(&self, params: CallToolRequestParams, meta: &RequestMetaObject) -> Result<Request, ErrorData> {
-        let words = match meta.0.0.get(WORDS) {
+    fn request(
+        &self,
+        params: CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Request, ErrorData> {
+        let words = match context.meta.0.0.get(WORDS) {
             None => Vec::new(),
             Some(words) => serde_json::from_value::<Vec<String>>(words.clone())
                 .map_err(|_| ErrorData::invalid_params(format!("`{WORDS}` must be a list of texts"), None))?,
@@ -46,13 +54,34 @@ impl Handler {
             arguments: params.arguments.unwrap_or_default(),
             words,
             pid: self.pid,
+            client: Some(context.peer.clone()),
         })
+    }
+}
+
+impl Handler {
+    /// Waits for `done`, as long as somebody waits for this.
+    async fn awaited<T>(
+        &self,
+        context: &RequestContext<RoleServer>,
+        done: impl Future<Output = T>,
+    ) -> Result<T, Outcome> {
+        let mut gone = self.gone.clone();
+        tokio::select! {
+            done = done => Ok(done),
+            () = context.ct.cancelled() => Err(Outcome::Error("it was cancelled".to_owned())),
+            _ = gone.changed() => Err(Outcome::Error("the connection is gone".to_owned())),
+        }
     }
 }
 
 impl ServerHandler for Handler {
     fn get_info(&self) -> ServerConfig {
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+        let tools = ServerCapabilities::builder().enable_tools();
+        let passes = self.broker.servers.iter().any(|server| server.more);
+        let capabilities =
+            if passes { tools.enable_resources().enable_prompts().build() } else { tools.build() };
+        ServerConfig::new(capabilities)
             .with_server_info(Implementation::new("agentrc", env!("CARGO_PKG_VERSION")))
             .with_instructions(
                 "The tools that this sandbox's Agentfile declares. A refusal says which rule decided, and which line to change.",
@@ -89,13 +118,9 @@ impl ServerHandler for Handler {
         params: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let request = self.request(params, &context.meta)?;
-        let mut gone = self.gone.clone();
-        let outcome = tokio::select! {
-            outcome = self.broker.call(request) => outcome,
-            () = context.ct.cancelled() => Outcome::Error("it was cancelled".to_owned()),
-            _ = gone.changed() => Outcome::Error("the connection is gone".to_owned()),
-        };
+        let request = self.request(params, &context)?;
+        let outcome =
+            self.awaited(&context, self.broker.call(request)).await.unwrap_or_else(|outcome| outcome);
         let (text, failed, refused) = told(&outcome);
         let content = match &outcome {
             Outcome::Content(content, _) => content.clone(),
@@ -111,4 +136,61 @@ impl ServerHandler for Handler {
         }
         Ok(result.into())
     }
+
+    async fn list_resources(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        let listed =
+            self.awaited(&context, self.broker.resources()).await.map_err(|outcome| error(&outcome))?;
+        listed.map(ListResourcesResult::with_all_items).map_err(|why| ErrorData::internal_error(why, None))
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        let listed =
+            self.awaited(&context, self.broker.templates()).await.map_err(|outcome| error(&outcome))?;
+        listed
+            .map(ListResourceTemplatesResult::with_all_items)
+            .map_err(|why| ErrorData::internal_error(why, None))
+    }
+
+    async fn read_resource(
+        &self,
+        params: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let read = self.awaited(&context, self.broker.read(&params.uri, self.pid)).await;
+        read.flatten().map(Into::into).map_err(|outcome| error(&outcome))
+    }
+
+    async fn list_prompts(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        let listed =
+            self.awaited(&context, self.broker.prompts()).await.map_err(|outcome| error(&outcome))?;
+        listed.map(ListPromptsResult::with_all_items).map_err(|why| ErrorData::internal_error(why, None))
+    }
+
+    async fn get_prompt(
+        &self,
+        params: GetPromptRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        let got = self.broker.prompt(&params.name, params.arguments, self.pid);
+        self.awaited(&context, got).await.flatten().map(Into::into).map_err(|outcome| error(&outcome))
+    }
+}
+
+/// What is told of that which is no call, and so has no result for it.
+fn error(outcome: &Outcome) -> ErrorData {
+    let (text, _, refused) = told(outcome);
+    let data = refused.then(|| Value::Object(refused_meta()));
+    ErrorData::new(if refused { REFUSED } else { ErrorCode::INTERNAL_ERROR }, text, data)
 }

@@ -2,7 +2,7 @@
 //! which judges it as every other. What comes back is bounded, and read as strictly as what an agent writes.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -10,12 +10,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use agentfile::json;
-use agentfile::plan::servers::Reached;
-use agentfile::plan::words;
 use agentrc_audit::text::printable_text;
 use agentrc_service::channel::cut;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
@@ -26,11 +24,12 @@ use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use serde_json::{Value, json};
 use tokio::net::UnixStream;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::Why;
 use super::events::{Events, LONGEST};
+use super::place::Place;
 use crate::reporter::Reporter;
 use crate::request::DENIED;
 
@@ -48,6 +47,9 @@ const ANSWERED: Duration = Duration::from_secs(620);
 const WAITING: usize = 16;
 /// Requests under way at a time.
 const REQUESTS: usize = 64;
+/// What the server asked and was not answered yet, at most; and how long one waits that has no place before.
+const ASKED: usize = 16;
+const DEAF: Duration = Duration::from_secs(5);
 
 /// How a connection to the server is come by. It is judged there, too.
 pub(super) trait Way: 'static {
@@ -58,41 +60,6 @@ pub(super) trait Way: 'static {
 impl Way for Rc<Reporter> {
     async fn connect(&self, Place { scheme, host, port, .. }: &Place) -> Result<OwnedFd, String> {
         Reporter::connect(self, scheme, host, *port).await
-    }
-}
-
-/// Where the server is.
-#[derive(Debug, Clone)]
-pub(crate) struct Place {
-    pub(crate) uri: Uri,
-    scheme: String,
-    host: String,
-    port: u16,
-    /// What is said of who asks: a placeholder, whose value the gateway puts in.
-    authorization: Option<HeaderValue>,
-}
-
-impl Place {
-    /// That of a server; `None`: it is started here.
-    ///
-    /// # Errors
-    /// There is none, as the end of a sentence about the server.
-    pub(super) fn of(
-        reached: &Reached<'_>,
-        placeholders: &BTreeMap<String, String>,
-    ) -> Result<Option<Self>, String> {
-        let Reached::Remote { scheme, host, port, path, credential } = *reached else { return Ok(None) };
-        let uri = format!("{}{path}", words::url(scheme, host, port));
-        let uri = uri.parse().map_err(|error| format!("is at no URL ({uri}): {error}"))?;
-        let bearer = |name| {
-            let placeholder =
-                placeholders.get(name).ok_or_else(|| format!("needs `{name}`, which is not there"))?;
-            let value = HeaderValue::from_str(&format!("Bearer {placeholder}"));
-            value.map_err(|error| format!("cannot be sent what stands for `{name}`: {error}"))
-        };
-        let authorization = credential.map(bearer).transpose()?;
-        let (scheme, host) = (scheme.to_owned(), host.to_owned());
-        Ok(Some(Self { uri, scheme, host, port, authorization }))
     }
 }
 
@@ -110,7 +77,8 @@ impl Posts {
         let (to, outgoing) = mpsc::channel(WAITING);
         let (incoming, from) = mpsc::channel(WAITING);
         let over = Arc::new(OnceLock::new());
-        let exchange = Rc::new(Exchange { way, place, incoming, session: RefCell::default() });
+        let places = Semaphore::new(ASKED);
+        let exchange = Rc::new(Exchange { way, place, incoming, session: RefCell::default(), places });
         let why = Arc::clone(&over);
         tokio::task::spawn_local(async move {
             if let Err(reason) = post(exchange, outgoing).await {
@@ -165,6 +133,7 @@ struct Exchange<W> {
     place: Place,
     incoming: mpsc::Sender<RxJsonRpcMessage<RoleClient>>,
     session: RefCell<Session>,
+    places: Semaphore,
 }
 
 /// Sends until nobody has anything to say any more. Requests wait for their answers beside each other; what has none goes in order.
@@ -191,7 +160,12 @@ async fn post<W: Way>(exchange: Rc<Exchange<W>>, mut outgoing: mpsc::Receiver<Va
                     && let Some(request) = under_way.remove(&id.to_string()) {
                     request.abort();
                 }
-                match exchange.say(&message).await {
+                let said = exchange.say(&message).await;
+                if method.is_empty() {
+                    // An answer to what the server asked.
+                    exchange.places.add_permits(1);
+                }
+                match said {
                     Err(Failed::Over) => return Err(over()),
                     // That one is not wanted any more is of no matter where it is not known.
                     Err(Failed::Message(reason)) if !cancels => return Err(reason),
@@ -292,6 +266,13 @@ impl<W: Way> Exchange<W> {
         let is_answer = message.get("method").is_none();
         if is_answer && message.get("id") != Some(id) {
             return Err(failed("it answers what this request did not ask"));
+        }
+        if !is_answer && message.get("id").is_some() {
+            // Given back when it is answered.
+            match tokio::time::timeout(DEAF, self.places.acquire()).await {
+                Ok(Ok(place)) => place.forget(),
+                Ok(Err(_)) | Err(_) => return Err(failed("it asks without end")),
+            }
         }
         if greets && is_answer {
             let version = message.pointer("/result/protocolVersion").and_then(Value::as_str);

@@ -235,3 +235,28 @@ fn what_is_cancelled_is_waited_for_no_more() {
         assert_eq!(received(posts).await, listed(2));
     });
 }
+
+#[test]
+fn a_server_that_asks_without_hearing_the_answers_is_left() {
+    let ask = |id: usize| format!("data: {}\n\n", json!({ "jsonrpc": "2.0", "id": id, "method": "ping" }));
+    let asked: String = (0..=ASKED).map(ask).collect();
+    run(vec![answer("200 OK", "content-type: text/event-stream\r\n", &asked)], async |posts, _| {
+        posts.send(list(1)).await.unwrap();
+        for id in 0..ASKED {
+            assert_eq!(received(posts).await["id"], id);
+        }
+        assert_eq!(received(posts).await["error"]["message"], "it asks without end");
+    });
+    // Who answers is asked on.
+    let answered = vec![answer("200 OK", "content-type: text/event-stream\r\n", &asked)];
+    let accepted = std::iter::repeat_n(answer("202 Accepted", "", ""), ASKED);
+    run(answered.into_iter().chain(accepted).collect(), async |posts, _| {
+        posts.send(list(1)).await.unwrap();
+        for id in 0..=ASKED {
+            assert_eq!(received(posts).await["id"], id);
+            if id < ASKED {
+                posts.send(message(json!({ "jsonrpc": "2.0", "id": id, "result": {} }))).await.unwrap();
+            }
+        }
+    });
+}

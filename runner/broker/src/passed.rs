@@ -1,0 +1,247 @@
+//! What is passed on of servers besides their tools: resources and prompts, of which only a policy on `mcp.request` permits any. Each
+//! is known as a tool is, by its server's name and its own: `files.file:///data/a`, `files.summary`.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use agentfile::plan::Target;
+use agentfile::server::tool_of;
+use agentrc_audit::line::Digest;
+use agentrc_audit::text::printable_text;
+use agentrc_memory::Trust;
+use rmcp::model::{
+    GetPromptResult, Prompt, ReadResourceResult, Resource, ResourceContents, ResourceTemplate,
+};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::call::{self, Broker};
+use crate::ending::Ending;
+use crate::facts::resource;
+use crate::judge::{Asked, Verdict};
+use crate::outcome::Outcome;
+use crate::report::Call;
+use crate::server::Server;
+
+/// The protocol's methods, as policies see them.
+const READ: &str = "resources/read";
+const GET: &str = "prompts/get";
+/// Longest name of a prompt, in bytes.
+const NAME: usize = 256;
+
+/// What is asked for.
+struct Wanted<'a> {
+    method: &'static str,
+    /// As the record has it: `read`, `prompt`.
+    verb: &'static str,
+    /// With the server's name before it.
+    name: &'a str,
+    arguments: &'a Map<String, Value>,
+    pid: i32,
+}
+
+impl Broker {
+    /// Resources that may be read now.
+    ///
+    /// # Errors
+    /// A server does not say what it has.
+    pub(crate) async fn resources(&self) -> Result<Vec<Resource>, String> {
+        let mut all = Vec::new();
+        for server in self.passing() {
+            let listed = server.resources().await?.into_iter();
+            let may = listed.filter(|one| resource(&one.uri).is_ok() && self.passes(server, READ, &one.uri));
+            all.extend(may.map(|mut one| {
+                one.uri = format!("{}.{}", server.name, one.uri);
+                one
+            }));
+        }
+        Ok(all)
+    }
+
+    /// Templates of resources, each decided about as if it were a resource.
+    ///
+    /// # Errors
+    /// As for [`Broker::resources`].
+    pub(crate) async fn templates(&self) -> Result<Vec<ResourceTemplate>, String> {
+        let mut all = Vec::new();
+        for server in self.passing() {
+            let listed = server.templates().await?.into_iter();
+            let may = listed.filter(|one| self.passes(server, READ, &one.uri_template));
+            all.extend(may.map(|mut one| {
+                one.uri_template = format!("{}.{}", server.name, one.uri_template);
+                one
+            }));
+        }
+        Ok(all)
+    }
+
+    /// Prompts that may be got now.
+    ///
+    /// # Errors
+    /// As for [`Broker::resources`].
+    pub(crate) async fn prompts(&self) -> Result<Vec<Prompt>, String> {
+        let mut all = Vec::new();
+        for server in self.passing() {
+            let listed = server.prompts().await?.into_iter();
+            let may = listed.filter(|one| plain(&one.name).is_ok() && self.passes(server, GET, &one.name));
+            all.extend(may.map(|mut one| {
+                one.name = format!("{}.{}", server.name, one.name);
+                one
+            }));
+        }
+        Ok(all)
+    }
+
+    /// Reads one resource.
+    ///
+    /// # Errors
+    /// What the caller is told instead.
+    pub(crate) async fn read(&self, name: &str, pid: i32) -> Result<ReadResourceResult, Outcome> {
+        let wanted = Wanted { method: READ, verb: "read", name, arguments: &Map::new(), pid };
+        let mut result = self.passed(&wanted, async |server, uri| server.read(uri).await).await?;
+        if let Some((server, _)) = tool_of(name) {
+            // Known to the caller by one name.
+            for content in &mut result.contents {
+                if let ResourceContents::TextResourceContents { uri, .. }
+                | ResourceContents::BlobResourceContents { uri, .. } = content
+                {
+                    *uri = format!("{server}.{uri}");
+                }
+            }
+        }
+        Ok(result)
+    }
+
+    /// Gets one prompt.
+    ///
+    /// # Errors
+    /// As for [`Broker::read`].
+    pub(crate) async fn prompt(
+        &self,
+        name: &str,
+        arguments: Option<Map<String, Value>>,
+        pid: i32,
+    ) -> Result<GetPromptResult, Outcome> {
+        let given = arguments.clone().unwrap_or_default();
+        let wanted = Wanted { method: GET, verb: "prompt", name, arguments: &given, pid };
+        self.passed(&wanted, async |server, name| server.prompt(name, arguments).await).await
+    }
+
+    /// Servers of which a policy may permit more than tools. What they say of what they have is content, as an answer is.
+    fn passing(&self) -> impl Iterator<Item = &Rc<Server>> {
+        self.servers.iter().filter(|server| server.more).inspect(|server| self.give(server.trust()))
+    }
+
+    fn passes(&self, server: &Server, method: &str, name: &str) -> bool {
+        self.request_judged(server, method, name).permitted
+    }
+
+    /// `mcp.request`, which waits for nobody: a plan that asks a person about it is refused before the start; this is the second lock on
+    /// that.
+    pub(crate) fn request_judged(&self, server: &Server, method: &str, name: &str) -> Verdict {
+        let url = server.url();
+        let mut verdict =
+            self.judge.judge(&Asked::Server { name: &server.name, method, tool: name, url: &url });
+        if verdict.permitted && !verdict.approvals.is_empty() {
+            verdict.permitted = false;
+            verdict.reason = "a person must approve it, and is asked about calls alone".to_owned();
+        }
+        verdict
+    }
+
+    /// One of these from its name to its result, as a call is.
+    async fn passed<T: Serialize>(
+        &self,
+        wanted: &Wanted<'_>,
+        ask: impl AsyncFnOnce(&Server, &str) -> Result<T, String>,
+    ) -> Result<T, Outcome> {
+        let Wanted { method, verb, name, arguments, pid } = *wanted;
+        let act = format!("{verb} {}", printable_text(name));
+        let found = tool_of(name).and_then(|(server, own)| {
+            let server = self.servers.iter().find(|known| known.more && known.name == server)?;
+            Some((server, own))
+        });
+        let Some((server, own)) = found else {
+            let reason = "nothing may be passed on of a server of this name";
+            self.reporter.denied(&act, "refused", reason, "", pid).await;
+            return Err(Outcome::Refused(format!("there is no `{}`", printable_text(name))));
+        };
+        if let Err(why) = if method == READ { resource(own) } else { plain(own) } {
+            self.reporter.denied(&act, "invalid", why, &server.origin.to_string(), pid).await;
+            return Err(Outcome::Error(format!("`{}` {why}", printable_text(name))));
+        }
+        let Verdict { permitted, rule, reason, .. } = self.request_judged(server, method, own);
+        if !permitted {
+            self.reporter.denied(&act, "refused", &reason, &rule, pid).await;
+            let line = if rule.is_empty() { String::new() } else { format!(" ({rule})") };
+            return Err(Outcome::Refused(format!("`{name}` is refused: {reason}{line}")));
+        }
+        self.counted(server, &act, pid).await.map_err(Outcome::Refused)?;
+        let (call, ending) = self.begun(&act, &call::text(arguments), rule, pid);
+        self.reporter.intent(call, &[]).await.map_err(Outcome::Error)?;
+        // Before anything of its answer can be known.
+        self.give(server.trust());
+        let given = ask(server, own).await.and_then(|result| {
+            let value = serde_json::to_value(&result).map_err(|error| error.to_string())?;
+            let most = self.limits.output();
+            if value.to_string().len() > most {
+                return Err(format!("the result has more than {most} bytes: ask for less"));
+            }
+            Ok((result, value))
+        });
+        match given {
+            Ok((result, value)) => {
+                ending.tell(&Outcome::Value(value));
+                Ok(result)
+            }
+            Err(why) => {
+                let outcome = Outcome::Error(why);
+                ending.tell(&outcome);
+                Err(outcome)
+            }
+        }
+    }
+
+    /// Counts it as a call of the server's.
+    ///
+    /// # Errors
+    /// The limit that is reached, in words.
+    pub(crate) async fn counted(&self, server: &Server, act: &str, pid: i32) -> Result<(), String> {
+        let target = [Target::Server(server.name.clone())];
+        let Err(limit) = self.limits.call(&target, Instant::now()) else { return Ok(()) };
+        self.reporter.limited(limit, act, pid).await;
+        Err(format!("`{act}` is refused: the limit `{}` ({}) is reached", limit.name(), limit.origin()))
+    }
+
+    /// What is put on record of it before it is done, and after.
+    pub(crate) fn begun(&self, act: &str, arguments: &str, rule: String, pid: i32) -> (Call, Ending<'_>) {
+        let id = self.reporter.next_call();
+        let call = Call {
+            id,
+            act: act.to_owned(),
+            arguments_sha256: Digest::of(arguments.as_bytes()).to_string(),
+            arguments: printable_text(arguments),
+            rule,
+            pid,
+            asked: None,
+            entry: None,
+        };
+        (call, Ending::new(&self.reporter, id, act.to_owned()))
+    }
+}
+
+impl Server {
+    /// What its answers are.
+    pub(crate) fn trust(&self) -> Trust {
+        if self.networked { Trust::Network } else { Trust::Tool }
+    }
+}
+
+/// Whether a prompt's name is one that is decided about as it is written.
+fn plain(name: &str) -> Result<(), &'static str> {
+    if name.len() <= NAME && !name.chars().any(char::is_control) {
+        Ok(())
+    } else {
+        Err("is no name of a prompt: at most 256 bytes, without control characters")
+    }
+}
