@@ -35,7 +35,7 @@ pub use self::approvals::Asking;
 use self::connections::Connections;
 use self::memories::memories;
 use self::pins::Pins;
-use self::program::{c_string, words};
+use self::program::{Program, c_string};
 use crate::exit;
 use crate::health::Health;
 use crate::policies::Policies;
@@ -48,8 +48,8 @@ pub const LAYER: &str = "broker";
 /// A broker that runs.
 pub struct Broker {
     service: Service,
-    /// For each entry of the plan's broker, the words of its program, if it has one.
-    programs: Vec<Option<Vec<CString>>>,
+    /// For each entry of the plan's broker, its program, if it has one.
+    programs: Vec<Option<Program>>,
     environment: Vec<CString>,
     directory: CString,
     servers: Servers,
@@ -124,7 +124,7 @@ impl Broker {
         let pins = if servers.is_empty() { Pins::none() } else { Pins::of(state, folder)? };
         let pinned = pins.known.clone();
         let memories = remembers.then(|| memories(state)).transpose()?;
-        let programs = plan.broker.iter().map(words).collect::<Result<Vec<_>, _>>()?;
+        let programs = plan.broker.iter().map(Program::of).collect::<Result<Vec<_>, _>>()?;
         let variables = plan.environment.iter().map(|one| c_string(&format!("{}={}", one.name, one.value)));
         let environment = variables.collect::<Result<Vec<_>, _>>()?;
         let directory = c_string(&plan.workdir)?;
@@ -205,6 +205,14 @@ impl Broker {
         recorder: &mut dyn Recorder,
     ) -> Result<Result<(), String>, String> {
         let call = call.cut();
+        let program = match call.entry.map(|entry| self.programs.get(entry).and_then(Option::as_ref)) {
+            Some(None) => return Err(no_sense("a program that the plan does not have")),
+            Some(Some(program)) if !program.is_meant(&call.act) => {
+                return Err(no_sense("another program than it starts"));
+            }
+            program => program.flatten(),
+        };
+        let words = program.map(|program| program.words.clone());
         self.approvals.used(&call)?;
         let process = self.process(call.pid);
         let event = Event::Call {
@@ -217,17 +225,15 @@ impl Broker {
             program: process.map(|process| process.name),
         };
         recorder.record(&event).map_err(unrecorded)?;
-        let Some(entry) = call.entry else {
+        let Some(words) = words else {
             return if pipes.is_empty() { Ok(Ok(())) } else { Err(no_sense("pipes for no program")) };
         };
-        let words = self.programs.get(entry).and_then(Option::as_ref);
-        let words = words.ok_or_else(|| no_sense("a program that the plan does not have"))?;
         let Some(entrance) = entrance else { return Ok(Err("the run ends".to_owned())) };
         let Ok([stdin, stdout, stderr, status]) = <[OwnedFd; 4]>::try_from(pipes) else {
             return Err(no_sense("a program without its four pipes"));
         };
         let work = Work {
-            argv: words.clone(),
+            argv: words,
             environment: self.environment.clone(),
             directory: self.directory.clone(),
             streams: [stdin, stdout, stderr],

@@ -196,6 +196,7 @@ impl Broker {
                 .iter()
                 .map(|one| (one.reason.clone(), one.id.clone(), one.origin.clone()))
                 .collect(),
+            entry: question.tool.does.entry(),
         };
         let granted = self.reporter.ask(&asked, question.pid).await.map_err(&refused)?;
         let ticket = &granted.ticket;

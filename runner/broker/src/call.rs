@@ -238,7 +238,7 @@ impl Broker {
             rule,
             pid: request.pid,
             asked: granted.as_ref().map(|granted| granted.number),
-            entry: if let Does::Execute { entry } = tool.does { Some(entry) } else { None },
+            entry: tool.does.entry(),
         };
         // Says how it ended also when nobody waits any more.
         let ending = Ending::new(&self.reporter, id, act);

@@ -130,6 +130,8 @@ pub struct Asked {
     pub effect: Option<String>,
     /// What asks: reason, id and line of each.
     pub asking: Vec<(String, String, String)>,
+    /// The entry of the plan's `broker` that is to be executed, as in [`Call::entry`].
+    pub entry: Option<usize>,
 }
 
 /// A call that is permitted.

@@ -80,6 +80,13 @@ pub(crate) enum Does {
     Server { server: usize, tool: String },
 }
 
+impl Does {
+    /// The entry of the plan's that it executes.
+    pub(crate) fn entry(&self) -> Option<usize> {
+        if let Self::Execute { entry } = self { Some(*entry) } else { None }
+    }
+}
+
 /// All of them, by name.
 #[derive(Debug, Default)]
 pub(crate) struct Tools {

@@ -3,12 +3,13 @@
 
 mod events;
 mod here;
+mod insisted;
 mod words;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-use agentfile::plan::{BrokerEntry, Plan};
+use agentfile::plan::Plan;
 use agentrc_audit::folder::Folder;
 use agentrc_audit::line::{Digest, now};
 use agentrc_broker::judge::Operator;
@@ -18,6 +19,7 @@ use agentrc_host::runs::Run;
 use agentrc_jail::Recorder;
 use agentrc_service::channel::cut;
 
+use self::insisted::insisted;
 use super::{no_sense, unrecorded};
 use crate::refusal::Refusal;
 use crate::socket::Process;
@@ -42,7 +44,7 @@ pub struct Asking {
 }
 
 /// What an approval for the whole run holds for.
-type Effect = (String, String, Option<String>, Vec<Policy>);
+type Effect = (Option<usize>, String, String, Option<String>, Vec<Policy>);
 
 /// A ticket that waits.
 struct Pending {
@@ -65,15 +67,17 @@ pub(super) struct Approvals {
     run: String,
     agent: String,
     asking: Asking,
-    /// Programs that the host's configuration asks about, whatever the broker says: every entry of the plan's broker.
-    insisted: Vec<Option<String>>,
+    /// For every entry of the plan's broker, whether it is a program that the host's configuration asks about, whatever the broker says.
+    insisted: Vec<bool>,
+    /// The entries that questions are about, by the number of the question.
+    entries: HashMap<u64, Option<usize>>,
     /// What the broker has said of the next question.
     parts: String,
     /// By the number of the question.
     pending: BTreeMap<u64, Pending>,
     standing: BTreeMap<Effect, Standing>,
     /// Questions that were approved, and whose call is not on record yet.
-    approved: HashMap<u64, (String, String)>,
+    approved: HashMap<u64, (String, String, Option<usize>)>,
     made: u32,
     /// The run has ended: nobody is asked any more.
     ended: bool,
@@ -88,26 +92,14 @@ impl Approvals {
                 let error = std::io::Error::from(errno);
                 Refusal::new(format!("the run's folder cannot be kept open: {error}")).step(super::LAYER)
             })?;
-        let insists = |(action, entity): &(&str, &String)| {
-            let on = |name: &Option<String>| name.as_ref().is_none_or(|name| name == *entity);
-            operator.asks.iter().any(|rule| rule.action == *action && on(&rule.name))
-        };
-        let insisted = plan.broker.iter().map(|entry| {
-            let called = match entry {
-                BrokerEntry::Tool { entity, .. } => ("tool.invoke", entity),
-                BrokerEntry::Function { symbol, .. } => ("function.invoke", symbol),
-                BrokerEntry::Skill { definition: Some(skill), .. } => ("skill.invoke", &skill.name),
-                _ => return None,
-            };
-            Some(called).filter(insists).map(|(_, entity)| entity.clone())
-        });
         Ok(Self {
             folder,
             tickets: None,
             run: run.id().to_owned(),
             agent: plan.agent.clone(),
             asking,
-            insisted: insisted.collect(),
+            insisted: insisted(plan, operator),
+            entries: HashMap::new(),
             parts: String::new(),
             pending: BTreeMap::new(),
             standing: BTreeMap::new(),
@@ -142,6 +134,7 @@ impl Approvals {
             return Err(no_sense("a question that is none"));
         }
         let refused = |reason: String| Ok(Some(Order::Refused { number, reason: cut(&reason) }));
+        self.entries.insert(number, asked.entry);
         let ticket = self.ticket(asked);
         if self.ended {
             return refused("a person must approve it, and the run ends".to_owned());
@@ -232,7 +225,7 @@ impl Approvals {
         ticket: &Ticket,
         recorder: &mut dyn Recorder,
     ) -> Result<Option<Order>, String> {
-        let Some(standing) = self.standing.get_mut(&effect(ticket)) else { return Ok(None) };
+        let Some(standing) = self.standing.get_mut(&self.effect(number, ticket)) else { return Ok(None) };
         match &mut standing.left {
             Some(0) => return Ok(None),
             Some(left) => *left -= 1,
@@ -248,18 +241,24 @@ impl Approvals {
     }
 
     fn approve(&mut self, number: u64, ticket: Ticket) -> Order {
-        self.approved.insert(number, (cut(&ticket.act), ticket.arguments_sha256));
+        let entry = self.entries.get(&number).copied().flatten();
+        self.approved.insert(number, (cut(&ticket.act), ticket.arguments_sha256, entry));
         Order::Approved { number, ticket: ticket.id }
     }
 
     /// A call is about to be put on record: one that says that it was approved was, and just it; one that the host asks about was.
     pub(super) fn used(&mut self, call: &Call) -> Result<(), String> {
-        let insisted = call.entry.and_then(|entry| self.insisted.get(entry)?.as_ref());
-        match (call.asked, insisted) {
-            (None, None) => Ok(()),
-            (None, Some(_)) => Err(no_sense("a call that nobody approved")),
-            (Some(number), _) => match self.approved.remove(&number) {
-                Some((act, sha256)) if act == call.act && sha256 == call.arguments_sha256 => Ok(()),
+        let insisted =
+            call.entry.is_some_and(|entry| self.insisted.get(entry).is_none_or(|insisted| *insisted));
+        match call.asked {
+            None if !insisted => Ok(()),
+            None => Err(no_sense("a call that nobody approved")),
+            Some(number) => match self.approved.remove(&number) {
+                Some((act, sha256, entry))
+                    if act == call.act && sha256 == call.arguments_sha256 && entry == call.entry =>
+                {
+                    Ok(())
+                }
                 _ => Err(no_sense("a call that nobody approved")),
             },
         }
@@ -272,6 +271,7 @@ impl Approvals {
         recorder: &mut dyn Recorder,
     ) -> Result<Option<Order>, String> {
         self.approved.remove(&number);
+        self.entries.remove(&number);
         let Some(pending) = self.pending.remove(&number) else { return Ok(None) };
         self.close(number, pending, Outcome::Denied, "nobody waits for it any more", recorder).map(Some)
     }
@@ -325,7 +325,7 @@ impl Approvals {
         if let Scope::Run { count } = scope {
             let left = count.map(|count| count.saturating_sub(1));
             let standing = Standing { ticket: ticket.id.clone(), by, left };
-            self.standing.insert(effect(&ticket), standing);
+            self.standing.insert(self.effect(number, &ticket), standing);
         }
         Ok(self.approve(number, ticket))
     }
@@ -375,6 +375,12 @@ impl Approvals {
         Ok(Order::Refused { number, reason: cut(&reason) })
     }
 
+    fn effect(&self, number: u64, ticket: &Ticket) -> Effect {
+        let Ticket { act, arguments_sha256, effect, policies, .. } = ticket;
+        let entry = self.entries.get(&number).copied().flatten();
+        (entry, act.clone(), arguments_sha256.clone(), effect.clone(), policies.clone())
+    }
+
     /// The run has ended: so has what waits.
     pub(super) fn end(&mut self, recorder: &mut dyn Recorder) -> Result<(), String> {
         self.ended = true;
@@ -383,11 +389,6 @@ impl Approvals {
         }
         Ok(())
     }
-}
-
-fn effect(ticket: &Ticket) -> Effect {
-    let Ticket { act, arguments_sha256, effect, policies, .. } = ticket;
-    (act.clone(), arguments_sha256.clone(), effect.clone(), policies.clone())
 }
 
 #[cfg(test)]

@@ -1,14 +1,41 @@
-//! The words of the programs that the supervisor starts for the broker: those of the plan, and of nobody else.
+//! The programs that the supervisor starts for the broker: their words are those of the plan, and of nobody else, and so is what
+//! they are called on record.
 
 use std::ffi::CString;
 
 use agentfile::plan::{BrokerEntry, CLIENT, Calls, PROJECTION, Runs, SKILLS};
+use agentrc_audit::text::printable_text;
 
 use super::LAYER;
 use crate::refusal::Refusal;
 
+/// A program of the plan's.
+pub(super) struct Program {
+    pub(super) words: Vec<CString>,
+    /// `call NAME`, as the act of each of its calls begins.
+    called: String,
+}
+
+impl Program {
+    /// That of an entry, if it has one.
+    pub(super) fn of(entry: &BrokerEntry) -> Result<Option<Self>, Refusal> {
+        let called = match entry {
+            BrokerEntry::Tool { entity, .. } => format!("call {}", printable_text(entity)),
+            BrokerEntry::Function { symbol, .. } => format!("call function.{symbol}"),
+            BrokerEntry::Skill { definition: Some(skill), .. } => format!("call skill.{}", skill.name),
+            _ => return Ok(None),
+        };
+        Ok(words(entry)?.map(|words| Self { words, called }))
+    }
+
+    /// Whether that is what `act` says.
+    pub(super) fn is_meant(&self, act: &str) -> bool {
+        act.strip_prefix(&self.called).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+    }
+}
+
 /// The words of the program of an entry, if it has one.
-pub(super) fn words(entry: &BrokerEntry) -> Result<Option<Vec<CString>>, Refusal> {
+fn words(entry: &BrokerEntry) -> Result<Option<Vec<CString>>, Refusal> {
     let words = match entry {
         BrokerEntry::Tool { entity, definition: Some(definition), .. } => match &definition.runs {
             Runs::Broker | Runs::Gateway | Runs::Http(_) | Runs::Server => return Ok(None),

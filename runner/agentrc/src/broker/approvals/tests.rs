@@ -46,7 +46,7 @@ fn world(none: bool) -> World {
     let asking = Asking { expiry: Duration::from_secs(60), none, quiet: true };
     let mut approvals = Approvals::new(&run, &crate::sample::plan(), &operator, asking).unwrap();
     // The host asks about the program of the second entry.
-    approvals.insisted = vec![None, Some("probe".to_owned())];
+    approvals.insisted = vec![false, true];
     World { _folder: folder, _run: run, approvals, log: Log::default() }
 }
 
@@ -54,7 +54,8 @@ const ARGUMENTS: &str = "{\"a\":1}";
 
 fn question(act: &str, arguments: &str) -> String {
     let asking = vec![("why".to_owned(), "ask".to_owned(), "Agentfile:3:1".to_owned())];
-    let asked = Asked { act: act.to_owned(), arguments: arguments.to_owned(), effect: None, asking };
+    let asked =
+        Asked { act: act.to_owned(), arguments: arguments.to_owned(), effect: None, asking, entry: Some(1) };
     serde_json::to_string(&asked).unwrap()
 }
 
@@ -88,16 +89,18 @@ fn what_the_host_asks_about_is_not_started_unapproved_nor_twice_nor_as_something
     assert!(world.approvals.used(&call(None, 0, "call other", "{}")).is_ok());
     assert!(world.approvals.used(&call(None, 1, "call probe", ARGUMENTS)).is_err());
     assert!(world.approvals.used(&call(Some(7), 1, "call probe", ARGUMENTS)).is_err(), "never asked");
-    for (number, act, arguments, holds) in [
-        (1, "call probe", ARGUMENTS, true),
-        (2, "call probe", "{\"a\":2}", false),
-        (3, "call other", ARGUMENTS, false),
+    for (number, entry, act, arguments, holds) in [
+        (1, 1, "call probe", ARGUMENTS, true),
+        (2, 1, "call probe", "{\"a\":2}", false),
+        (3, 1, "call other", ARGUMENTS, false),
+        (4, 0, "call probe", ARGUMENTS, false),
+        (5, 9, "call probe", ARGUMENTS, false),
     ] {
         assert_eq!(world.ask(number), None);
-        assert!(world.approvals.used(&call(Some(number), 1, act, arguments)).is_err(), "not yet");
+        assert!(world.approvals.used(&call(Some(number), entry, act, arguments)).is_err(), "not yet");
         assert_eq!(world.approvals.reply(number, Reply::Once), "approved");
         assert!(matches!(world.look()[..], [Order::Approved { .. }]));
-        assert_eq!(world.approvals.used(&call(Some(number), 1, act, arguments)).is_ok(), holds);
+        assert_eq!(world.approvals.used(&call(Some(number), entry, act, arguments)).is_ok(), holds);
         assert!(world.approvals.used(&call(Some(number), 1, "call probe", ARGUMENTS)).is_err(), "again");
     }
 }
