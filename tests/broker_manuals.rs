@@ -3,7 +3,7 @@
 
 #![allow(clippy::expect_used)]
 
-use agentrc_test_support::{Lab, Outcome, World, as_each};
+use agentrc_test_support::{Lab, Outcome, World, as_each, servers};
 use serde_json::{Value, json};
 
 const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
@@ -220,6 +220,29 @@ fn a_request_of_a_manual_is_decided_about_by_the_url_that_it_makes() {
         assert_eq!(
             world.asked(),
             ["GET https://api.example.com/users/ann", "GET https://api.example.com/users/a%20b"]
+        );
+    });
+}
+
+#[test]
+fn a_tool_of_a_manual_may_be_one_of_a_server() {
+    as_each(AGENTRC, |lab| {
+        lab.file(lab.project("own.py"), servers::SERVER);
+        lab.file(lab.project("mcp.json"), servers::table(&[]));
+        let entry = json!({"command": "/usr/bin/python3", "args": ["./own.py"]});
+        let template = json!({"call_template_type": "mcp", "config": {"mcpServers": {"own": entry}}});
+        let wanted = json!({"name": "own.act", "description": "Acts.", "tool_call_template": template});
+        lab.file(lab.project("tools/own.utcp.json"), manual(&[wanted]));
+        lab.script(lab.project("go.sh"), "/agentrc/mcp/own/act --path /a");
+        let outcome = lab.run(
+            "AGENT caller\nMCP own\nTOOL utcp:own.act\nALLOW invoke utcp:own.act\nCMD /bin/sh ./go.sh\n",
+        );
+        assert_eq!(
+            (outcome.code(), outcome.out().trim()),
+            (0, "done"),
+            "as {}: {}",
+            lab.who.name,
+            outcome.stderr
         );
     });
 }

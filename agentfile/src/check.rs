@@ -41,6 +41,8 @@ struct Check<'a> {
     tools: HashMap<String, bool>,
     /// The package's UTCP manuals, once they were looked for.
     manuals: Option<manuals::Manuals>,
+    /// MCP servers that manuals mean: the manual's path, the server, and the line of the tool.
+    meant: Vec<(String, crate::manual::mcp::Meant, Span)>,
     /// RATELIMIT lines, whose targets may be declared further down.
     rate_targets: Vec<Word>,
     /// ALLOW and DENY lines, likewise.
@@ -71,6 +73,7 @@ pub(crate) fn check(
         projected: HashSet::new(),
         tools: HashMap::new(),
         manuals: None,
+        meant: Vec::new(),
         rate_targets: Vec::new(),
         pending_rules: Vec::new(),
         by_target: HashMap::new(),

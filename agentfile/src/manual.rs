@@ -3,6 +3,7 @@
 
 mod cli;
 mod http;
+pub(crate) mod mcp;
 mod split;
 
 use std::collections::BTreeSet;
@@ -83,6 +84,16 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Vec<Listed>, Fault> {
 }
 
 impl Listed {
+    /// The MCP server that it is a tool of. `None`: of none.
+    ///
+    /// # Errors
+    /// The first [`Fault`].
+    pub(crate) fn server(&self) -> Option<Result<mcp::Meant, Fault>> {
+        let template = self.tool_call_template.as_ref()?;
+        let kind = template.get("call_template_type").and_then(Value::as_str)?;
+        (kind == "mcp").then(|| mcp::read(template.clone(), &self.name))
+    }
+
     /// What an agent is told of it, and what a call does.
     ///
     /// # Errors
@@ -107,16 +118,10 @@ impl Listed {
         let runs = match kind.as_str() {
             "cli" => cli::read(template, &inputs)?,
             "http" => http::read(template, &inputs)?,
-            "mcp" => {
-                return Err(Fault::new(
-                    "is a tool of an MCP server, which no manual declares",
-                    "declare the server with an `MCP` line, and the tool as `TOOL mcp:SERVER.TOOL`",
-                ));
-            }
             _ => {
                 return Err(Fault::new(
                     "has a `call_template_type` that is not served",
-                    "write `cli` for a command, `http` for a request",
+                    "write `cli` for a command, `http` for a request, `mcp` for a tool of a server's",
                 ));
             }
         };

@@ -97,6 +97,17 @@ pub(crate) fn compile(
     Ok((plan, warnings.into_iter().map(said).collect()))
 }
 
+/// Whether the table `bytes` has the server `name` with this command, these arguments and variables.
+pub(crate) fn is_started_as(
+    bytes: &[u8],
+    name: &str,
+    command: &str,
+    args: &[String],
+    env: &BTreeMap<String, String>,
+) -> bool {
+    find(bytes, name).is_ok_and(|entry| entry.command == command && entry.args == args && entry.env == *env)
+}
+
 /// The server of that name.
 fn find(bytes: &[u8], name: &str) -> Result<Entry, Fault> {
     let table = json::read(bytes).map_err(|error| Fault::new(format!("is not JSON: {error}"), EXAMPLE))?;

@@ -113,6 +113,7 @@ impl Check<'_> {
         }
         self.out.mcp = servers;
         self.finish_server_tools();
+        self.finish_servers_of_manuals();
         self.finish_credentials_of_servers();
     }
 

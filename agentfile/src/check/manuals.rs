@@ -2,8 +2,12 @@
 
 use super::Check;
 use crate::Kind;
+use crate::boundary::Host;
+use crate::manual::mcp::{By, Meant};
 use crate::manual::{self, FOLDER, Listed, MANUALS, SUFFIX};
+use crate::parse::url;
 use crate::plan::{PROJECTION, Part, Runs, ToolDefinition};
+use crate::server::{self, TABLE};
 use crate::span::Span;
 use crate::syntax::Word;
 
@@ -52,6 +56,48 @@ impl Check<'_> {
                 let message = format!("the tool `{name}` is in {}", paths.join(" and "));
                 self.error("E085", span, message, "keep it in one manual: nothing says which holds");
                 Ok(None)
+            }
+        }
+    }
+
+    /// Whether the tool `name` of a manual is one of an MCP server's: then it is that server's, if a line declares the same server.
+    pub(super) fn is_of_server(&mut self, name: &str, span: Span) -> bool {
+        self.read_manuals();
+        let known = self.manuals.iter().flat_map(|manuals| &manuals.tools);
+        let meant = known.filter(|(_, tool)| tool.name == name);
+        let mut meant = meant.filter_map(|(path, tool)| Some((path.clone(), tool.server()?)));
+        let (first, second) = (meant.next(), meant.next());
+        drop(meant);
+        let Some((path, meant)) = first.filter(|_| second.is_none()) else { return false };
+        match meant {
+            Ok(meant) => self.meant.push((path, meant, span)),
+            Err(fault) => {
+                self.error("E085", span, format!("`{path}`: the tool `{name}` {}", fault.what), fault.help);
+            }
+        }
+        true
+    }
+
+    /// A manual's server must be the one that a line declares: another of that name would be given its boundaries.
+    pub(super) fn finish_servers_of_manuals(&mut self) {
+        for (path, Meant { name, by }, span) in std::mem::take(&mut self.meant) {
+            let is_started = self.out.mcp.iter().any(|mcp| mcp.name == name);
+            let remote = self.out.servers.iter().find(|server| server.name == name);
+            let (same, line) = match (&by, remote) {
+                (By::Url(url), Some(server)) => (is_at(url, &server.host), format!("SERVER {name}")),
+                (_, Some(_)) => (false, format!("SERVER {name}")),
+                (By::Command(command, args, env), None) if is_started => {
+                    let Some(bytes) = self.content(TABLE, span) else { continue };
+                    (server::is_started_as(&bytes, &name, command, args, env), format!("MCP {name}"))
+                }
+                (By::Url(_), None) if is_started => (false, format!("MCP {name}")),
+                // Which is said of its tool.
+                (_, None) => continue,
+            };
+            if !same {
+                let message = format!("`{path}` has another server `{name}` than the line `{line}` declares");
+                let help = "let both say the same: the command with its arguments and variables, or the URL";
+                self.error("E085", span, message, help);
             }
         }
     }
@@ -117,4 +163,12 @@ impl Check<'_> {
             Err(fault) => manuals.faults.push((format!("`{path}` {}", fault.what), fault.help)),
         }
     }
+}
+
+/// Whether a URL is that of a `SERVER` line.
+fn is_at(text: &str, host: &Host) -> bool {
+    let pattern = url::parse(&Word { text: text.to_owned(), span: Span::default() });
+    pattern.is_ok_and(|url| {
+        (url.scheme, &url.host, url.port, &url.path) == (host.scheme, &host.host, host.port, &host.path)
+    })
 }

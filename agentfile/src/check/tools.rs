@@ -28,8 +28,13 @@ impl Check<'_> {
             Entry::Vacant(new) => drop(new.insert(by_toolset)),
         }
         let mut entity = tool.name.clone();
+        let mut namespace = tool.namespace.clone();
         // With an error it is declared all the same, so that what allows it is not reported, too.
         let definition = match tool.namespace.as_str() {
+            "utcp" if self.is_of_server(&tool.name, tool.word.span) => {
+                "mcp".clone_into(&mut namespace);
+                None
+            }
             "utcp" => self.builtin(tool),
             "local" if tool.name.starts_with("./") => {
                 entity = tool.name.rsplit('/').next().unwrap_or_default().to_owned();
@@ -48,7 +53,7 @@ impl Check<'_> {
         };
         if self.once_named("tool", &entity, tool.word.span) {
             self.out.tools.push(Tool {
-                namespace: tool.namespace.clone(),
+                namespace,
                 name: tool.name.clone(),
                 entity,
                 definition,

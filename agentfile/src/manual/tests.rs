@@ -163,7 +163,6 @@ fn the_rest_of_a_template_is_read_strictly() {
     refused(&with("env_vars", json!({"GITHUB_TOKEN": "x"})), "like a credential");
     refused(&with("env_vars", json!({"A": "$HOME"})), "another's");
     refused(&with("env_vars", json!({"A": "UTCP_ARG_x_UTCP_END"})), "another's");
-    refused(&with("call_template_type", json!("mcp")), "MCP server");
     refused(&with("call_template_type", json!("text")), "not served");
 }
 
@@ -272,4 +271,43 @@ fn a_request_is_read_strictly() {
     refused(&request(&json!({}), &optional), "need not be there");
     let list = json!({"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}, "a": {"type": "array"}}});
     refused(&request(&json!({}), &list), "`a`, which is not one word");
+}
+
+#[test]
+fn a_tool_of_a_server_says_which() {
+    use super::mcp::{By, Meant};
+    let tool = |name: &str, template: Value| -> Listed {
+        let mut tool = json!({"name": name, "tool_call_template": template});
+        tool["tool_call_template"]["call_template_type"] = "mcp".into();
+        read(&manual(&tool)).unwrap().remove(0)
+    };
+    let files = |entry: Value| json!({"config": {"mcpServers": {"files": entry, "other": {"command": "x"}}}});
+    let meant = |by| Some(Ok(Meant { name: "files".to_owned(), by }));
+    let started = tool(
+        "files.read",
+        files(json!({"transport": "stdio", "command": "node", "args": ["a"], "env": {"A": "b"}})),
+    );
+    let env = std::iter::once(("A".to_owned(), "b".to_owned())).collect();
+    assert_eq!(started.server(), meant(By::Command("node".to_owned(), vec!["a".to_owned()], env)));
+    let remote = tool("files.read", files(json!({"type": "http", "url": "https://a.example/mcp"})));
+    assert_eq!(remote.server(), meant(By::Url("https://a.example/mcp".to_owned())));
+    for (name, template, what) in [
+        ("read", files(json!({"command": "node"})), "does not say of which"),
+        ("none.read", files(json!({"command": "node"})), "`config` has not"),
+        ("files.read", files(json!({})), "neither one command"),
+        ("files.read", files(json!({"command": "node", "url": "https://a.example"})), "neither one command"),
+        ("files.read", files(json!({"command": "node", "transport": "sse"})), "neither one command"),
+        ("files.read", files(json!({"command": "node", "cwd": "/"})), "unknown field `cwd`"),
+        ("files.read", json!({"config": {}}), "not a server's tool"),
+        (
+            "files.read",
+            json!({"config": {"mcpServers": {"files": {"command": "x"}}}, "auth": {"a": 1}}),
+            "has `auth`",
+        ),
+    ] {
+        let fault = tool(name, template).server().unwrap().unwrap_err();
+        assert!(fault.what.contains(what), "{}", fault.what);
+    }
+    // One of no server is none.
+    assert_eq!(read(&manual(&listed("ls", &json!({"type": "object"})))).unwrap().remove(0).server(), None);
 }

@@ -124,3 +124,57 @@ fn a_request_is_planned_and_made_by_the_gateway() {
     let text = format!("{:?}", describe::describe(&plan));
     assert!(text.contains("the request `GET https://api.example.com:443/users/‹x›`"), "{text}");
 }
+
+#[test]
+fn a_tool_of_a_server_is_one_of_the_server_that_a_line_declares() {
+    let of = |entry: Value| {
+        let template = json!({"call_template_type": "mcp", "config": {"mcpServers": {"files": entry}}});
+        let wanted = json!({"name": "files.read", "description": "Reads.", "tool_call_template": template});
+        ("x.utcp.json", manual(&json!([wanted])))
+    };
+    let table = || {
+        let entry = json!({"command": "node", "args": ["a.js"], "env": {"A": "b"}});
+        ("../mcp.json", json!({"mcpServers": {"files": entry}}).to_string().into_bytes())
+    };
+    let compiled = |lines: &str, files: &[(&str, Vec<u8>)]| {
+        let mut folder = Folder::usual();
+        for (name, bytes) in files {
+            let path = name.strip_prefix("../").map_or_else(|| format!("tools/{name}"), str::to_owned);
+            folder.0.insert(path, bytes.clone());
+        }
+        compile("Agentfile", format!("AGENT x\nCMD true\n{lines}\n").as_bytes(), &folder, Validate::Always)
+    };
+    let same = of(json!({"transport": "stdio", "command": "node", "args": ["a.js"], "env": {"A": "b"}}));
+    let lines = "MCP files\nTOOL utcp:files.read\nALLOW invoke utcp:files.read";
+    let found = compiled(lines, &[same.clone(), table()]);
+    assert!(found.diagnostics.is_empty(), "{:#?}", found.diagnostics);
+    let plan = found.plan.unwrap();
+    assert!(unenforced(&plan).is_empty());
+    let tools: Vec<_> = plan.tools_of("files").map(|(tool, _, permitted)| (tool, permitted)).collect();
+    assert_eq!(tools, [("read", true)]);
+
+    let refused = |lines: &str, files: &[(&str, Vec<u8>)], code: &str, what: &str| {
+        let found = compiled(lines, files);
+        let said: Vec<_> = found.diagnostics.iter().map(|one| (one.code, one.message.as_str())).collect();
+        let is_said = said.iter().any(|(of, message)| *of == code && message.contains(what));
+        assert!(found.plan.is_none() && is_said, "{lines}: {said:#?}");
+    };
+    let other = of(json!({"command": "node", "args": ["b.js"], "env": {"A": "b"}}));
+    refused(lines, &[other, table()], "E085", "another server `files` than the line `MCP files`");
+    refused(lines, &[of(json!({"url": "https://a.example/mcp"})), table()], "E085", "`MCP files` declares");
+    refused(
+        "TOOL utcp:files.read\nALLOW invoke files.read",
+        std::slice::from_ref(&same),
+        "E096",
+        "no line declares the server",
+    );
+    refused(&format!("TOOL mcp:files.read\n{lines}"), &[same.clone(), table()], "E052", "declared twice");
+
+    let remote = "SERVER files https://a.example/mcp\nTOOL utcp:files.read\nALLOW invoke utcp:files.read";
+    let there = of(json!({"transport": "http", "url": "https://A.example:443/mcp"}));
+    let found = compiled(remote, &[there]);
+    assert!(found.plan.is_some(), "{:#?}", found.diagnostics);
+    refused(remote, &[of(json!({"url": "https://a.example/other"}))], "E085", "`SERVER files` declares");
+    refused(remote, &[of(json!({"url": "nonsense"}))], "E085", "`SERVER files` declares");
+    refused(remote, &[same], "E085", "`SERVER files` declares");
+}
