@@ -22,7 +22,7 @@ fn a_run_is_quiet_and_passes_arguments_and_streams() {
 #[test]
 fn everything_that_is_not_enforced_is_listed_and_nothing_runs() {
     let world = world(
-        "AGENT net\nSERVER search https://api.example.com\nTOOL mcp:search.find\nALLOW invoke mcp:search.find\nRATELIMIT search 3/s\nBIND ./data /data rw\nCMD /bin/sh ./go.sh\n",
+        "AGENT net\nTRACE otlp://127.0.0.1:4317\nTOOL strands:find\nALLOW invoke strands:find\nRATELIMIT strands:find 3/s\nBIND ./data /data rw\nCMD /bin/sh ./go.sh\n",
         "echo ran > /data/ran\n",
     );
     world.write("data/x", "");

@@ -3,6 +3,7 @@
 
 mod approvals;
 mod audit;
+mod pins;
 mod skill;
 mod tools;
 
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use approvals::{Approvals, ApprovalsCommand, ApprovalsList, ApprovalsShow, Approve, TicketName};
 pub use audit::{Audit, AuditCommand, AuditList, Show, Verify};
+pub use pins::Pins;
 pub use skill::{Skill, SkillCommand, SkillRun};
 pub use tools::{Tools, ToolsCommand, ToolsSchema};
 
@@ -253,21 +255,6 @@ pub struct Grants {
     pub revoke: Option<PathBuf>,
     /// For programs
     #[arg(long, conflicts_with = "revoke")]
-    pub json: bool,
-}
-
-/// `agentrc pins`
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  agentrc pins\n  agentrc pins --forget ./Agentfile --server files")]
-pub struct Pins {
-    /// Forget what is pinned for the Agentfile in this folder (or this Agentfile): its next run is a first use
-    #[arg(long, value_name = "PATH")]
-    pub forget: Option<PathBuf>,
-    /// Of this server only
-    #[arg(long, value_name = "NAME", requires = "forget")]
-    pub server: Option<String>,
-    /// For programs
-    #[arg(long, conflicts_with = "forget")]
     pub json: bool,
 }
 

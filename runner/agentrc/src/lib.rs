@@ -20,6 +20,7 @@ pub mod gateway;
 pub mod health;
 pub mod host;
 pub mod inside;
+pub mod lockfile;
 pub mod package;
 pub mod policies;
 pub mod python;

@@ -28,7 +28,7 @@ use agentrc_audit::text::printable_text;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ContentBlock,
 };
-use rmcp::service::{Peer, RunningService, ServiceError};
+use rmcp::service::{ClientInitializeError, Peer, RunningService, ServiceError};
 use rmcp::transport::Transport;
 use rmcp::{RoleClient, ServiceExt};
 use serde_json::{Map, Value};
@@ -43,7 +43,7 @@ use crate::server::asks::{Caller, ELICITATION, SAMPLING, offers};
 use crate::server::lines::Lines;
 use crate::server::listed::list;
 use crate::server::pin::difference;
-use crate::server::remote::{Posts, SESSION_OVER};
+use crate::server::remote::{Posts, SESSION_OVER, UNANSWERED};
 
 /// How long a server may take to say what its tools are.
 const GREETING: Duration = Duration::from_secs(20);
@@ -187,10 +187,16 @@ impl Server {
         transport: impl Transport<RoleClient> + 'static,
     ) -> Result<(Vec<Found>, Connection), String> {
         let asked = async {
-            let connection = Ours { server: Rc::clone(self) }
-                .serve(transport)
-                .await
-                .map_err(|error| format!("it does not speak MCP: {}", printable_text(&error.to_string())))?;
+            let connection =
+                Ours { server: Rc::clone(self) }.serve(transport).await.map_err(|error| match error {
+                    // The words of the way to it, and none of its own.
+                    ClientInitializeError::JsonRpcError(error)
+                        if self.place.is_some() && error.code == UNANSWERED =>
+                    {
+                        said(&error.message)
+                    }
+                    error => format!("it does not speak MCP: {}", said(&error.to_string())),
+                })?;
             let found = self.found(connection.peer()).await?;
             Ok::<_, String>((found, connection))
         };

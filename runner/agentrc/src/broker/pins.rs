@@ -10,8 +10,11 @@ use serde_json::Value;
 
 use super::LAYER;
 use crate::host;
+use crate::lockfile::{self, NAME as LOCKED};
 use crate::refusal::Refusal;
 
+/// How the broker says that a tool is not what it was.
+const FIRST_USE: &str = "first use";
 /// Most bytes of one definition: more than a broker takes.
 const LONGEST: usize = 128 << 10;
 /// Most tools of all servers together.
@@ -22,8 +25,10 @@ const TOOLS: usize = 4096;
 pub(super) struct Pins {
     /// Those that there were.
     pub(super) known: Pinned,
-    /// Where they are kept.
+    /// Where they are kept; nowhere when a lockfile has them.
     place: Option<(StateDir, PathBuf)>,
+    /// The digest of the lockfile, if there is one.
+    locked: Option<String>,
     new: Pinned,
     /// The part that came of a definition that is not all there.
     part: String,
@@ -35,6 +40,9 @@ impl Pins {
     }
 
     pub(super) fn of(state: &StateDir, folder: &Path) -> Result<Self, Refusal> {
+        if let Some((known, digest)) = lockfile::read(folder).map_err(|refusal| refusal.step(LAYER))? {
+            return Ok(Self { known, locked: Some(digest), ..Self::default() });
+        }
         let refused = |error: agentrc_host::Error| host::refusal(&error).step(LAYER);
         let known = state.pinned(folder).map_err(refused)?;
         let state = state.again().map_err(refused)?;
@@ -53,12 +61,35 @@ impl Pins {
         let text = std::mem::take(&mut self.part);
         let definition: Value =
             serde_json::from_str(&text).map_err(|error| format!("the broker said no JSON: {error}"))?;
+        if self.locked.is_some() {
+            return Err(format!("`{LOCKED}` has no tool `{server}.{tool}`, which is to be used"));
+        }
         let known = self.known.get(server).is_some_and(|tools| tools.contains_key(tool));
         if known {
             return Err(format!("the broker pins `{server}.{tool}`, which is pinned"));
         }
         self.new.entry(server.to_owned()).or_default().insert(tool.to_owned(), definition);
         Ok(())
+    }
+
+    /// What is to be said of them where the run begins.
+    pub(super) fn source(&self) -> Option<(String, String)> {
+        let digest = self.locked.as_ref()?;
+        Some(("pins".to_owned(), format!("those of {LOCKED}, sha256:{digest}")))
+    }
+
+    /// What a person can do where a tool is not what is pinned.
+    pub(super) fn help(&self, reason: &str) -> Option<String> {
+        let said = |text: &str| Some(text.to_owned());
+        match &self.locked {
+            Some(_) if reason.contains(LOCKED) || reason.contains(FIRST_USE) => said(
+                "if the change is meant: remove agentrc.lock, run this once, and write it again by `agentrc pins --lock`",
+            ),
+            None if reason.contains(FIRST_USE) => said(
+                "`agentrc pins` shows what its tools were at their first use, and forgets it if the change is meant",
+            ),
+            _ => None,
+        }
     }
 
     /// Keeps what is new. What it is, for the evidence.

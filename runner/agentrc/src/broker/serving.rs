@@ -20,10 +20,6 @@ const STARTING: Duration = Duration::from_secs(10);
 const GREETING: Duration = Duration::from_secs(25);
 /// Between two looks at what else there is to hear meanwhile.
 const LOOK: Duration = Duration::from_millis(50);
-/// How the broker says that a tool is not what it was, and what to do then.
-const FIRST_USE: &str = "first use";
-const PINS_HELP: &str =
-    "`agentrc pins` shows what its tools were at their first use, and forgets it if the change is meant";
 /// Most reports that are heard in one go, and how long that may take: starting a program takes milliseconds.
 const AT_ONCE: usize = 64;
 const IN_ONE_GO: Duration = Duration::from_millis(20);
@@ -88,7 +84,10 @@ impl agentrc_jail::Broker for Broker {
                 Ok(Report::Pin { server, tool, part, more }) => {
                     let name = self.servers.name(server).ok_or_else(|| no_sense("a server of no plan"));
                     let name = name.map_err(unopened)?.to_owned();
-                    self.pins.take(&name, &tool, &part, more).map_err(unopened)?;
+                    self.pins.take(&name, &tool, &part, more).map_err(|reason| {
+                        let help = self.help(&reason);
+                        Unopened { reason, help }
+                    })?;
                 }
                 Ok(_) => return Err(unopened(no_sense("something else than that it serves"))),
                 Err(reason) => {
@@ -104,6 +103,7 @@ impl agentrc_jail::Broker for Broker {
         read_back.extend(self.servers.each().map(|(name, plan_sha256, origin)| {
             (format!("server {name}"), format!("plan sha256:{plan_sha256} [{origin}]"))
         }));
+        read_back.extend(self.pins.source());
         read_back.extend(self.pins.keep().map_err(unopened)?);
         Ok(LayerEvidence { layer: LAYER.to_owned(), read_back, probes: Vec::new() })
     }
@@ -117,7 +117,7 @@ impl agentrc_jail::Broker for Broker {
     }
 
     fn help(&self, reason: &str) -> Option<String> {
-        reason.contains(FIRST_USE).then(|| PINS_HELP.to_owned())
+        self.pins.help(reason)
     }
 
     fn heard(&mut self, entrance: &mut Entrance<'_>, recorder: &mut dyn Recorder) -> Result<(), String> {

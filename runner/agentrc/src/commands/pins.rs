@@ -1,25 +1,31 @@
 //! `agentrc pins`: what the tools of MCP servers were said to be at their first use, and forgetting it.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use agentfile::compile::Validate;
 use agentrc_audit::line::Digest;
 use agentrc_host::StateDir;
-use agentrc_host::pins::FolderPins;
+use agentrc_host::pins::{FolderPins, Pinned};
 use serde_json::json;
 
 use super::Outcome;
 use super::grants::folder_of;
 use crate::arguments::Pins;
-use crate::refusal::Refusal;
+use crate::refusal::{Failure, Refusal};
+use crate::source::Source;
 use crate::terminal::escape;
-use crate::{exit, terminal};
+use crate::{exit, lockfile, terminal};
 
-/// Lists pins, or forgets those of one folder.
+/// Lists pins, forgets those of one folder, or writes them to its lockfile.
 ///
 /// # Errors
 /// The state directory; a path that does not exist; there is nothing to forget.
 pub fn pins(arguments: &Pins) -> Outcome {
     let state = StateDir::of_this_user()?;
+    if let Some(path) = &arguments.lock {
+        return lock(&state, path);
+    }
     let Some(path) = &arguments.forget else {
         let all = state.pins()?;
         terminal::print(&if arguments.json {
@@ -38,6 +44,40 @@ pub fn pins(arguments: &Pins) -> Outcome {
             .into());
     }
     terminal::print(&format!("forgot {number} for {shown}\n"))?;
+    Ok(exit::SUCCESS)
+}
+
+/// Writes the pins of all tools that the Agentfile may have used.
+fn lock(state: &StateDir, path: &std::path::Path) -> Outcome {
+    let source = Source::open(path)?;
+    let compiled = source.compile(Validate::WhenWritten).map_err(Failure::into_refused)?;
+    let known = state.pinned(source.folder())?;
+    let mut pinned = Pinned::new();
+    let mut missing = Vec::new();
+    for server in compiled.plan.servers_asked() {
+        for (tool, _, _) in compiled.plan.tools_of(server.name).filter(|(_, _, permitted)| *permitted) {
+            match known.get(server.name).and_then(|tools| tools.get(tool)) {
+                Some(definition) => {
+                    pinned
+                        .entry(server.name.to_owned())
+                        .or_default()
+                        .insert(tool.to_owned(), definition.clone());
+                }
+                None => missing.push(format!("{}.{tool}", server.name)),
+            }
+        }
+    }
+    if !missing.is_empty() {
+        return Err(Refusal::new(format!("nothing is pinned for {}", escape(&missing.join(", "))))
+            .help("run the Agentfile once: what a tool is, its server says then")
+            .into());
+    }
+    lockfile::write(source.folder(), &pinned)?;
+    let number: usize = pinned.values().map(BTreeMap::len).sum();
+    terminal::print(&format!(
+        "wrote {number} to {}\n",
+        terminal::path(&source.folder().join(lockfile::NAME))
+    ))?;
     Ok(exit::SUCCESS)
 }
 

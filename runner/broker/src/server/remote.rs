@@ -38,7 +38,7 @@ const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 /// What a request is answered with whose session the server knows no more: it has not been heard.
 pub(super) const SESSION_OVER: ErrorCode = ErrorCode(-32001);
 /// What is the matter with any other that has no answer.
-const UNANSWERED: ErrorCode = ErrorCode(-32000);
+pub(super) const UNANSWERED: ErrorCode = ErrorCode(-32000);
 /// How long a message that has no answer may take to be accepted.
 const ACCEPTED: Duration = Duration::from_secs(20);
 /// How long an answer may take; whoever waits for it usually gives up before.
