@@ -93,6 +93,21 @@ pub enum BrokerEntry {
     },
 }
 
+impl BrokerEntry {
+    /// The line of one that an agent can call something of.
+    #[must_use]
+    pub fn callable(&self) -> Option<&Origin> {
+        match self {
+            Self::Tool { definition: Some(_), origin, .. }
+            | Self::Function { definition: Some(_), origin, .. }
+            | Self::Skill { definition: Some(_), permitted: true, origin, .. }
+            | Self::Mcp { plan: Some(_), origin, .. }
+            | Self::Memory { origin, .. } => Some(origin),
+            _ => None,
+        }
+    }
+}
+
 /// Where a vault's login is kept, below the user's home ("Vault CLI, token helper"): the broker reads it, the jail hides it.
 pub const VAULT_TOKEN: &str = ".vault-token";
 

@@ -99,17 +99,9 @@ impl Broker {
     pub fn start(setting: Setting<'_>) -> Result<Option<Self>, Refusal> {
         let Setting { plan, folder, state, run, agentfile, plan_sha256, gateway, operator, asking } = setting;
         let remembers = plan.broker.iter().any(|entry| matches!(entry, BrokerEntry::Memory { .. }));
-        let serves = |entry: &BrokerEntry| {
-            matches!(
-                entry,
-                BrokerEntry::Tool { definition: Some(_), .. }
-                    | BrokerEntry::Function { definition: Some(_), .. }
-                    | BrokerEntry::Skill { definition: Some(_), permitted: true, .. }
-            )
-        };
         let health = Health::of(plan).map_err(|reason| Refusal::new(reason).step(LAYER))?;
         let mut servers = Servers::of(plan, agentfile, plan_sha256, run.id())?;
-        if !remembers && health.is_none() && servers.is_empty() && !plan.broker.iter().any(serves) {
+        if health.is_none() && plan.broker.iter().all(|entry| entry.callable().is_none()) {
             return Ok(None);
         }
         let pins = if servers.is_empty() { Pins::none() } else { Pins::of(state, folder)? };
