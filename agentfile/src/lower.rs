@@ -26,11 +26,12 @@ use crate::policy::permits::Permits;
 /// # Errors
 /// When a policy cannot be expressed in Cedar, which checked boundaries rule out.
 pub(crate) fn lower(boundaries: &Boundaries, file: &str) -> Result<Plan, cedar::CedarFault> {
-    let egress = egress::lower(boundaries);
+    let permits = Permits::of(boundaries);
+    let callable = projection::callable(boundaries, &permits);
+    let egress = egress::lower(boundaries, callable.map(|place| &place.origin));
     // The first line for which TLS ends at the gateway: the agent has to trust what it meets there.
     let trust =
         egress.iter().find(|egress| egress.agent && egress.terminate_tls).map(|egress| &egress.origin);
-    let permits = Permits::of(boundaries);
     let mounts = mounts::lower(boundaries, file, &egress, trust, &permits);
     Ok(Plan {
         format: FORMAT,
@@ -42,7 +43,7 @@ pub(crate) fn lower(boundaries: &Boundaries, file: &str) -> Result<Plan, cedar::
             .map(|command| Command { argv: command.argv.clone(), origin: command.place.origin.clone() }),
         workdir: environment::workdir(boundaries),
         environment: environment::lower(trust),
-        landlock: landlock::lower(boundaries, &mounts),
+        landlock: landlock::lower(boundaries, &mounts, &egress),
         mounts,
         seccomp: seccomp::lower(),
         capabilities: Capabilities {

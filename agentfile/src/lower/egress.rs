@@ -2,7 +2,7 @@
 
 use crate::boundary::{Boundaries, Host, Via};
 use crate::hosts::Hosts;
-use crate::plan::Egress;
+use crate::plan::{Egress, Origin, inside};
 use crate::policy::requests::{self, Scope};
 use crate::syntax::Scheme;
 
@@ -15,8 +15,9 @@ pub(crate) fn scheme_word(scheme: Scheme) -> &'static str {
     }
 }
 
-/// All destinations, in the order of the text, the agent's first.
-pub(super) fn lower(boundaries: &Boundaries) -> Vec<Egress> {
+/// All destinations, in the order of the text, the agent's first; and at the end the broker, which an agent with a network finds
+/// there, too, if it can ask it for something: the line of that is `callable`.
+pub(super) fn lower(boundaries: &Boundaries, callable: Option<&Origin>) -> Vec<Egress> {
     let credentials = boundaries.credentials.iter().flat_map(|credential| &credential.hosts);
     let bound: Hosts = credentials.map(String::as_str).collect();
     let judged: Vec<Scope> =
@@ -34,6 +35,7 @@ pub(super) fn lower(boundaries: &Boundaries) -> Vec<Egress> {
             || host.via == Via::Agent && (all || named.meets(&host.host).is_some())
     };
     let servers = boundaries.servers.iter().map(|server| &server.host);
+    let called = callable.filter(|_| boundaries.agent_hosts().next().is_some());
     boundaries
         .hosts
         .iter()
@@ -47,5 +49,14 @@ pub(super) fn lower(boundaries: &Boundaries) -> Vec<Egress> {
             terminate_tls: host.scheme == Scheme::Https && seen(host),
             origin: host.place.origin.clone(),
         })
+        .chain(called.map(|origin| Egress {
+            scheme: inside::BROKER_SCHEME.to_owned(),
+            host: inside::BROKER.to_owned(),
+            port: inside::BROKER_PORT,
+            path: Some(inside::BROKER_PATH.to_owned()),
+            agent: true,
+            terminate_tls: false,
+            origin: origin.clone(),
+        }))
         .collect()
 }

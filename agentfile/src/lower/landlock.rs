@@ -8,14 +8,14 @@ use super::mounts::base_mounts;
 use crate::base::{BASE_FILE, MINIMUM_ABI};
 use crate::boundary::Boundaries;
 use crate::plan::{
-    Access, Base, ConnectRule, FileRights, Landlock, LandlockRule, Mount, MountSource, Origin,
+    Access, Base, ConnectRule, Egress, FileRights, Landlock, LandlockRule, Mount, MountSource, Origin,
 };
 
 /// DNS over TCP, to which a resolver turns when an answer is too long (RFC 7766).
 const RESOLVER_PORT: u16 = 53;
 
 /// The rules that go with `mounts`.
-pub(super) fn lower(boundaries: &Boundaries, mounts: &[Mount]) -> Landlock {
+pub(super) fn lower(boundaries: &Boundaries, mounts: &[Mount], egress: &[Egress]) -> Landlock {
     // On an empty root no rule of a parent covers the files that name the resolver.
     let alone = matches!(boundaries.base, Base::Scratch { .. });
     let base: HashMap<&str, Option<FileRights>> = base_mounts(boundaries)
@@ -55,18 +55,18 @@ pub(super) fn lower(boundaries: &Boundaries, mounts: &[Mount]) -> Landlock {
             origin: mount.origin.clone(),
         });
     }
-    Landlock { minimum_abi: MINIMUM_ABI, rules, connect: connect(boundaries) }
+    Landlock { minimum_abi: MINIMUM_ABI, rules, connect: connect(egress) }
 }
 
 /// The port of each of the agent's destinations, with the first line that has it, and the resolver's: a name is needed
 /// before any of them.
-fn connect(boundaries: &Boundaries) -> Vec<ConnectRule> {
+fn connect(egress: &[Egress]) -> Vec<ConnectRule> {
     let mut ports: BTreeMap<u16, &Origin> = BTreeMap::new();
-    for host in boundaries.agent_hosts() {
-        ports.entry(host.port).or_insert(&host.place.origin);
+    for destination in egress.iter().filter(|egress| egress.agent) {
+        ports.entry(destination.port).or_insert(&destination.origin);
     }
-    if let Some(first) = boundaries.agent_hosts().next() {
-        ports.entry(RESOLVER_PORT).or_insert(&first.place.origin);
+    if let Some(first) = egress.iter().find(|egress| egress.agent) {
+        ports.entry(RESOLVER_PORT).or_insert(&first.origin);
     }
     ports.into_iter().map(|(port, origin)| ConnectRule { port, origin: origin.clone() }).collect()
 }

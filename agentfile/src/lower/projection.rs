@@ -52,23 +52,14 @@ fn named(boundaries: &Boundaries, table: &mut Table) {
 
 /// The way to the broker.
 fn broker(boundaries: &Boundaries, permits: &Permits, table: &mut Table) {
+    // What probes is a program that enters as those of tools do.
+    let probe = boundaries.health_check.iter().map(|check| &check.place);
+    let first = callable(boundaries, permits).into_iter().chain(probe).min();
+    let Some(Place { origin, .. }) = first else { return };
     let tools = || boundaries.tools.iter().filter_map(|tool| Some((tool, tool.definition.as_ref()?)));
     let server_tools = || boundaries.tools.iter().filter(|tool| tool.namespace == "mcp");
     let functions =
         || boundaries.functions.iter().filter_map(|function| Some((function, function.definition.as_ref()?)));
-    let places = tools().map(|(tool, _)| &tool.place).chain(server_tools().map(|tool| &tool.place));
-    let places = places.chain(functions().map(|(function, _)| &function.place));
-    let servers = boundaries.mcp.iter().map(|mcp| (&mcp.name, &mcp.place));
-    let servers = servers.chain(boundaries.servers.iter().map(|server| (&server.name, &server.host.place)));
-    let servers = servers.filter(|(name, _)| permits.server(name));
-    let places = places.chain(servers.map(|(_, place)| place));
-    let places = places.chain(boundaries.memories.iter().map(|memory| &memory.place));
-    let skills = boundaries.skills.iter().filter(|skill| permits.skill(&skill.entity));
-    let skills = skills.filter(|skill| served(boundaries, skill).is_some());
-    let places = places.chain(skills.map(|skill| &skill.place));
-    // What probes is a program that enters as those of tools do.
-    let places = places.chain(boundaries.health_check.iter().map(|check| &check.place));
-    let Some(Place { origin, .. }) = places.min() else { return };
     add(table, SOCKET.to_owned(), MountSource::Socket, origin);
     add(table, CLIENT.to_owned(), MountSource::Generated { what: Generated::Client }, origin);
     // What nothing permits is not there: a link that always fails would only mislead.
@@ -94,6 +85,20 @@ fn broker(boundaries: &Boundaries, permits: &Permits, table: &mut Table) {
         let target = format!("{MEMORIES}/{}.json", memory.name);
         text(table, target, memory.schema.clone(), &memory.place.origin);
     }
+}
+
+/// The first line of what an agent can ask the broker for, if there is anything.
+pub(super) fn callable<'a>(boundaries: &'a Boundaries, permits: &Permits) -> Option<&'a Place> {
+    let tools = boundaries.tools.iter().filter(|tool| tool.definition.is_some() || tool.namespace == "mcp");
+    let functions = boundaries.functions.iter().filter(|function| function.definition.is_some());
+    let skills = boundaries.skills.iter().filter(|skill| permits.skill(&skill.entity));
+    let skills = skills.filter(|skill| served(boundaries, skill).is_some());
+    let servers = boundaries.mcp.iter().map(|mcp| (&mcp.name, &mcp.place));
+    let servers = servers.chain(boundaries.servers.iter().map(|server| (&server.name, &server.host.place)));
+    let servers = servers.filter(|(name, _)| permits.server(name));
+    let places = tools.map(|tool| &tool.place).chain(functions.map(|function| &function.place));
+    let places = places.chain(skills.map(|skill| &skill.place)).chain(servers.map(|(_, place)| place));
+    places.chain(boundaries.memories.iter().map(|memory| &memory.place)).min()
 }
 
 /// What can be called by its name in `folder`: a link to our program, with what it takes beside it.

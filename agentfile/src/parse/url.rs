@@ -4,6 +4,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::diag::Diagnostic;
+use crate::plan::inside::BROKER;
 use crate::span::Span;
 use crate::syntax::{Scheme, UrlPattern, Word};
 
@@ -189,6 +190,12 @@ pub fn host_name(host: &str) -> Result<String, Refused> {
         ));
     }
     let name = name.to_ascii_lowercase();
+    if name == BROKER || name.strip_suffix(BROKER).is_some_and(|label| label.ends_with('.')) {
+        return Err((
+            format!("`{host}` is agentrc's own name"),
+            "the broker is reached there without a line; name another host",
+        ));
+    }
     Ok(if wildcard { format!("*.{name}") } else { name })
 }
 
@@ -236,6 +243,10 @@ mod tests {
             "https://h.",
             "https://*",
             "https://*.com",
+            "http://agentrc.internal",
+            "http://Agentrc.Internal:8080",
+            "https://x.agentrc.internal",
+            "https://*.agentrc.internal",
             "https://a.*.com",
             "https://*a.com",
             "https://-a.com",

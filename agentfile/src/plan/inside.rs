@@ -13,6 +13,15 @@ pub const NETWORK_V6: (Ipv6Addr, u8) = (Ipv6Addr::new(0xfd61, 0x6765, 0x6e74, 0,
 /// The resolver's own address.
 pub const RESOLVER: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
 
+/// The broker's name inside. No line declares it, nor a name below it; no question about it is ever asked outside.
+pub const BROKER: &str = "agentrc.internal";
+/// The port there.
+pub const BROKER_PORT: u16 = 80;
+/// The path there that is the Model Context Protocol's.
+pub const BROKER_PATH: &str = "/mcp";
+/// The scheme of a destination in the plan that is the broker and nothing on the network.
+pub const BROKER_SCHEME: &str = "mcp";
+
 /// How many different names below one wildcard a run may ask for. A label is a way to carry data to whoever serves the
 /// suffix's zone; no package manager needs this many hosts. A power of two, so that a block is a network.
 pub const PER_WILDCARD: u32 = 64;

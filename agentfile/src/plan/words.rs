@@ -2,7 +2,7 @@
 
 use super::{
     Access, BrokerEntry, Calls, CgroupLimit, CommandTemplate, Egress, FunctionDefinition, Generated,
-    HttpTemplate, Mount, MountSource, Part, Plan, Runs, SkillDefinition, ToolDefinition,
+    HttpTemplate, Mount, MountSource, Part, Plan, Runs, SkillDefinition, ToolDefinition, inside,
 };
 
 /// Bytes with the largest unit that leaves a whole number, such as `512 MiB`.
@@ -42,6 +42,9 @@ pub fn rate(value: u64, per_seconds: Option<u64>) -> String {
 /// A destination as one would write it.
 #[must_use]
 pub fn egress(egress: &Egress) -> String {
+    if egress.scheme == inside::BROKER_SCHEME {
+        return format!("the broker, http://{}{}", inside::BROKER, inside::BROKER_PATH);
+    }
     let path = egress.path.as_deref().unwrap_or_default();
     format!("{}://{}{path}", egress.scheme, authority(&egress.host, egress.port))
 }

@@ -267,3 +267,23 @@ fn a_policy_on_a_host_in_another_spelling_is_pointed_at() {
         assert_eq!(codes(host), ["W023"], "{host}");
     }
 }
+
+#[test]
+fn the_broker_has_a_name_where_there_is_a_network_and_something_to_call() {
+    let broker = |lines: &str| -> Vec<String> {
+        let plan = of(lines);
+        let found = plan.egress.iter().filter(|egress| egress.scheme == "mcp");
+        found.map(|one| format!("{}:{} {} [{}]", one.host, one.port, one.agent, one.origin)).collect()
+    };
+    let tool = "TOOL utcp:current_time";
+    assert_eq!(
+        broker(&format!("URL https://a.example\n{tool}")),
+        ["agentrc.internal:80 true [Agentfile:4:1]"]
+    );
+    for without in ["URL https://a.example", tool, "SERVER s https://a.example/mcp\nTOOL utcp:current_time"] {
+        assert!(broker(without).is_empty(), "{without}");
+    }
+    let ports: Vec<u16> =
+        of(&format!("URL https://a.example\n{tool}")).landlock.connect.iter().map(|rule| rule.port).collect();
+    assert_eq!(ports, [53, 80, 443]);
+}

@@ -1,6 +1,8 @@
 //! The supervisor's side of the gateway: starts its process, hands it what the jail opened inside, and puts what it reports
 //! into the log. It decides nothing: the policies are asked in the gateway's process.
 
+mod inward;
+
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -20,6 +22,7 @@ use agentrc_jail::{Recorder, Unopened};
 use agentrc_service::channel::{self, cut};
 use rustix::io::Errno;
 
+use self::inward::{Inward, Joined};
 use crate::policies::{Answer, Policies};
 use crate::refusal::Refusal;
 use crate::socket::Process;
@@ -31,8 +34,9 @@ pub const LAYER: &str = "gateway";
 const STARTING: Duration = Duration::from_secs(10);
 /// How long a run may spend on telling whose sockets were denied.
 const LOOKING: Duration = Duration::from_secs(5);
-/// Most reports that are heard in one go.
+/// Most reports that are heard in one go, and how long that may take: to find whose a socket is takes milliseconds.
 const AT_ONCE: usize = 64;
+const IN_ONE_GO: Duration = Duration::from_millis(20);
 /// How long its last reports may take.
 const ENDING: Duration = Duration::from_secs(2);
 
@@ -45,6 +49,7 @@ pub struct Gateway {
     exceptions: Vec<(String, String)>,
     /// Time that was spent on telling whose sockets were denied.
     spent: Duration,
+    inward: Inward,
 }
 
 /// The plan's policies, asked in the gateway's process.
@@ -158,8 +163,9 @@ impl Gateway {
             agentrc_egress::run(config, channel)
         })
         .map_err(|refusal| Refusal::from(&refusal))?;
-        let mut gateway =
-            Self { service, certificate: None, exceptions: exceptions(host), spent: Duration::ZERO };
+        let exceptions = exceptions(host);
+        let inward = Inward::default();
+        let mut gateway = Self { service, certificate: None, exceptions, spent: Duration::ZERO, inward };
         if plan.egress.iter().any(|egress| egress.agent && egress.terminate_tls) {
             match gateway.next(STARTING).map_err(|reason| refused(&reason))? {
                 Report::Authority { certificate } => gateway.certificate = Some(certificate),
@@ -167,6 +173,15 @@ impl Gateway {
             }
         }
         Ok(Some(gateway))
+    }
+
+    /// The broker, which the agent finds at its name.
+    ///
+    /// # Errors
+    /// fcntl(2).
+    pub fn leads_to(&mut self, broker: BorrowedFd<'_>) -> Result<(), Refusal> {
+        self.inward = Inward::to(broker).map_err(|errno| refused(&describe(errno)))?;
+        Ok(())
     }
 
     /// The certificate (PEM) that programs inside must trust, when TLS is terminated.
@@ -197,8 +212,8 @@ impl Gateway {
         found
     }
 
-    fn order(&self, order: &Order) -> Result<(), String> {
-        channel::send(self.service.channel(), order, &[])
+    fn order(&self, order: &Order, attached: &[BorrowedFd<'_>]) -> Result<(), String> {
+        channel::send(self.service.channel(), order, attached)
             .map_err(|errno| format!("the gateway cannot be told: {}", describe(errno)))
     }
 
@@ -244,6 +259,16 @@ impl Gateway {
                     .map_err(unrecorded)?;
                 Ok(Some(number))
             }
+            Report::Join { number, client } => match self.inward.join(&client, init)? {
+                Joined::Yes(connection) => {
+                    self.order(&Order::Joined { number }, &[connection.as_fd()])?;
+                    Ok(None)
+                }
+                Joined::No(event) => {
+                    recorder.record(&event).map_err(unrecorded)?;
+                    Ok(Some(number))
+                }
+            },
             Report::Failed { reason } => Err(format!("the gateway failed: {reason}")),
             other @ (Report::Authority { .. } | Report::Ready { .. }) => Err(unexpected(&other)),
         }
@@ -277,11 +302,15 @@ impl agentrc_jail::Gateway for Gateway {
 
     fn heard(&mut self, init: i32, recorder: &mut dyn Recorder) -> Result<(), String> {
         // Not all that there may ever be: the supervisor has a clock to watch, and signals to hear.
+        let started = Instant::now();
         for _ in 0..AT_ONCE {
+            if started.elapsed() > IN_ONE_GO {
+                return Ok(());
+            }
             match channel::receive::<Report>(self.service.channel(), false) {
                 Ok(Some((report, _))) => {
                     if let Some(number) = self.take(report, init, recorder)? {
-                        self.order(&Order::Recorded { number })?;
+                        self.order(&Order::Recorded { number }, &[])?;
                     }
                 }
                 Ok(None) => return Err("the gateway ended before the agent".to_owned()),
@@ -295,13 +324,14 @@ impl agentrc_jail::Gateway for Gateway {
 
     fn finish(&mut self, recorder: &mut dyn Recorder) -> Result<(), String> {
         // What is gone has reported all that it will.
-        if self.order(&Order::Stop).is_err() {
+        if self.order(&Order::Stop, &[]).is_err() {
             return Ok(());
         }
         let deadline = Instant::now() + ENDING;
         while Instant::now() < deadline {
             match self.next(deadline.saturating_duration_since(Instant::now())) {
-                // Nobody waits any more.
+                // Nothing is asked any more, and nobody waits.
+                Ok(Report::Join { .. }) => {}
                 Ok(report) => drop(self.take(report, 0, recorder)?),
                 Err(_) => return Ok(()),
             }
@@ -325,6 +355,7 @@ fn unexpected(report: &Report) -> String {
         Report::Ready { .. } => "that it serves",
         Report::Denied { .. } => "a denial",
         Report::Intent { .. } => "an intent",
+        Report::Join { .. } => "who asks the broker",
         Report::Failed { .. } => "that it failed",
     };
     format!("the gateway said {what} when it must not")

@@ -1,5 +1,6 @@
 //! Whose socket was that? A denial names the process that was denied, as long as it still holds the socket
-//! (proc_net(5), proc_pid_fd(5)). Only for people: nothing is decided by it.
+//! (proc_net(5), proc_pid_fd(5)): for people. Who asks the broker is found in the same way, and one that is not found is not
+//! served.
 
 use std::fs;
 use std::io::Read;
@@ -15,6 +16,8 @@ const PROCESSES: usize = 4096;
 const LINKS: usize = 20_000;
 const TABLE: u64 = 1 << 20;
 const PATIENCE: Duration = Duration::from_millis(50);
+/// The same for who asks the broker: not to find him is to refuse him.
+const MORE_PATIENCE: Duration = Duration::from_millis(500);
 
 /// A process inside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +31,17 @@ pub struct Process {
 /// The process beneath `init` that holds the socket. `None`: it is gone, or cannot be told.
 #[must_use]
 pub fn process_of(client: &Client, init: i32) -> Option<Process> {
+    holder(client, init, Instant::now() + PATIENCE).and_then(process)
+}
+
+/// The same, as the host numbers it, for who asks the broker.
+#[must_use]
+pub fn who_asks(client: &Client, init: i32) -> Option<i32> {
+    holder(client, init, Instant::now() + MORE_PATIENCE)
+}
+
+fn holder(client: &Client, init: i32, deadline: Instant) -> Option<i32> {
     let root = Path::new("/proc");
-    let deadline = Instant::now() + PATIENCE;
     let mut links = 0;
     let families: [&str; 2] = if client.tcp { ["tcp", "tcp6"] } else { ["udp", "udp6"] };
     let inode = families.iter().find_map(|family| {
@@ -56,7 +68,7 @@ pub fn process_of(client: &Client, init: i32) -> Option<Process> {
                 .any(|to| to.as_os_str() == wanted.as_str())
         });
         if holds {
-            return process(pid);
+            return Some(pid);
         }
         let Ok(threads) = fs::read_dir(folder.join("task")) else { continue };
         for thread in threads.flatten() {

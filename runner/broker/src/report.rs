@@ -260,6 +260,11 @@ impl Counted for Denied {
 pub enum Order {
     /// The listening socket is attached.
     Serve,
+    /// A connection of the agent's to the broker's name is attached, on which HTTP is spoken.
+    Join {
+        /// Whose it is, as the host numbers it: a process of the sandbox's.
+        pid: i32,
+    },
     /// A server is started: its standard input and output are attached.
     Server {
         /// As it is numbered in the plan.

@@ -2,8 +2,8 @@
 //! wrong with it ends the run.
 
 mod connections;
+mod doors;
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -14,24 +14,20 @@ use std::time::{Duration, Instant};
 use agentfile::plan::{Origin, Plan};
 use agentrc_audit::folder::Folder;
 use agentrc_service::channel::receive;
-use rmcp::ServiceExt;
 use tokio::io::Interest;
-use tokio::net::{UnixDatagram, UnixListener, UnixStream};
-use tokio::sync::watch;
+use tokio::net::{UnixDatagram, UnixListener};
 use tokio::task::LocalSet;
 
+use self::doors::Doors;
 use crate::call::{Broker, Known};
 use crate::judge::{Judge, Operator};
 use crate::limits::Limits;
 use crate::memory::Memories;
-use crate::protocol::{Handler, Lines, Room};
 use crate::report::{Answer, Order, Report};
 use crate::reporter::Reporter;
 use crate::server::{self, Pins};
 use crate::tools::Tools;
 
-/// Most connections at a time; further ones wait to be accepted.
-const CONNECTIONS: usize = 32;
 /// How often what was counted is told.
 const TICK: Duration = Duration::from_millis(500);
 /// Longest schema file of a memory, in bytes.
@@ -148,7 +144,8 @@ async fn serve(broker: Rc<Broker>, socket: OwnedFd) -> Result<(), Failed> {
     let listener = std::os::unix::net::UnixListener::from(socket);
     listener.set_nonblocking(true)?;
     let listener = UnixListener::from_std(listener)?;
-    tokio::task::spawn_local(accept(Rc::clone(&broker), listener));
+    let doors = Doors::new(Rc::clone(&broker));
+    tokio::task::spawn_local(doors.clone().accept(listener));
     broker.reporter.tell(&Report::Ready {
         read_back: BTreeMap::from([
             ("tools".to_owned(), broker.tools.borrow().len().to_string()),
@@ -181,6 +178,10 @@ async fn serve(broker: Rc<Broker>, socket: OwnedFd) -> Result<(), Failed> {
                     },
                     Ok(Some((Order::Server { server }, pipes))) => {
                         connections::again(&broker, server, pipes)?;
+                        continue;
+                    }
+                    Ok(Some((Order::Join { pid }, attached))) => {
+                        doors.join(pid, attached)?;
                         continue;
                     }
                     Ok(Some((Order::Stop, _))) => {
@@ -216,79 +217,5 @@ fn take_socket(reporter: &Reporter) -> Result<OwnedFd, Failed> {
     match (order, attached.pop(), attached.is_empty()) {
         (Order::Serve, Some(socket), true) => Ok(socket),
         _ => Err(Failed::Socket("something else came".to_owned())),
-    }
-}
-
-/// Accepts for ever.
-async fn accept(broker: Rc<Broker>, listener: UnixListener) {
-    let open = Rc::new(Places::default());
-    let room = Room::new();
-    loop {
-        open.wait().await;
-        let Ok((stream, _)) = listener.accept().await else {
-            // Of this process's own: too many descriptors. It waits until some are free.
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            continue;
-        };
-        let place = Place::take(&open);
-        let (broker, room) = (Rc::clone(&broker), room.clone());
-        tokio::task::spawn_local(async move {
-            connection(broker, room, stream).await;
-            drop(place);
-        });
-    }
-}
-
-/// Serves one connection to its end.
-async fn connection(broker: Rc<Broker>, room: Room, stream: UnixStream) {
-    let peer = stream.peer_cred().ok().and_then(|peer| Some((peer.pid()?, peer.uid())));
-    let own = rustix::process::getuid().as_raw();
-    // As nobody, the broker cannot compare users: whose the process is, the supervisor sees.
-    let ours = match peer {
-        Some((pid, _)) => broker.reporter.is_ours(pid).await,
-        None => false,
-    };
-    let Some((pid, _)) = peer.filter(|_| ours) else {
-        let (pid, uid) = peer.unwrap_or((0, own));
-        let reason = format!("a process that is none of this run's, of user {uid}");
-        broker.reporter.denied("connect to the broker", "closed", &reason, "", pid).await;
-        return;
-    };
-    let (here, gone) = watch::channel(());
-    let handler = Handler::new(broker, pid, gone);
-    if let Ok(service) = handler.serve(Lines::new(stream, room, here)).await {
-        // How it ended is the client's business.
-        drop(service.waiting().await);
-    }
-}
-
-/// How many connections are open.
-#[derive(Debug, Default)]
-struct Places {
-    taken: Cell<usize>,
-    free: tokio::sync::Notify,
-}
-
-impl Places {
-    async fn wait(&self) {
-        while self.taken.get() >= CONNECTIONS {
-            self.free.notified().await;
-        }
-    }
-}
-
-struct Place(Rc<Places>);
-
-impl Place {
-    fn take(places: &Rc<Places>) -> Self {
-        places.taken.set(places.taken.get() + 1);
-        Self(Rc::clone(places))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.taken.set(self.0.taken.get() - 1);
-        self.0.free.notify_one();
     }
 }

@@ -20,10 +20,10 @@ use crate::reason::UNDECLARED_ADDRESS;
 use crate::report::{Client, Report};
 use crate::tls::NotAccepted;
 use crate::upstream::Unreachable;
-use crate::{http, resolver, tls};
+use crate::{http, inward, resolver, tls};
 
 /// How long the first bytes may take.
-const FIRST_BYTES: Duration = Duration::from_secs(15);
+pub(crate) const FIRST_BYTES: Duration = Duration::from_secs(15);
 /// How long a server's first message may take.
 const FIRST_ANSWER: Duration = Duration::from_secs(60);
 /// The first byte of TLS: a record of the handshake (RFC 8446, section 5.1).
@@ -48,7 +48,10 @@ pub(crate) async fn serve(gateway: Rc<Gateway>, agent: TcpStream, client: Client
         return reset(agent);
     };
     let connection = Connection { gateway, to, client };
-    let Speaks { tcp, tls, http } = connection.to.speaks;
+    let Speaks { tcp, tls, http, broker } = connection.to.speaks;
+    if broker {
+        return inward::serve(&connection.gateway, agent, client).await;
+    }
     if tcp && connection.to.terminate_tls {
         // A rule on requests, or a credential, that a line for bytes of any kind would make void.
         let reason = "a `tcp://` line and one whose requests must be seen declare the same host and port";

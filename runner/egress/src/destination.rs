@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use agentfile::plan::Egress;
-use agentfile::plan::inside::takes_in;
+use agentfile::plan::inside::{BROKER_SCHEME, takes_in};
 
 use crate::names::Names;
 
@@ -31,6 +31,8 @@ pub struct Speaks {
     pub tls: bool,
     /// `http://`.
     pub http: bool,
+    /// It is the broker: what is spoken is the broker's to read, and nothing on the network is reached.
+    pub broker: bool,
 }
 
 /// The destination of a connection to `local`. `None`: no line declares it.
@@ -45,7 +47,7 @@ pub fn destination(egress: &[Egress], names: &Names, local: SocketAddr) -> Optio
         host,
         address,
         port: local.port(),
-        speaks: Speaks { tcp: false, tls: false, http: false },
+        speaks: Speaks { tcp: false, tls: false, http: false, broker: false },
         terminate_tls: false,
     };
     let lines = egress
@@ -56,13 +58,16 @@ pub fn destination(egress: &[Egress], names: &Names, local: SocketAddr) -> Optio
             "https" => found.speaks.tls = true,
             "http" => found.speaks.http = true,
             "tcp" => found.speaks.tcp = true,
+            BROKER_SCHEME => found.speaks.broker = true,
             // A scheme of a later plan: nothing that this gateway can hold.
             _ => return None,
         }
         found.terminate_tls |= line.terminate_tls;
     }
-    let Speaks { tcp, tls, http } = found.speaks;
-    (tcp || tls || http).then_some(found)
+    let Speaks { tcp, tls, http, broker } = found.speaks;
+    // No line can name the broker; if one did, it would be unclear who is meant.
+    let one = if broker { !(tcp || tls || http) } else { tcp || tls || http };
+    one.then_some(found)
 }
 
 /// The destination of a connection that the broker asks for: any of a line that says so, the agent's too. `None`: no line declares it.
@@ -78,7 +83,7 @@ pub fn brokered(egress: &[Egress], scheme: &str, host: &str, port: u16) -> Optio
         host: host.to_owned(),
         address: host.parse().ok(),
         port,
-        speaks: Speaks { tcp: false, tls, http },
+        speaks: Speaks { tcp: false, tls, http, broker: false },
         terminate_tls: tls,
     })
 }
@@ -145,6 +150,23 @@ mod tests {
             ("http", "10.0.0.6", 8080),
         ] {
             assert_eq!(brokered(&plan, scheme, host, port), None, "{scheme}://{host}:{port}");
+        }
+    }
+
+    #[test]
+    fn the_broker_is_no_destination_of_its_own_and_none_beside_a_line() {
+        let broker = egress("mcp", "agentrc.internal", 80);
+        let mut names = Names::new(std::slice::from_ref(&broker)).unwrap();
+        let Meaning::Host(addresses) = names.meaning("agentrc.internal") else { panic!("a name") };
+        let at =
+            |plan: &[Egress], port| destination(plan, &names, SocketAddr::new(addresses.v4.into(), port));
+        let plan = [broker.clone(), egress("https", "api.example.com", 443)];
+        let speaks = at(&plan, 80).unwrap().speaks;
+        assert_eq!(speaks, Speaks { tcp: false, tls: false, http: false, broker: true });
+        assert_eq!(at(&plan, 443), None);
+        assert_eq!(at(&[broker, egress("http", "agentrc.internal", 80)], 80), None);
+        for scheme in ["http", "https", "mcp"] {
+            assert_eq!(brokered(&plan, scheme, "agentrc.internal", 80), None, "{scheme}");
         }
     }
 

@@ -21,6 +21,7 @@ use tokio::task::LocalSet;
 use crate::authority::Authority;
 use crate::credential::{Bound, Guard, Way};
 use crate::eager::Eager;
+use crate::inward::Inward;
 use crate::judge::{Asked, BROKER, Judge, Verdict, Verdicts};
 use crate::limits::Limits;
 use crate::names::Names;
@@ -81,6 +82,7 @@ pub(crate) struct Gateway {
     roots: RefCell<Option<Rc<Roots>>>,
     verdicts: RefCell<Verdicts>,
     pub(crate) places: Places,
+    pub(crate) inward: Inward,
     /// Everything that the kernel's filter lets through, and whether there is one.
     pub(crate) reachable: Vec<Reachable>,
     filtered: Cell<bool>,
@@ -199,6 +201,7 @@ fn prepare(config: Config<'_>, reporter: Rc<Reporter>) -> Result<(Gateway, tokio
         roots: RefCell::default(),
         verdicts: RefCell::default(),
         places: Places::new(most),
+        inward: Inward::default(),
         filtered: Cell::new(false),
     };
     Ok((gateway, runtime))
@@ -281,6 +284,12 @@ async fn serve(gateway: Rc<Gateway>) -> Result<(), Failed> {
                 let order = orders.try_io(Interest::READABLE, || Ok(receive::<Order>(orders.as_fd(), false)?));
                 match order {
                     Ok(Some((Order::Recorded { number }, _))) if gateway.reporter.recorded(number) => {}
+                    Ok(Some((Order::Joined { number }, attached))) => {
+                        let one = <[OwnedFd; 1]>::try_from(attached);
+                        if !one.is_ok_and(|[connection]| gateway.reporter.joined(number, connection)) {
+                            return Err(Failed::Io(no_sense()));
+                        }
+                    }
                     Ok(Some((Order::Brokered { scheme, host, port }, attached))) => {
                         brokered(&gateway, (&scheme, &host, port), attached)?;
                     }
@@ -290,7 +299,7 @@ async fn serve(gateway: Rc<Gateway>) -> Result<(), Failed> {
                     }
                     // The supervisor is gone, and so is the run.
                     Ok(None) => return Ok(()),
-                    Ok(Some(_)) => return Err(Failed::Io(io::Error::other("the supervisor ordered what makes no sense"))),
+                    Ok(Some(_)) => return Err(Failed::Io(no_sense())),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     Err(error) => return Err(Failed::Io(error)),
                 }
@@ -300,6 +309,10 @@ async fn serve(gateway: Rc<Gateway>) -> Result<(), Failed> {
             return Err(Failed::Io(io::Error::other("the supervisor cannot be told")));
         }
     }
+}
+
+fn no_sense() -> io::Error {
+    io::Error::other("the supervisor ordered what makes no sense")
 }
 
 /// The sockets come over the channel; nothing else is to be done until they are there.

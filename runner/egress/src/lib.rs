@@ -16,6 +16,7 @@ mod eager;
 mod gateway;
 pub mod hello;
 pub mod http;
+mod inward;
 pub mod judge;
 pub mod limits;
 pub mod names;

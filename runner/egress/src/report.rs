@@ -45,6 +45,13 @@ pub enum Report {
         /// The rules that permit it.
         rule: String,
     },
+    /// The agent has connected to the broker's name, and waits for [`Order::Joined`], or [`Order::Recorded`] when it may not.
+    Join {
+        /// Number of the report.
+        number: u64,
+        /// Who asks.
+        client: Client,
+    },
     /// It must not go on, and the run must be killed.
     Failed {
         /// Why, as a clause in lower case.
@@ -164,6 +171,11 @@ pub enum Order {
         host: String,
         /// TCP port.
         port: u16,
+    },
+    /// A connection to the broker is attached, for the agent's.
+    Joined {
+        /// Number of the report.
+        number: u64,
     },
     /// An intent or a denial is on record.
     Recorded {

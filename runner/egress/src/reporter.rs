@@ -18,7 +18,8 @@ const AT_ONCE: usize = 32;
 /// The gateway's voice.
 #[derive(Debug)]
 pub struct Reporter {
-    voice: Voice<()>,
+    /// Some answers have a descriptor.
+    voice: Voice<Option<OwnedFd>>,
     /// Whether what is permitted is told, too, and waited for.
     intents: bool,
     denied: RefCell<Tally<Denied>>,
@@ -103,10 +104,26 @@ impl Reporter {
         waits.await.is_ok()
     }
 
+    /// A connection to the broker, for the agent's. `None`: it may not have one, which is on record.
+    pub(crate) async fn join(&self, client: Client) -> Option<OwnedFd> {
+        if self.voice.is_broken() {
+            return None;
+        }
+        let (number, joined) = self.voice.numbered();
+        self.tell(&Report::Join { number, client });
+        joined.await.ok().flatten()
+    }
+
+    /// The answer to a [`Report::Join`]. One to nothing that was asked is none of the supervisor's.
+    #[must_use]
+    pub(crate) fn joined(&self, number: u64, connection: OwnedFd) -> bool {
+        self.voice.answered(number, Some(connection))
+    }
+
     /// It is on record. An answer to nothing that was asked is none of the supervisor's.
     #[must_use]
     pub fn recorded(&self, number: u64) -> bool {
-        self.voice.answered(number, ())
+        self.voice.answered(number, None)
     }
 }
 

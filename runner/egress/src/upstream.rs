@@ -269,7 +269,7 @@ mod tests {
     }
 
     fn to(host: &str, port: u16) -> Destination {
-        let speaks = crate::destination::Speaks { tcp: true, tls: false, http: false };
+        let speaks = crate::destination::Speaks { tcp: true, tls: false, http: false, broker: false };
         Destination { host: host.to_owned(), address: host.parse().ok(), port, speaks, terminate_tls: false }
     }
 

@@ -11,6 +11,17 @@ const PYTHON: [&str; 2] = ["mcp==2.3.0", "mcp-server-time==2026.10.19"];
 const NODE: [&str; 2] =
     ["@modelcontextprotocol/server-filesystem@2026.8.31", "@modelcontextprotocol/server-memory@2026.8.31"];
 
+/// A client that asks the broker for `current_time` and `file_read`, which may read below `/work`, where `a` holds `content`; its argument is where the
+/// broker is.
+pub const CLIENT: &str = include_str!("../programs/sdk.py");
+
+/// What it prints when all is well.
+#[must_use]
+pub fn client_says() -> String {
+    let half = "['current_time', 'file_read']\nTrue ['path']\nFalse ['time', 'unix_seconds']\ncontent\n\nTrue {'io.agentrc/refused': True}\n40\n";
+    format!("legacy {half}2026-07-28 {half}")
+}
+
 /// A folder with it, for `PYTHONPATH`, beside the binary under test (`env!("CARGO_BIN_EXE_agentrc")`): installed when it is not there.
 /// `AGENTRC_TEST_MCP_SDK` names one that is there.
 pub fn python(agentrc: &str) -> &'static Path {

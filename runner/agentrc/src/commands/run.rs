@@ -150,7 +150,13 @@ pub fn execute(job: Job<'_>, compiled: &Compiled) -> Result<Ran, Failure> {
     };
     let started = describe(source, plan, digest, &run, home.as_deref())
         .map(|record| Record { serves: serves.map(str::to_owned), ..record })
-        .and_then(|record| Broker::start(setting).map(|broker| (record, broker)));
+        .and_then(|record| Ok((record, Broker::start(setting)?)))
+        .and_then(|(record, broker)| {
+            if let (Some(gateway), Some(broker)) = (&mut gateway, &broker) {
+                gateway.leads_to(agentrc_jail::Broker::channel(broker))?;
+            }
+            Ok((record, broker))
+        });
     let (record, mut broker) = match started {
         Ok(started) => started,
         Err(refusal) => {

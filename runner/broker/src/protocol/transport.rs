@@ -11,51 +11,20 @@ use rmcp::model::{ClientNotification, JsonRpcMessage, RequestId};
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, watch};
 
+use super::message::{self, INVALID_REQUEST};
+use super::room::{LONGEST, Room, SMALL, TINY};
 use super::splitter::Splitter;
 
-/// Longest message of the agent's, in bytes: a megabyte of content in base64, and what is around it.
-const LONGEST: usize = 2 * 1024 * 1024;
-/// Up to so many bytes of a line that has no end yet are nobody else's business.
-const SMALL: usize = 64 * 1024;
-/// A message of at most so many bytes takes no room of its own: what cancels a request is heard also when there is none.
-const TINY: usize = 4 * 1024;
 /// Most requests of one connection that are not answered yet: then the next is not taken.
 const UNANSWERED: usize = 16;
 /// Answers of a connection that wait for an agent that does not read them; each is held until it is written.
 const UNREAD: usize = 1;
-
-/// What all connections together may hold: no limit of the agent's counts the broker's memory.
-#[derive(Debug, Clone)]
-pub(crate) struct Room {
-    /// Requests that were read, and whose answers are not written yet.
-    requests: Arc<Semaphore>,
-    /// Their bytes, and those of long lines that are being read. As values they take up to thirty times as much.
-    bytes: Arc<Semaphore>,
-}
-
-impl Room {
-    const REQUESTS: usize = 32;
-    const BYTES: usize = 2 * LONGEST;
-
-    pub(crate) fn new() -> Self {
-        Self {
-            requests: Arc::new(Semaphore::new(Self::REQUESTS)),
-            bytes: Arc::new(Semaphore::new(Self::BYTES)),
-        }
-    }
-
-    /// So many bytes, waited for.
-    async fn bytes(&self, number: usize) -> Option<OwnedSemaphorePermit> {
-        let number = u32::try_from(number.clamp(1, LONGEST + 1)).ok()?;
-        Arc::clone(&self.bytes).acquire_many_owned(number).await.ok()
-    }
-}
 
 /// What an unanswered request holds.
 #[derive(Debug)]
@@ -66,10 +35,6 @@ struct Held {
 
 /// Between two looks at whether an agent that asks nothing more is still there.
 const LOOK: Duration = Duration::from_millis(20);
-
-// JSON-RPC 2.0, section 5.1.
-const PARSE_ERROR: i32 = -32700;
-const INVALID_REQUEST: i32 = -32600;
 
 /// Requests that were read and not answered.
 #[derive(Debug, Default)]
@@ -181,21 +146,11 @@ impl Lines {
 
     /// The message of a line, or what is to be answered to it.
     fn message(&self, line: &[u8]) -> Result<RxJsonRpcMessage<RoleServer>, Vec<u8>> {
-        let value = agentfile::json::read(line)
-            .map_err(|error| refusal(PARSE_ERROR, &error.to_string(), &Value::Null))?;
-        let id = value.get("id").filter(|id| id.is_string() || id.is_number()).cloned().unwrap_or_default();
-        let invalid = |message: &str| refusal(INVALID_REQUEST, message, &id);
-        if !value.is_object() {
-            return Err(invalid("a message is one JSON object; batches are not taken"));
-        }
-        if value.get("jsonrpc").and_then(Value::as_str) != Some("2.0") {
-            return Err(invalid("`jsonrpc` must be \"2.0\""));
-        }
-        let message = serde_json::from_value::<RxJsonRpcMessage<RoleServer>>(value);
-        let message = message.map_err(|error| invalid(&error.to_string()))?;
+        let message = message::read(line)?;
         match &message {
             JsonRpcMessage::Request(request) if self.open.ids().contains_key(&request.id) => {
-                Err(invalid("a request of this `id` is not answered yet"))
+                let id = serde_json::to_value(&request.id).unwrap_or_default();
+                Err(message::refusal(INVALID_REQUEST, "a request of this `id` is not answered yet", &id))
             }
             _ => Ok(message),
         }
@@ -238,19 +193,13 @@ impl Lines {
                 while self.open.ids().len() >= UNANSWERED {
                     self.open.fewer.notified().await;
                 }
-                let permit = Arc::clone(&self.room.requests).acquire_owned().await.ok()?;
+                let permit = self.room.request().await?;
                 let Some(Next::Message(message, room)) = self.next.take() else { return None };
                 self.open.ids().insert(id, Held { _request: permit, _bytes: room });
                 Some(*message)
             }
         }
     }
-}
-
-/// An error that answers `id` (JSON-RPC 2.0, section 5.1).
-fn refusal(code: i32, message: &str, id: &Value) -> Vec<u8> {
-    let error = json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message } });
-    error.to_string().into_bytes()
 }
 
 impl Transport<RoleServer> for Lines {
@@ -289,7 +238,7 @@ impl Transport<RoleServer> for Lines {
                 Line::Whole(line) => self.next = Some(Next::Line(line)),
                 Line::TooLong => {
                     let most = format!("a message has at most {LONGEST} bytes");
-                    let refusal = refusal(INVALID_REQUEST, &most, &Value::Null);
+                    let refusal = message::refusal(INVALID_REQUEST, &most, &Value::Null);
                     // An agent that is gone needs no answer.
                     drop(self.writer.send((refusal, None)).await);
                     return None;

@@ -159,7 +159,7 @@ mod tests {
     use crate::destination::Speaks;
 
     fn to(host: &str, port: u16) -> Destination {
-        let speaks = Speaks { tcp: false, tls: true, http: true };
+        let speaks = Speaks { tcp: false, tls: true, http: true, broker: false };
         Destination { host: host.to_owned(), address: host.parse().ok(), port, speaks, terminate_tls: true }
     }
 

@@ -123,7 +123,7 @@ pub(crate) fn request(source: &[u8]) {
         host: DECLARED.to_owned(),
         address: None,
         port: 443,
-        speaks: Speaks { tcp: false, tls: true, http: false },
+        speaks: Speaks { tcp: false, tls: true, http: false, broker: false },
         terminate_tls: true,
     };
     if for_destination(&parts, &destination, true).is_err() {

@@ -1,5 +1,6 @@
 //! Which line of an Agentfile or of the host's configuration a person changes so that something is decided otherwise.
 
+use agentfile::parse::is_one_host;
 use agentrc_audit::event::Denial;
 use agentrc_egress::reason::{PERMITTED, UNDECLARED_ADDRESS, UNDECLARED_HOST};
 
@@ -32,8 +33,9 @@ pub(super) fn missing_line(denial: &Denial) -> Option<String> {
         return None;
     }
     match denial.act.split_once(' ')? {
+        // What no line can declare is not proposed, such as the broker's name where there is no broker.
         ("resolve", name) if denial.reason.as_deref() == Some(UNDECLARED_HOST) => {
-            Some(format!("URL https://{name}"))
+            is_one_host(name).then(|| format!("URL https://{name}"))
         }
         ("connect", address) if denial.reason.as_deref() == Some(UNDECLARED_ADDRESS) => {
             Some(format!("URL tcp://{address}"))
