@@ -165,6 +165,7 @@ pub fn execute(job: Job<'_>, compiled: &Compiled) -> Result<Ran, Failure> {
         plan_sha256: digest,
         agentfile: &agentfile,
         folder: source.folder(),
+        links: true,
         home: home.as_deref(),
         state: state.folder().path(),
         run: run.folder().path(),
