@@ -9,6 +9,7 @@ mod grants;
 mod landlock;
 pub(crate) mod limits;
 pub(crate) mod mounts;
+pub(crate) mod narrow;
 pub(crate) mod programs;
 mod projection;
 pub(crate) mod protected;
@@ -17,7 +18,7 @@ pub(crate) mod sources;
 
 use crate::base::BASE_FILE;
 use crate::boundary::Boundaries;
-use crate::plan::{Audit, Capabilities, Command, FORMAT, Namespace, Origin, Plan};
+use crate::plan::{Audit, Capabilities, Command, Egress, FORMAT, Namespace, Origin, Plan};
 use crate::policy::permits::Permits;
 
 /// Makes the plan. `file` is the Agentfile's name, which stays read-only in a writable bind of its folder.
@@ -25,7 +26,11 @@ use crate::policy::permits::Permits;
 /// # Errors
 /// When a policy cannot be expressed in Cedar, which checked boundaries rule out.
 pub(crate) fn lower(boundaries: &Boundaries, file: &str) -> Result<Plan, cedar::CedarFault> {
-    let egress = egress::lower(boundaries);
+    with_egress(boundaries, file, egress::lower(boundaries))
+}
+
+/// The same, with destinations that are known.
+fn with_egress(boundaries: &Boundaries, file: &str, egress: Vec<Egress>) -> Result<Plan, cedar::CedarFault> {
     // The first line for which TLS ends at the gateway: the agent has to trust what it meets there.
     let trust =
         egress.iter().find(|egress| egress.agent && egress.terminate_tls).map(|egress| &egress.origin);

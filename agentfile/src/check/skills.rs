@@ -4,8 +4,13 @@ use super::Check;
 use super::capabilities::skill_name;
 use crate::Kind;
 use crate::boundary::Skill;
+use crate::diag::Severity;
+use crate::lower::lower;
+use crate::lower::narrow::{Agent, narrow};
 use crate::place::Place;
 use crate::plan::SkillDefinition;
+use crate::policy::permits::Permits;
+use crate::skill::bounds::Fault;
 use crate::skill::{self, SCRIPTS};
 use crate::span::Span;
 use crate::syntax::Word;
@@ -59,5 +64,61 @@ impl Check<'_> {
         }
         let description = skill::description(&bytes).filter(|_| sound && !scripts.is_empty())?;
         Some(skill::definition(name, description, scripts))
+    }
+
+    /// Compiles what skills ask for their scripts: what the agent has is known when all else is right.
+    pub(super) fn finish_skills(&mut self) {
+        if self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+            return;
+        }
+        let permits = Permits::of(&self.out);
+        let mut asking = Vec::new();
+        for (number, skill) in self.out.skills.clone().into_iter().enumerate() {
+            let Some(file) = skill.path.as_ref().map(|path| format!("{path}/SKILL.md")) else { continue };
+            if !permits.skill(&skill.entity) {
+                continue;
+            }
+            let span = skill.place.span;
+            let Some(bytes) = self.content(&file, span) else { continue };
+            let Some((asked, faults)) = skill::asked(&bytes, &file, &self.out, self.package) else {
+                continue;
+            };
+            let sound = faults.iter().all(|fault| fault.severity == Severity::Warning);
+            self.tell(faults, span);
+            if sound {
+                asking.push((number, skill, asked));
+            }
+        }
+        if asking.is_empty() {
+            return;
+        }
+        let file = self.places.file();
+        // One that cannot be made is told of when it is made for the run.
+        let Ok(plan) = lower(&self.out, file) else { return };
+        let mut plans = Vec::new();
+        for (number, skill, asked) in asking {
+            let agent = Agent { boundaries: &self.out, plan: &plan, file, package: self.package };
+            match narrow(&skill, skill.definition.as_ref(), asked, &agent) {
+                Ok(plan) => plans.extend(plan.map(|plan| (number, plan))),
+                Err(faults) => self.tell(faults, skill.place.span),
+            }
+        }
+        for (number, plan) in plans {
+            let skill = self.out.skills.get_mut(number);
+            if let Some(definition) = skill.and_then(|skill| skill.definition.as_mut()) {
+                definition.plan = Some(Box::new(plan));
+            }
+        }
+    }
+
+    fn tell(&mut self, faults: Vec<Fault>, span: Span) {
+        for Fault { severity, code, origin, what, help } in faults {
+            // What is about the line itself has its place.
+            let message = if origin.file == self.places.file() { what } else { format!("{origin}: {what}") };
+            match severity {
+                Severity::Error => self.error(code, span, message, help),
+                Severity::Warning => self.warn(code, span, message, help),
+            }
+        }
     }
 }

@@ -8,6 +8,7 @@ mod memories;
 mod pins;
 mod policies;
 mod program;
+mod scripts;
 mod serving;
 
 use std::collections::HashMap;
@@ -36,6 +37,7 @@ use self::connections::Connections;
 use self::memories::memories;
 use self::pins::Pins;
 use self::program::{c_string, words};
+use self::scripts::Scripts;
 use crate::exit;
 use crate::health::Health;
 use crate::policies::Policies;
@@ -61,6 +63,8 @@ pub struct Broker {
     health: Option<Health>,
     /// Calls whose program was started.
     running: HashMap<u64, Entered>,
+    /// Those whose program is a run of its own.
+    scripts: Scripts,
     /// Its way to the network.
     connections: Connections,
     /// What a person is asked about.
@@ -112,6 +116,7 @@ impl Broker {
         if !remembers && health.is_none() && servers.is_empty() && !plan.broker.iter().any(serves) {
             return Ok(None);
         }
+        let scripts = Scripts::of(plan, agentfile, plan_sha256, run.id())?;
         let pins = if servers.is_empty() { Pins::none() } else { Pins::of(state, folder)? };
         let pinned = pins.known.clone();
         let memories = remembers.then(|| memories(state)).transpose()?;
@@ -157,6 +162,7 @@ impl Broker {
             connections,
             approvals,
             running,
+            scripts,
             init: 0,
         }))
     }
@@ -206,12 +212,15 @@ impl Broker {
         let Some(entry) = call.entry else {
             return if pipes.is_empty() { Ok(Ok(())) } else { Err(no_sense("pipes for no program")) };
         };
-        let words = self.programs.get(entry).and_then(Option::as_ref);
-        let words = words.ok_or_else(|| no_sense("a program that the plan does not have"))?;
         let Some(entrance) = entrance else { return Ok(Err("the run ends".to_owned())) };
         let Ok([stdin, stdout, stderr, status]) = <[OwnedFd; 4]>::try_from(pipes) else {
             return Err(no_sense("a program without its four pipes"));
         };
+        if self.scripts.has(entry) {
+            return Ok(self.scripts.start(entry, call.id, [stdin, stdout, stderr], status));
+        }
+        let words = self.programs.get(entry).and_then(Option::as_ref);
+        let words = words.ok_or_else(|| no_sense("a program that the plan does not have"))?;
         let work = Work {
             argv: words.clone(),
             environment: self.environment.clone(),
@@ -266,6 +275,7 @@ impl Broker {
                 if let Some(entered) = self.running.remove(&id) {
                     entered.kill();
                 }
+                self.scripts.kill(id);
                 Ok(None)
             }
             Report::Denied { number, denied, count, pid } => {

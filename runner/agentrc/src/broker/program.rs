@@ -28,8 +28,8 @@ pub(super) fn words(entry: &BrokerEntry) -> Result<Option<Vec<CString>>, Refusal
                 Calls::Program => vec![path, symbol.clone()],
             }
         }
-        // Which of them is executed comes on its standard input: it is held to these.
-        BrokerEntry::Skill { definition: Some(definition), .. } => {
+        // Which of them is executed comes on its standard input: it is held to these. One with a plan is a run of its own.
+        BrokerEntry::Skill { definition: Some(definition), .. } if definition.plan.is_none() => {
             let folder = format!("{SKILLS}/{}", definition.name);
             [CLIENT.to_owned(), "--skill".to_owned(), folder]
                 .into_iter()
