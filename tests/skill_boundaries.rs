@@ -94,6 +94,20 @@ fn a_script_has_the_paths_that_its_skill_names_and_nothing_else_of_the_agents() 
 }
 
 #[test]
+fn the_table_beside_the_agentfile_has_the_last_word() {
+    as_each(AGENTRC, |lab| {
+        lab.file(lab.project("data/a"), "of data\n");
+        lab.file(lab.project("other/b"), "of other\n");
+        skill(lab, "MOUNT /data ro\nMOUNT /other ro\nMOUNT /none ro", "cat /data/a /other/b; exit 0");
+        let lines = "BIND ./data /data ro\nBIND ./other /other ro";
+        run(lab, lines, "call").expect_refusal(&["E098", "/none"]);
+        lab.file(lab.project("skills.json"), r#"{"skills": {"probe": {"boundaries": ["MOUNT /other ro"]}}}"#);
+        let outcome = run(lab, lines, "call");
+        assert_eq!(outcome.out(), "of other\n0\n", "as {}: {}", lab.who.name, outcome.stderr);
+    });
+}
+
+#[test]
 fn what_is_hidden_from_the_agent_is_hidden_from_its_skill() {
     as_each(AGENTRC, |lab| {
         lab.file(lab.project("data/open"), "open\n");
@@ -213,8 +227,13 @@ fn lives(lab: &Lab) -> bool {
     within(Duration::from_millis(500), || size() > before)
 }
 
-fn serving() -> bool {
-    outside::all().into_iter().any(|pid| outside::command(pid).contains("serve-skill"))
+/// Whether a call of a skill's is a run now, of this lab's.
+fn serving(lab: &Lab) -> bool {
+    let folder = lab.project("").to_string_lossy().into_owned();
+    outside::all()
+        .into_iter()
+        .map(outside::command)
+        .any(|one| one.contains("serve-skill") && one.contains(&folder))
 }
 
 #[test]
@@ -226,10 +245,10 @@ fn a_caller_that_goes_away_takes_the_whole_tree_of_the_script_with_it() {
             read -r go\nkill -9 $!\necho killed\nread -r go";
         let mut child = lab.start(&agentfile(lab, "BIND ./work /work rw", go));
         child.wait_for("lives");
-        assert!(lives(lab) && serving(), "control");
+        assert!(lives(lab) && serving(lab), "control");
         child.send("go\n");
         child.wait_for("killed");
-        assert!(within(Duration::from_secs(5), || !serving()), "as {}: its run goes on", lab.who.name);
+        assert!(within(Duration::from_secs(5), || !serving(lab)), "as {}: its run goes on", lab.who.name);
         assert!(!lives(lab), "as {}: what it started lives", lab.who.name);
         assert!(!child.has_ended(), "the agent does");
         child.send("go\n");
@@ -258,7 +277,7 @@ fn a_script_ends_with_the_run_however_that_ends() {
             let _ = fs::remove_file(lab.project("work/alive"));
             let mut child = lab.start(&agentfile(lab, "BIND ./work /work rw", go));
             child.wait_for("lives");
-            assert!(lives(lab) && serving(), "control");
+            assert!(lives(lab) && serving(lab), "control");
             match signal {
                 None => child.send("go\n"),
                 Some(signal) => {
@@ -267,7 +286,7 @@ fn a_script_ends_with_the_run_however_that_ends() {
                 }
             }
             drop(child.finish());
-            assert!(within(Duration::from_secs(1), || !serving()), "as {}: {signal:?}", lab.who.name);
+            assert!(within(Duration::from_secs(1), || !serving(lab)), "as {}: {signal:?}", lab.who.name);
             assert!(!lives(lab), "as {}: {signal:?}", lab.who.name);
         }
     });

@@ -7,10 +7,10 @@
 pub(crate) mod bounds;
 mod front;
 mod scripts;
+pub(crate) mod table;
 
 use front::{At, Entry, Field, Value};
 
-pub(crate) use self::bounds::asked;
 pub use self::scripts::SCRIPTS;
 pub(crate) use self::scripts::{definition, scripts_fault};
 
@@ -104,7 +104,7 @@ pub(crate) fn description(bytes: &[u8]) -> Option<String> {
 
 /// The lines of the `SKILL.md` of these bytes, in which [`judge`] finds no fault, that say what the skill's scripts may touch: with
 /// all that is before them blank, so that a place in them is one in the file.
-fn boundaries(bytes: &[u8]) -> Option<String> {
+pub(crate) fn boundaries(bytes: &[u8]) -> Option<String> {
     let (fields, _) = front::read(&matter(bytes).ok()?);
     let entries = fields.into_iter().find_map(|field| match field.value {
         Value::Map(entries) if field.key == "metadata" => Some(entries),

@@ -1,16 +1,19 @@
 //! `SKILL`: a folder with a `SKILL.md`, which says what it is for, and scripts, which make it a tool.
 
+use std::collections::BTreeMap;
+
 use super::Check;
 use super::capabilities::skill_name;
 use crate::Kind;
 use crate::boundary::Skill;
 use crate::diag::Severity;
 use crate::lower::lower;
-use crate::lower::narrow::{Agent, narrow};
+use crate::lower::narrow::{Agent, is_run, narrow};
 use crate::place::Place;
 use crate::plan::SkillDefinition;
 use crate::policy::permits::Permits;
-use crate::skill::bounds::Fault;
+use crate::skill::bounds::{Fault, asked};
+use crate::skill::table::{self, TABLE};
 use crate::skill::{self, SCRIPTS};
 use crate::span::Span;
 use crate::syntax::Word;
@@ -73,16 +76,21 @@ impl Check<'_> {
         }
         let permits = Permits::of(&self.out);
         let mut asking = Vec::new();
+        let Some(table) = self.table() else { return };
         for (number, skill) in self.out.skills.clone().into_iter().enumerate() {
-            let Some(file) = skill.path.as_ref().map(|path| format!("{path}/SKILL.md")) else { continue };
-            if !permits.skill(&skill.entity) {
-                continue;
-            }
+            let (Some(path), true) = (&skill.path, permits.skill(&skill.entity)) else { continue };
             let span = skill.place.span;
-            let Some(bytes) = self.content(&file, span) else { continue };
-            let Some((asked, faults)) = skill::asked(&bytes, &file, &self.out, self.package) else {
-                continue;
+            let (file, lines) = match table.get(&skill.entity) {
+                Some(lines) => (format!("{TABLE}#{}", skill.entity), Some(lines.clone())),
+                None => {
+                    let file = format!("{path}/SKILL.md");
+                    let Some(bytes) = self.content(&file, span) else { continue };
+                    (file, skill::boundaries(&bytes))
+                }
             };
+            // One that asks for nothing has what the agent has.
+            let Some(lines) = lines else { continue };
+            let (asked, faults) = asked(&lines, &file, &self.out, self.package);
             let sound = faults.iter().all(|fault| fault.severity == Severity::Warning);
             self.tell(faults, span);
             if sound {
@@ -109,6 +117,32 @@ impl Check<'_> {
                 definition.plan = Some(Box::new(plan));
             }
         }
+    }
+
+    /// What the table beside the Agentfile says of skills; `None`: it cannot be used.
+    fn table(&mut self) -> Option<BTreeMap<String, String>> {
+        let local = self.out.skills.iter().find(|skill| skill.path.is_some());
+        let Some(span) = local.map(|skill| skill.place.span) else { return Some(BTreeMap::new()) };
+        if self.package.kind(TABLE) == Kind::Missing {
+            return Some(BTreeMap::new());
+        }
+        let bytes = self.content(TABLE, span)?;
+        let table = match table::read(&bytes) {
+            Ok(table) => table,
+            Err(fault) => {
+                self.error("E094", span, format!("`{TABLE}` {}", fault.what), fault.help);
+                return None;
+            }
+        };
+        // A name that is misspelt would leave the skill that is meant with more. Where one skill is run by itself, others are not there.
+        let alone = self.out.skills.iter().any(|skill| is_run(&self.out, skill));
+        let declared = |name: &String| self.out.skills.iter().any(|skill| skill.entity == *name);
+        if let Some(name) = table.keys().find(|name| !alone && !declared(name)) {
+            let what = format!("`{TABLE}` has the skill `{}`, which no line declares", name.escape_debug());
+            self.error("E094", span, what, "check the spelling, or add its `SKILL` line");
+            return None;
+        }
+        Some(table)
     }
 
     fn tell(&mut self, faults: Vec<Fault>, span: Span) {

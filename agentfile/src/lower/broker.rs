@@ -93,7 +93,7 @@ pub(super) fn served<'a>(boundaries: &Boundaries, skill: &'a Skill) -> Option<&'
 }
 
 /// Whether what CMD executes is one of the skill's.
-pub(super) fn is_run(boundaries: &Boundaries, skill: &Skill) -> bool {
+pub(crate) fn is_run(boundaries: &Boundaries, skill: &Skill) -> bool {
     let program = boundaries.command.as_ref().and_then(|command| command.argv.first());
     let folder = format!("{SKILLS}/{}/", skill.entity);
     program.is_some_and(|program| program.starts_with(&folder))

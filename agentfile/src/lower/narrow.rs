@@ -4,7 +4,7 @@
 
 mod files;
 
-use super::broker::is_run;
+pub(crate) use super::broker::is_run;
 use super::{egress, mounts, sources, with_egress};
 use crate::Package;
 use crate::base::{CLIENT, SKILLS};

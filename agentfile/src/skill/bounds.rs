@@ -1,8 +1,7 @@
-//! What a skill asks for its scripts: lines of an Agentfile in its front matter. They are a stranger's, so there are few of them,
-//! and none says anything of the host: a path is one of the agent's, as the agent sees it. Whether the agent has it, and what the
-//! script then gets, is `lower/narrow.rs`.
+//! What a skill asks for its scripts: lines of an Agentfile in its front matter, or in the table that is instead of it. They may be a
+//! stranger's, so there are few of them, and none says anything of the host: a path is one of the agent's, as the agent sees it.
+//! Whether the agent has it, and what the script then gets, is `lower/narrow.rs`.
 
-use super::{BOUNDARIES, boundaries};
 use crate::boundary::Boundaries;
 use crate::diag::Severity;
 use crate::parse::parse;
@@ -35,15 +34,14 @@ impl Fault {
     }
 }
 
-/// What the `SKILL.md` of these bytes, known as `file`, asks for, checked by itself, and what there is to say of it: of its `shares`,
-/// only the paths count. `None`: it asks for nothing, and its scripts have what the agent has. `agent` is whose skill it is.
+/// What these lines, of what is known as `file`, ask for, checked by itself, and what there is to say of it: of its `shares`, only
+/// the paths count. `agent` is whose skill it is.
 pub(crate) fn asked(
-    bytes: &[u8],
+    lines: &str,
     file: &str,
     agent: &Boundaries,
     package: &dyn Package,
-) -> Option<(Boundaries, Vec<Fault>)> {
-    let lines = boundaries(bytes)?;
+) -> (Boundaries, Vec<Fault>) {
     // What the check of a whole Agentfile looks for; behind the lines, which so keep their places.
     let from = if matches!(agent.base, Base::Scratch { .. }) { "FROM scratch\n" } else { "" };
     let text = format!("{lines}AGENT {}\nCMD true\n{from}", agent.agent);
@@ -60,7 +58,7 @@ pub(crate) fn asked(
                 }
                 _ => LINES.to_owned(),
             };
-            let what = format!("a line of `{BOUNDARIES}` has `{keyword}`, which a skill cannot ask for");
+            let what = format!("`{keyword}` is no line of a skill's");
             faults.push(Fault::new("E094", &places.origin(statement.keyword), what, help));
         }
         fits
@@ -74,7 +72,7 @@ pub(crate) fn asked(
         what: finding.message,
         help: finding.help.unwrap_or_else(|| LINES.to_owned()),
     }));
-    Some((boundaries, faults))
+    (boundaries, faults)
 }
 
 /// Whether a skill may say this. What counts calls and their results is the agent's to say.

@@ -147,6 +147,50 @@ fn a_credential_in_a_file_keeps_a_skill_out_of_what_the_agent_may_write() {
 }
 
 #[test]
+fn what_the_table_beside_the_agentfile_says_is_instead_of_what_the_skill_says() {
+    let with = |agent: &str, table: &str| {
+        let mut package = Folder::usual();
+        let text = "---\nname: review\ndescription: x\nmetadata:\n  agentrc-boundaries: |\n    MOUNT /more rw\n---\n";
+        package.0.insert("skills/review/SKILL.md".to_owned(), text.into());
+        package.0.insert("skills.json".to_owned(), table.into());
+        let source =
+            format!("AGENT x\n{agent}\nSKILL ./skills/review\nALLOW invoke review\nBIND ./src /data rw\n");
+        compile("Agentfile", source.as_bytes(), &package, Validate::Always)
+    };
+    let own =
+        with("CMD true", r#"{"skills": {"review": {"boundaries": ["LIMIT wall 9", "MOUNT /data ro"]}}}"#);
+    let plan = own.plan.unwrap_or_else(|| panic!("{:#?}", own.diagnostics));
+    let own = plan.broker.iter().find_map(|entry| match entry {
+        BrokerEntry::Skill { definition: Some(skill), .. } => skill.plan.as_deref(),
+        _ => None,
+    });
+    let data = own.unwrap().mounts.iter().find(|mount| mount.target == "/data").unwrap();
+    assert_eq!((data.access, data.origin.to_string().as_str()), (Access::ReadOnly, "skills.json#review:2:1"));
+    let refused = |agent: &str, table: &str| {
+        let found = with(agent, table).diagnostics;
+        found.iter().map(|finding| format!("{} {}", finding.code, finding.message)).collect::<Vec<_>>()
+    };
+    let wider = refused("CMD true", r#"{"skills": {"review": {"boundaries": ["MOUNT /none ro"]}}}"#);
+    assert!(wider[0].starts_with("E098 skills.json#review:1:1: the skill asks for `/none`"), "{wider:?}");
+    let misspelt = r#"{"skills": {"reviews": {"boundaries": []}}}"#;
+    assert_eq!(
+        refused("CMD true", misspelt),
+        ["E094 `skills.json` has the skill `reviews`, which no line declares"]
+    );
+    // Run by itself, it is not all of a package.
+    let alone = refused("CMD /agentrc/skills/review/scripts/run.sh\nMOUNT /more rw", misspelt);
+    assert_eq!(alone, [""; 0]);
+    assert!(refused("CMD true", "{")[0].starts_with("E094 `skills.json` is not JSON"));
+}
+
+#[test]
+fn an_empty_root_stays_one() {
+    let (_, own) = plans("FROM scratch\nBIND ./src /data ro", "MOUNT /data ro");
+    assert!(!own.mounts.iter().any(|mount| mount.target == "/usr"));
+    assert!(own.mounts.iter().any(|mount| mount.target == "/agentrc/bin/mcp"));
+}
+
+#[test]
 fn a_skill_without_lines_beneath_its_word_has_nothing() {
     let (_, own) = plans("BIND ./src /data rw\nURL http://a.example", "");
     assert_eq!(shown(&own).len(), 1);
