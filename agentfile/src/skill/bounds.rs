@@ -10,6 +10,8 @@ use crate::plan::{Base, Origin};
 use crate::syntax::{Body, LimitName, Statement};
 use crate::{Package, check};
 
+/// Most lines of one skill: each is compared with all that the agent has.
+const MOST: usize = 64;
 const LINES: &str = "such lines are MOUNT, URL and LIMIT";
 
 /// Something that is wrong with a line.
@@ -63,6 +65,15 @@ pub(crate) fn asked(
         }
         fits
     });
+    if let Some(beyond) = agentfile.statements.iter().filter(|one| one.span.start < lines.len()).nth(MOST) {
+        let what = format!("there are more than {MOST} lines");
+        faults.push(Fault::new(
+            "E094",
+            &places.origin(beyond.keyword),
+            what,
+            "ask for a folder instead of its parts",
+        ));
+    }
     let (boundaries, mut more) = check::check(&agentfile, &places, package);
     found.append(&mut more);
     faults.extend(found.into_iter().map(|finding| Fault {

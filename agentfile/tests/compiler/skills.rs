@@ -184,6 +184,17 @@ fn what_the_table_beside_the_agentfile_says_is_instead_of_what_the_skill_says() 
 }
 
 #[test]
+fn a_skill_has_so_many_lines_and_no_more() {
+    let lines =
+        |count: usize| (0..count).map(|at| format!("URL http://h{at}.a.example\n")).collect::<String>();
+    let (_, own) = plans("URL http://*.a.example", &lines(64));
+    assert_eq!(own.egress.len(), 64);
+    let found = compiled("URL http://*.a.example", &lines(65));
+    let said: Vec<_> = found.diagnostics.iter().map(|finding| finding.message.as_str()).collect();
+    assert_eq!(said.first(), Some(&"skills/review/SKILL.md:70:5: there are more than 64 lines"));
+}
+
+#[test]
 fn an_empty_root_stays_one() {
     let (_, own) = plans("FROM scratch\nBIND ./src /data ro", "MOUNT /data ro");
     assert!(!own.mounts.iter().any(|mount| mount.target == "/usr"));
