@@ -88,6 +88,7 @@ pub(crate) fn check(
     check.finish_servers();
     check.finish_policies();
     check.finish_capabilities();
+    check.finish_skills();
     (check.out, check.diagnostics)
 }
 

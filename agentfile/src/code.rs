@@ -79,14 +79,16 @@ codes! {
     "E083" "not a function's signature" "What a function takes is read from its `def` line, and what an agent is told of it from its docstring, without running the file: plain types (`str`, `int`, `float`, `bool`, `None`, `list[T]`, `dict[str, T]`, `T | U`, `Literal[…]`, `Any`), literal defaults, no decorator. What is not understood is refused, never guessed at."
     "E084" "not a toolset" "A toolset is one of those that are built in, or a TOML file beside the Agentfile, of at most 64 KiB, that has `tools = [\"namespace:name\", …]` and nothing else: what is not understood there might be a boundary."
     "E085" "not a tool of a manual" "A UTCP manual, `tools/NAME.utcp.json`, says how a tool is called. UTCP hands a command to a shell, with the arguments' values written into it; here it is split into words before there is a value, a value is exactly its part of one word, and what needs a shell, several commands, a program that an argument chooses, or an argument in place of code is refused."
+    "E089" "two credentials for one server" "The tools of a `SERVER` are asked with one credential: the `CRED` that is bound to its host, in `Authorization`."
     "E090" "a skill without front matter" "A skill's `SKILL.md` begins with front matter between two lines `---`, in UTF-8 and at most 64 KiB, without characters that hide text: its name and what it is for are read from there."
     "E091" "front matter that readers would not read alike" "Of YAML is taken what all its readers agree on: texts on one line, quoted or not, texts of several lines (`|`, `>`), lists and maps of texts. Anchors, aliases, tags, flows, equal keys, and unquoted numbers, dates and truths are refused."
     "E092" "front matter that is not a skill's" "The public Agent Skills format has `name` (1 to 64 of `a`-`z`, `0`-`9`, `-`; the folder's name) and `description` (1 to 1024 characters), and may have `license`, `compatibility`, `metadata` (a map of texts) and `allowed-tools`."
     "E093" "scripts of a skill that cannot be named" "The executable files in a skill's `scripts` are what the tool `skill.NAME` may execute, so each is named in the plan: at most 64, of letters, digits, `.`, `_`, `-` and `+`."
+    "E094" "not what a skill can ask for" "A skill's scripts have the agent's files, or, when its front matter has `agentrc-boundaries` beneath `metadata`, what the lines of that say: `MOUNT`, `URL` and `LIMIT`, as in an Agentfile; or what `skills.json` beside the Agentfile says instead. A skill is another's text, and so says nothing of the host, of credentials and of policies; a path is one of the agent's."
     "E095" "not a server" "What an `MCP` server is stands in `mcp.json` beside the Agentfile: its command, its arguments, and, in `boundaries`, the lines of an Agentfile that say what it may touch. Without such lines it has no network and no file but the base system's."
     "E096" "a tool of no server" "A tool `mcp:server.tool` is one of a server that an `MCP` or `SERVER` line declares."
     "E097" "an agent that writes a server" "A server has rights of its own, and so an agent must not write what it executes. In a writable bind around it that is held read-only; a writable bind of just it cannot be."
-    "E098" "two credentials for one server" "The tools of a `SERVER` are asked with one credential: the `CRED` that is bound to its host, in `Authorization`."
+    "E098" "a skill wider than its agent" "What a skill's front matter, or `skills.json`, asks for, its agent has: each path by a `BIND`, with a mode that is no wider, and nothing hidden in it that the agent could move; each destination by a `URL`, and not counted there. Nothing that a skill says gives it more."
     "E099" "a fault of the compiler" "Please report it with the Agentfile."
     "W001" "misplaced syntax line" "`# syntax=` counts on the first line only; elsewhere it is a comment."
     "W002" "older form of CRED" "The older forms still parse; the current one names every host that the credential may go to."
@@ -112,6 +114,7 @@ codes! {
     "W027" "a permit on requests that are never seen" "On a `tcp://` destination there are bytes and no requests: `context.method`, `path` and `url` are empty there, `bytes` is 0. The URL line alone says what is permitted."
     "W030" "declared twice" "The second line adds nothing."
     "W031" "worth a look in a server" "What the compiler has to say about the lines of a server in `mcp.json`."
+    "W032" "worth a look in a skill" "What the compiler has to say about the lines of `agentrc-boundaries` in a `SKILL.md`, or of `skills.json`."
 }
 
 /// The entry of a code, whatever its case.

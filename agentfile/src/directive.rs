@@ -100,7 +100,7 @@ table! {
         "FUNCTION ./score.py:score";
     "SKILL" Line 1..=1, Enforced, "tools";
         "SKILL name | ./dir | reference"; "Shows a skill to the agent.";
-        "A folder with `SKILL.md`, whose front matter is checked (`name`, the folder's, and `description`), read-only under `/agentrc/src` and `/agentrc/skills`, when something permits it without a condition. With executable files in its `scripts` it is the tool `skill.NAME`, too, which executes one of them in a sandbox of its own; not where `CMD` is one of them. A skill named by name or reference is refused at `run` until packages exist.";
+        "A folder with `SKILL.md`, whose front matter is checked (`name`, the folder's, and `description`), read-only under `/agentrc/src` and `/agentrc/skills`, when something permits it without a condition. With executable files in its `scripts` it is the tool `skill.NAME`, too, which executes one of them in a sandbox of its own; not where `CMD` is one of them. Where its front matter has `agentrc-boundaries` beneath `metadata`, or `skills.json` beside the Agentfile has its name, that sandbox has the agent's paths and destinations that are named there, and no others. A skill named by name or reference is refused at `run` until packages exist.";
         "SKILL ./skills/review";
     "SERVER" Line 2..=2, Enforced, "network";
         "SERVER name url"; "Declares a remote tool server.";

@@ -9,6 +9,7 @@ mod grants;
 mod landlock;
 pub(crate) mod limits;
 pub(crate) mod mounts;
+pub(crate) mod narrow;
 pub(crate) mod programs;
 mod projection;
 pub(crate) mod protected;
@@ -18,7 +19,7 @@ pub(crate) mod sources;
 
 use crate::base::BASE_FILE;
 use crate::boundary::Boundaries;
-use crate::plan::{Audit, Capabilities, Command, FORMAT, Namespace, Origin, Plan};
+use crate::plan::{Audit, Capabilities, Command, Egress, FORMAT, Namespace, Origin, Plan};
 use crate::policy::permits::Permits;
 
 /// Makes the plan. `file` is the Agentfile's name, which stays read-only in a writable bind of its folder.
@@ -29,6 +30,16 @@ pub(crate) fn lower(boundaries: &Boundaries, file: &str) -> Result<Plan, cedar::
     let permits = Permits::of(boundaries);
     let callable = projection::callable(boundaries, &permits);
     let egress = egress::lower(boundaries, callable.map(|place| &place.origin));
+    with_egress(boundaries, file, egress, &permits)
+}
+
+/// The same, with destinations that are known.
+fn with_egress(
+    boundaries: &Boundaries,
+    file: &str,
+    egress: Vec<Egress>,
+    permits: &Permits,
+) -> Result<Plan, cedar::CedarFault> {
     // The first line for which TLS ends at the gateway: the agent has to trust what it meets there.
     let trust =
         egress.iter().find(|egress| egress.agent && egress.terminate_tls).map(|egress| &egress.origin);

@@ -4,10 +4,12 @@
 //! Front matter is YAML, which is a large language that its readers do not agree on (whether `no` is a word, whether the
 //! second of two equal keys counts). [`front`] reads the part of it that all of them read alike, and refuses the rest.
 
+pub(crate) mod bounds;
 mod front;
 mod scripts;
+pub(crate) mod table;
 
-use front::{At, Field, Value};
+use front::{At, Entry, Field, Value};
 
 pub use self::scripts::SCRIPTS;
 pub(crate) use self::scripts::{definition, scripts_fault};
@@ -25,13 +27,17 @@ const DESCRIPTION_MAX: usize = 1024;
 const COMPATIBILITY_MAX: usize = 500;
 /// The keys that there are.
 const KEYS: [&str; 6] = ["name", "description", "license", "compatibility", "metadata", "allowed-tools"];
+/// The name beneath `metadata` of what a skill's scripts may touch: lines of an Agentfile. The format leaves such names to whoever
+/// reads them; those that begin so are ours.
+const BOUNDARIES: &str = "agentrc-boundaries";
+const OURS: &str = "agentrc-";
 /// What front matter looks like.
 const FORM: &str = "begin the file with `---`, `name: …`, `description: …`, `---`, a line each";
 
 /// What is wrong with a `SKILL.md`, and where in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// `E090`, `E091` or `E092`.
+    /// `E090` to `E092`, or `E094`.
     pub code: &'static str,
     /// Line, from 1.
     pub line: usize,
@@ -70,6 +76,9 @@ pub fn judge(bytes: &[u8], folder: &str) -> Vec<Fault> {
     let readable = faults.is_empty();
     for field in &fields {
         faults.extend(judge_field(field, folder));
+        if let ("metadata", Value::Map(entries)) = (field.key.as_str(), &field.value) {
+            faults.extend(entries.iter().filter_map(judge_entry));
+        }
     }
     // A key that could not be read is not missing.
     if readable {
@@ -91,6 +100,41 @@ pub(crate) fn description(bytes: &[u8]) -> Option<String> {
         Value::Text(text) if field.key == "description" => Some(text),
         _ => None,
     })
+}
+
+/// The lines of the `SKILL.md` of these bytes, in which [`judge`] finds no fault, that say what the skill's scripts may touch: with
+/// all that is before them blank, so that a place in them is one in the file.
+pub(crate) fn boundaries(bytes: &[u8]) -> Option<String> {
+    let (fields, _) = front::read(&matter(bytes).ok()?);
+    let entries = fields.into_iter().find_map(|field| match field.value {
+        Value::Map(entries) if field.key == "metadata" => Some(entries),
+        _ => None,
+    });
+    let entry = entries?.into_iter().find(|entry| entry.name == BOUNDARIES)?;
+    let begin = entry.lines?;
+    let before = " ".repeat(begin.column.saturating_sub(1));
+    let lines = entry.text.split('\n').map(|line| format!("{before}{line}\n"));
+    Some("\n".repeat(begin.line.saturating_sub(1)) + &lines.collect::<String>())
+}
+
+/// What is wrong with one text of `metadata`: nobody else has a use for names that are ours.
+fn judge_entry(entry: &Entry) -> Option<Fault> {
+    if !entry.name.starts_with(OURS) {
+        return None;
+    }
+    let help = format!("write `{BOUNDARIES}: |`, and beneath it a line for each, such as `MOUNT /data ro`");
+    if entry.name != BOUNDARIES {
+        return Some(Fault::new("E094", entry.at, format!("`{}` means nothing here", entry.name), help));
+    }
+    if entry.lines.is_none() {
+        return Some(Fault::new(
+            "E094",
+            entry.at,
+            format!("`{BOUNDARIES}` is not a text of lines (`|`)"),
+            help,
+        ));
+    }
+    None
 }
 
 /// The lines between the two `---`.
@@ -159,7 +203,7 @@ fn judge_field(field: &Field, folder: &str) -> Option<Fault> {
         ("description", Value::Text(text)) => long(text, DESCRIPTION_MAX),
         ("compatibility", Value::Text(text)) => long(text, COMPATIBILITY_MAX),
         ("license" | "allowed-tools", Value::Text(text)) => long(text, FRONT_MATTER_BYTES),
-        ("allowed-tools", Value::List(_)) | ("metadata", Value::Map) => None,
+        ("allowed-tools", Value::List(_)) | ("metadata", Value::Map(_)) => None,
         ("name" | "description" | "compatibility" | "license", _) => kind("a text"),
         ("allowed-tools", _) => kind("a text, or a list of texts"),
         ("metadata", _) => kind("a map from names to texts"),

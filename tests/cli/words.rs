@@ -37,8 +37,10 @@ fn help_lists_every_command_and_each_has_help_with_an_example() {
         .collect();
     assert_eq!(listed.len(), COMMANDS.len() + 1, "all of them, and `help`: {listed:?}");
     // What only `run` calls is nobody's to call.
-    let alone = world.ends(["serve-mcp", "Agentfile", "files", "00", "1", "run"], 125);
-    assert!(alone.err.contains("supervisor"), "{}", alone.err);
+    for part in ["serve-mcp", "serve-skill"] {
+        let alone = world.ends([part, "Agentfile", "files", "00", "1", "run"], 125);
+        assert!(alone.err.contains("supervisor"), "{}", alone.err);
+    }
     for command in COMMANDS {
         world.ends([command, "--help"], 0).out_has(&["Usage: agentrc", "Example", command]);
     }

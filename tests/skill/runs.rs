@@ -134,6 +134,23 @@ fn the_script_is_the_only_one_or_the_one_that_is_named() {
 }
 
 #[test]
+fn what_a_skill_asks_for_must_be_given() {
+    as_each(AGENTRC, |lab| {
+        skill(lab, "cat /data/a");
+        let front = "---\nname: probe\ndescription: probes\nmetadata:\n  agentrc-boundaries: |\n    MOUNT /data ro\n---\n";
+        lab.file(lab.project("probe/SKILL.md"), front);
+        lab.file(lab.project("data/a"), "given\n");
+        refused(lab, &["probe"], &["E098", "probe/SKILL.md:6:5", "skill-run:2:1"]);
+        lab.file(lab.project("ci"), "BIND ./data /other ro\n");
+        refused(lab, &["probe", "--boundaries", "ci"], &["E098", "probe/SKILL.md:6:5", "ci:3:1"]);
+        lab.file(lab.project("ci"), "BIND ./data /data copy\n");
+        let outcome = run(lab, &["probe", "--boundaries", "ci"]);
+        outcome.expect_code(0);
+        assert_eq!(outcome.out(), "given\n", "as {}", lab.who.name);
+    });
+}
+
+#[test]
 fn boundaries_give_more_and_say_only_what_is_theirs() {
     as_each(AGENTRC, |lab| {
         skill(lab, "cat /data/file; echo kept > /out/file");

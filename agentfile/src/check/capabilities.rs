@@ -128,7 +128,7 @@ impl Check<'_> {
                     "`{}` and `{}` are both bound to the host of `{}`",
                     one.name, other.name, server.name
                 );
-                let finding = Diagnostic::error("E098", server.host.place.span, message)
+                let finding = Diagnostic::error("E089", server.host.place.span, message)
                     .help("its tools are asked with one credential, in `Authorization`: bind one of them to another host, or give it `inject:query`")
                     .related(one.place.span, "the first is here")
                     .related(other.place.span, "the second is here");

@@ -92,8 +92,12 @@ pub(super) fn lower(boundaries: &Boundaries, permits: &Permits) -> Vec<BrokerEnt
 
 /// What makes a skill a tool. One whose script is what CMD executes is the run, and no tool of it.
 pub(super) fn served<'a>(boundaries: &Boundaries, skill: &'a Skill) -> Option<&'a SkillDefinition> {
+    skill.definition.as_ref().filter(|_| !is_run(boundaries, skill))
+}
+
+/// Whether what CMD executes is one of the skill's.
+pub(crate) fn is_run(boundaries: &Boundaries, skill: &Skill) -> bool {
     let program = boundaries.command.as_ref().and_then(|command| command.argv.first());
     let folder = format!("{SKILLS}/{}/", skill.entity);
-    let is_run = program.is_some_and(|program| program.starts_with(&folder));
-    skill.definition.as_ref().filter(|_| !is_run)
+    program.is_some_and(|program| program.starts_with(&folder))
 }

@@ -46,6 +46,14 @@ pub(super) fn lower(
     table.into_values().collect()
 }
 
+/// `mounts` with `more`, which are instead of what is at the same path.
+pub(super) fn with(mounts: Vec<Mount>, more: Vec<Mount>) -> Vec<Mount> {
+    let mut table: Table =
+        mounts.into_iter().chain(more).map(|mount| (mount.target.clone(), mount)).collect();
+    directories(&mut table);
+    table.into_values().collect()
+}
+
 /// The base's mounts that this file has.
 pub(crate) fn base_mounts(boundaries: &Boundaries) -> impl Iterator<Item = &'static crate::base::BaseMount> {
     let scratch = matches!(boundaries.base, Base::Scratch { .. });

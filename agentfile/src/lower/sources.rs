@@ -40,6 +40,11 @@ pub(super) fn of_servers(boundaries: &Boundaries) -> Vec<Source> {
     boundaries.mcp.iter().flat_map(|mcp| of_plan(mcp.plan.as_deref())).collect()
 }
 
+/// Those of the agent, and of all servers: a skill has none.
+pub(super) fn of_all(boundaries: &Boundaries) -> Vec<Source> {
+    of_others(boundaries, "")
+}
+
 /// Those of the agent, and of all servers but `server`.
 pub(super) fn of_others(boundaries: &Boundaries, server: &str) -> Vec<Source> {
     let agents = boundaries.credentials.iter().map(|credential| Source {
@@ -60,7 +65,7 @@ fn of_plan(plan: Option<&Plan>) -> impl Iterator<Item = Source> + '_ {
 }
 
 /// A source's path as a bind would write it. `None`: it is not in its plain spelling, and only the runner knows it.
-fn host_path(written: &str) -> Option<HostPath> {
+pub(super) fn host_path(written: &str) -> Option<HostPath> {
     let plain =
         |path: &str| path.split('/').all(|part| !matches!(part, "" | "." | "..")).then(|| path.to_owned());
     if let Some(rest) = written.strip_prefix("~/") {

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{CommandTemplate, HttpTemplate};
+use super::{CommandTemplate, HttpTemplate, Plan};
 
 /// What is known of a tool before any run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +54,9 @@ pub struct SkillDefinition {
     pub description: String,
     /// Paths of the scripts that it may execute, in its folder, sorted.
     pub scripts: Vec<String>,
+    /// What a call may touch: that of an agent of its own, no wider than the agent. None: what the agent may, without a network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Box<Plan>>,
     /// As of a tool.
     pub input_schema: Value,
     /// SHA-256 (hex) of `input_schema` without white space.

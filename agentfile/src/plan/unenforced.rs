@@ -17,8 +17,12 @@ pub fn unenforced(plan: &Plan) -> Vec<(String, Origin)> {
         found.push((format!("{directive} {name}"), words::entry_origin(entry).clone()));
     }
     for entry in &plan.broker {
-        if let BrokerEntry::Mcp { plan: Some(server), .. } = entry {
-            found.extend(unenforced(server));
+        match entry {
+            BrokerEntry::Mcp { plan: Some(part), .. } => found.extend(unenforced(part)),
+            BrokerEntry::Skill { definition: Some(skill), .. } => {
+                found.extend(skill.plan.iter().flat_map(|part| unenforced(part)));
+            }
+            _ => {}
         }
     }
     for counted in plan.limits.counted.iter().filter(|counted| !is_counted(plan, counted)) {

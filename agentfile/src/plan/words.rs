@@ -2,7 +2,7 @@
 
 use super::{
     Access, BrokerEntry, Calls, CgroupLimit, CommandTemplate, Egress, FunctionDefinition, Generated,
-    HttpTemplate, Mount, MountSource, Part, Plan, Runs, SkillDefinition, ToolDefinition, inside,
+    HttpTemplate, Mount, MountSource, Part, Plan, Runs, SKILLS, SkillDefinition, ToolDefinition, inside,
 };
 
 /// Bytes with the largest unit that leaves a whole number, such as `512 MiB`.
@@ -257,9 +257,12 @@ fn server(plan: &Plan) -> String {
         }
         _ => None,
     });
-    let touches: Vec<_> = binds.chain(hosts).chain(credentials).collect();
-    let touches = if touches.is_empty() { "touch nothing".to_owned() } else { touches.join(", ") };
-    format!("`{command}` in a sandbox of its own, which may {touches}")
+    format!("`{command}` in a sandbox of its own, which may {}", all(binds.chain(hosts).chain(credentials)))
+}
+
+fn all(touches: impl Iterator<Item = String>) -> String {
+    let touches: Vec<_> = touches.collect();
+    if touches.is_empty() { "touch nothing".to_owned() } else { touches.join(", ") }
 }
 
 /// What calls a function, with the digest of what it takes.
@@ -275,7 +278,16 @@ fn function(definition: &FunctionDefinition) -> String {
 /// What a skill executes, with the digest of what it takes.
 fn skill(definition: &SkillDefinition) -> String {
     let digest = definition.schema_sha256.get(..12).unwrap_or(&definition.schema_sha256);
-    format!(", executes {} in a sandbox of its own ({digest})", definition.scripts.join(", "))
+    let touches = definition.plan.as_deref().map_or_else(String::new, |plan| {
+        let lines = plan.mounts.iter().filter(|mount| mount.origin.is_written());
+        let paths = lines.filter(|mount| matches!(mount.source, MountSource::Bind { .. }));
+        let own = format!("{SKILLS}/{}", definition.name);
+        let paths = paths.filter(|mount| mount.target != own);
+        let paths = paths.map(|mount| format!("{} `{}`", access(mount), mount.target));
+        let hosts = plan.egress.iter().map(|one| format!("connect to {}", egress(one)));
+        format!(", which may {}", all(paths.chain(hosts)))
+    });
+    format!(", executes {} in a sandbox of its own{touches} ({digest})", definition.scripts.join(", "))
 }
 
 /// Where a broker entry was written.

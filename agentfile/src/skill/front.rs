@@ -22,12 +22,23 @@ pub(super) struct Field {
     pub(super) value: Value,
 }
 
-/// What a key can have. What is in a list or a map is checked when it is read, and used by nobody.
+/// What a key can have. What is in a list is checked when it is read, and used by nobody.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Value {
     Text(String),
     List(Vec<String>),
-    Map,
+    Map(Vec<Entry>),
+}
+
+/// One name of a map, and its text.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) name: String,
+    /// Where the name is.
+    pub(super) at: At,
+    pub(super) text: String,
+    /// Where the text begins, when it is one of several lines (`|`): each of its lines is one of the file.
+    pub(super) lines: Option<At>,
 }
 
 /// The words that some version of YAML takes for a truth, or for nothing.
@@ -91,7 +102,7 @@ impl<'a> Reader<'a> {
         let (rest, at_rest) = behind(at, text, rest);
         let value = match rest.chars().next() {
             None | Some('#') => self.nested(at, key)?,
-            Some('|' | '>') => Value::Text(self.block(at_rest, rest)?),
+            Some('|' | '>') => Value::Text(self.block(at_rest, rest, 0)?.0),
             Some(_) => Value::Text(scalar(at_rest, rest)?),
         };
         Ok(Field { key: key.to_owned(), at, value })
@@ -106,7 +117,7 @@ impl<'a> Reader<'a> {
         if indent == 0 && !is_list {
             return Err(nothing());
         }
-        let (mut items, mut seen) = (Vec::new(), BTreeMap::new());
+        let (mut items, mut entries, mut seen) = (Vec::new(), Vec::new(), BTreeMap::new());
         while let Some((line, text)) = self.peek() {
             let at = At { line, column: indent_of(text) + 1 };
             if indent_of(text) < indent || (indent == 0 && !is_item(text)) {
@@ -121,23 +132,29 @@ impl<'a> Reader<'a> {
             }
             self.next += 1;
             let text = text.trim_start_matches(' ');
-            let rest = if is_list {
-                text.strip_prefix('-').unwrap_or_default()
-            } else {
-                let (name, rest) = key_of(at, text)?;
-                if let Some(first) = seen.insert(name, line) {
-                    return Err(twice(at, name, first));
-                }
-                rest
-            };
+            if is_list {
+                let (rest, at_rest) = behind(at, text, text.strip_prefix('-').unwrap_or_default());
+                items.push(scalar(at_rest, rest)?);
+                continue;
+            }
+            let (name, rest) = key_of(at, text)?;
+            if let Some(first) = seen.insert(name, line) {
+                return Err(twice(at, name, first));
+            }
             let (rest, at_rest) = behind(at, text, rest);
-            items.push(scalar(at_rest, rest)?);
+            let (text, lines) = if rest.starts_with(['|', '>']) {
+                self.block(at_rest, rest, indent)?
+            } else {
+                (scalar(at_rest, rest)?, None)
+            };
+            entries.push(Entry { name: name.to_owned(), at, text, lines });
         }
-        Ok(if is_list { Value::List(items) } else { Value::Map })
+        Ok(if is_list { Value::List(items) } else { Value::Map(entries) })
     }
 
-    /// The text beneath `|` or `>`, whose line's rest is `head`.
-    fn block(&mut self, at: At, head: &str) -> Result<String, Fault> {
+    /// The text beneath `|` or `>`, whose line's rest is `head`, of a key that is indented by `outer`; and where it begins, if its
+    /// lines are those of the file.
+    fn block(&mut self, at: At, head: &str, outer: usize) -> Result<(String, Option<At>), Fault> {
         let folded = head.starts_with('>');
         let mut behind = head.chars().skip(1).collect::<String>();
         if behind.starts_with(['-', '+']) {
@@ -146,14 +163,15 @@ impl<'a> Reader<'a> {
         if !is_nothing(&behind) {
             return Err(fault(at, format!("`{head}` is not understood"), SEVERAL));
         }
-        let mut indent = 0;
+        let begins = At { line: self.next + 2, column: 1 };
+        let mut indent = outer;
         let mut text = String::new();
         while let Some(line) = self.lines.get(self.next) {
             let blank = line.trim_matches(' ').is_empty();
-            if indent == 0 && !blank {
+            if indent == outer && !blank {
                 indent = indent_of(line);
             }
-            if !blank && (indent == 0 || indent_of(line) < indent) {
+            if !blank && (indent <= outer || indent_of(line) < indent) {
                 break;
             }
             let words = line.get(indent..).unwrap_or_default();
@@ -170,7 +188,8 @@ impl<'a> Reader<'a> {
             text.push(if folded && !blank { ' ' } else { '\n' });
             self.next += 1;
         }
-        Ok(text.trim_end().to_owned())
+        let lines = (!folded).then_some(At { column: indent + 1, ..begins });
+        Ok((text.trim_end().to_owned(), lines))
     }
 }
 

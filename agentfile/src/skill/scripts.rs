@@ -54,5 +54,5 @@ pub(crate) fn definition(name: &str, description: String, scripts: Vec<String>) 
     });
     let input_schema = json::sorted(&schema);
     let schema_sha256 = digest::sha256_hex(input_schema.to_string().as_bytes());
-    SkillDefinition { name: name.to_owned(), description, scripts, input_schema, schema_sha256 }
+    SkillDefinition { name: name.to_owned(), description, scripts, plan: None, input_schema, schema_sha256 }
 }

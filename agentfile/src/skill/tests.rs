@@ -103,13 +103,41 @@ fn what_yaml_has_beyond_texts_is_refused_with_its_place() {
     refused("metadata:\n  a: b\n  - c", "E091 5:3 a line of `metadata`");
     refused("metadata:\n\ta: b", "E091 3:1 `metadata` has no value");
     refused("metadata:\n  a: b\n  a: c", "E091 5:3 `a` is written twice, first on line 4");
-    refused("metadata:\n  a: |\n    b", "E091 4:6 a value that starts with");
+    refused("metadata:\n  a: |\n  b: |2\n    c", "E091 5:6 `|2` is not understood");
     refused("allowed-tools:\n  - a: b", "E091 4:5 a colon and a blank");
     refused("license: a\nlicense: b", "E091 4:1 `license` is written twice, first on line 3");
     refused("\"license\": a", "E091 3:1 not a line `key: value`");
     refused("license:a", "E091 3:1 not a line `key: value`");
     refused("<<: a", "E091 3:1 not a line `key: value`");
     refused("...", "E091 3:1 not a line `key: value`");
+}
+
+#[test]
+fn what_a_skill_asks_for_keeps_its_places() {
+    let text = |lines: &str| {
+        format!(
+            "---\nname: review\ndescription: x\nmetadata:\n  a: b\n{lines}  z: |\n    text\nlicense: x\n---\n"
+        )
+    };
+    let whole = text("  agentrc-boundaries: |\n    MOUNT /a ro\n\n    # why\n      URL http://a.example\n");
+    assert_eq!(faults(&whole), [""; 0]);
+    let lines = boundaries(whole.as_bytes()).unwrap();
+    let found: Vec<_> = lines.lines().collect();
+    assert_eq!(
+        found,
+        ["", "", "", "", "", "", "    MOUNT /a ro", "    ", "    # why", "      URL http://a.example"]
+    );
+    assert_eq!(boundaries(text("").as_bytes()), None);
+    // Nothing is beneath it: what follows is not.
+    let nothing = text("  agentrc-boundaries: |\n");
+    assert_eq!(faults(&nothing), [""; 0]);
+    assert_eq!(boundaries(nothing.as_bytes()).unwrap().trim(), "");
+    refused(
+        "metadata:\n  agentrc-boundaries: MOUNT /a ro",
+        "E094 4:3 `agentrc-boundaries` is not a text of lines",
+    );
+    refused("metadata:\n  agentrc-boundaries: >\n    MOUNT /a ro", "E094 4:3 `agentrc-boundaries` is not");
+    refused("metadata:\n  agentrc-boundary: |\n    MOUNT /a ro", "E094 4:3 `agentrc-boundary` means nothing");
 }
 
 #[test]

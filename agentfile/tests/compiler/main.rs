@@ -19,6 +19,8 @@ mod properties;
 #[cfg(test)]
 mod schema;
 #[cfg(test)]
+mod skills;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod toolsets;

@@ -31,6 +31,22 @@ fn cases() -> Vec<(PathBuf, Vec<u8>, Vec<Diagnostic>)> {
     ] {
         package.0.insert(format!("skills/{skill}/SKILL.md"), text.as_bytes().to_vec());
     }
+    for (skill, lines) in [
+        (
+            "asks",
+            "BIND ~/.ssh /keys ro\n    CRED key env:KEY host:a.example\n    ALLOW invoke shell\n    LIMIT tool_calls 1\n    URL a.example\n    URL http://b.example\n    URL http://b.example\n    MOUNT /usr/x ro",
+        ),
+        (
+            "wider",
+            "MOUNT /none ro\n    MOUNT /ref rw\n    MOUNT /copy ro\n    MOUNT /own ro\n    MOUNT /work ro\n    MOUNT /ref/secret/x ro\n    MOUNT /ref/none ro\n    URL http://b.example\n    URL https://a.example\n    URL http://a.example/v1x\n    URL http://counted.example",
+        ),
+        ("held", "MOUNT /out/.git/hooks rw\n    MOUNT /usual ro"),
+    ] {
+        let text = format!(
+            "---\nname: {skill}\ndescription: x\nmetadata:\n  agentrc-boundaries: |\n    {lines}\n---\n"
+        );
+        package.0.insert(format!("skills/{skill}/SKILL.md"), text.as_bytes().to_vec());
+    }
     let mut cases = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

@@ -4,6 +4,7 @@
 mod approvals;
 mod audit;
 mod pins;
+mod serve;
 mod skill;
 mod tools;
 
@@ -15,6 +16,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use approvals::{Approvals, ApprovalsCommand, ApprovalsList, ApprovalsShow, Approve, TicketName};
 pub use audit::{Audit, AuditCommand, AuditList, Show, Verify};
 pub use pins::Pins;
+pub use serve::Serve;
 pub use skill::{Skill, SkillCommand, SkillRun};
 pub use tools::{Tools, ToolsCommand, ToolsSchema};
 
@@ -79,7 +81,10 @@ pub enum Command {
     Run(Run),
     /// An MCP server of a run, in a sandbox of its own: for `run`, not for people
     #[command(hide = true)]
-    ServeMcp(ServeMcp),
+    ServeMcp(Serve),
+    /// A call of a skill's script of a run, in a sandbox of its own: for `run`, not for people
+    #[command(hide = true)]
+    ServeSkill(Serve),
     /// Run a skill's script from CI, with no agent
     Skill(Skill),
     /// Work with the tools of a package
@@ -112,21 +117,6 @@ pub enum Command {
     Completions(Completions),
     /// Write the man pages to a folder
     Man(Man),
-}
-
-/// `agentrc serve-mcp`
-#[derive(Debug, Args)]
-pub struct ServeMcp {
-    /// The agent's Agentfile
-    pub agentfile: PathBuf,
-    /// The server's name
-    pub server: String,
-    /// SHA-256 (hex) of the agent's plan, which was consented to
-    pub plan_sha256: String,
-    /// Process id of the run's supervisor
-    pub supervisor: i32,
-    /// The run
-    pub run: String,
 }
 
 /// Where an Agentfile is.

@@ -8,6 +8,7 @@ mod memories;
 mod pins;
 mod policies;
 mod program;
+mod scripts;
 mod serving;
 
 use std::collections::{BTreeMap, HashMap};
@@ -36,6 +37,7 @@ use self::connections::Connections;
 use self::memories::memories;
 use self::pins::Pins;
 use self::program::{Program, c_string};
+use self::scripts::Scripts;
 use crate::exit;
 use crate::health::Health;
 use crate::policies::Policies;
@@ -61,6 +63,8 @@ pub struct Broker {
     health: Option<Health>,
     /// Calls whose program was started.
     running: HashMap<u64, Entered>,
+    /// Those whose program is a run of its own.
+    scripts: Scripts,
     /// Its way to the network.
     connections: Connections,
     /// What a person is asked about.
@@ -121,6 +125,7 @@ impl Broker {
         if !plan.mounts.iter().any(|mount| mount.source == MountSource::Socket) {
             return Ok(None);
         }
+        let scripts = Scripts::of(plan, agentfile, plan_sha256, run.id())?;
         let pins = if servers.is_empty() { Pins::none() } else { Pins::of(state, folder)? };
         let pinned = pins.known.clone();
         let memories = remembers.then(|| memories(state)).transpose()?;
@@ -171,6 +176,7 @@ impl Broker {
             awaited,
             deadline: None,
             running,
+            scripts,
             init: 0,
         }))
     }
@@ -232,6 +238,9 @@ impl Broker {
         let Ok([stdin, stdout, stderr, status]) = <[OwnedFd; 4]>::try_from(pipes) else {
             return Err(no_sense("a program without its four pipes"));
         };
+        if let Some(entry) = call.entry.filter(|entry| self.scripts.has(*entry)) {
+            return Ok(self.scripts.start(entry, call.id, [stdin, stdout, stderr], status));
+        }
         let work = Work {
             argv: words,
             environment: self.environment.clone(),
@@ -286,6 +295,7 @@ impl Broker {
                 if let Some(entered) = self.running.remove(&id) {
                     entered.kill();
                 }
+                self.scripts.kill(id);
                 Ok(None)
             }
             Report::Denied { number, denied, count, pid } => {

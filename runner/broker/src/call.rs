@@ -34,6 +34,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 const MORE: Duration = Duration::from_secs(5);
 /// Programs that run at a time; further calls wait.
 const PROGRAMS: usize = 8;
+/// The same of those that are runs of their own, each with the agent's limits for itself.
+const APART: usize = 1;
 /// Namespace of the tools that are built in.
 const BUILT_IN: &str = "utcp";
 
@@ -55,6 +57,7 @@ pub(crate) struct Broker {
     /// The least trusted of what the agent was given in this run.
     pub(crate) trust: Cell<Trust>,
     programs: Semaphore,
+    apart: Semaphore,
 }
 
 /// What a broker knows of its run.
@@ -119,6 +122,7 @@ impl Broker {
             calls: RefCell::default(),
             trust: Cell::new(trust),
             programs: Semaphore::new(PROGRAMS),
+            apart: Semaphore::new(APART),
         }
     }
 
@@ -301,7 +305,8 @@ impl Broker {
     /// A program, in a sandbox that the supervisor makes.
     async fn execute(&self, call: Call, request: &Request, arguments: &str, tool: &Tool) -> Outcome {
         let id = call.id;
-        let Ok(_one) = self.programs.acquire().await else {
+        let room = if tool.apart { &self.apart } else { &self.programs };
+        let Ok(_one) = room.acquire().await else {
             return Outcome::Error("the broker ends".to_owned());
         };
         let (ours, theirs) = match pipes() {
@@ -309,7 +314,7 @@ impl Broker {
             Err(error) => return Outcome::Error(format!("no pipes for its program: {error}")),
         };
         // What it says may reach the agent in other ways, and before it ends.
-        self.give(Trust::Tool);
+        self.give(if tool.networked { Trust::Network } else { Trust::Tool });
         // Whoever waits for this may stop at any moment; also one in which the supervisor starts it.
         let mut killer = Killer { reporter: &self.reporter, id, armed: true };
         if let Err(reason) = self.reporter.intent(call, &theirs.each()).await {

@@ -46,6 +46,10 @@ pub(crate) struct Tool {
     pub(crate) origin: Origin,
     /// Whether our adapter speaks for it.
     pub(crate) adapted: bool,
+    /// Whether each call of it is a run of its own.
+    pub(crate) apart: bool,
+    /// Whether such a run has a network.
+    pub(crate) networked: bool,
     validator: Validator,
     /// What its result must be, and that for clients, who know it of objects alone (MCP 2025-11-25, "Output Schema").
     result: Option<Validator>,
@@ -139,6 +143,8 @@ impl Tools {
                 kind: Kind::Memory,
                 entity: name.clone(),
                 adapted: false,
+                apart: false,
+                networked: false,
                 result: None,
                 output: None,
                 namespace: "memory".to_owned(),
@@ -177,6 +183,8 @@ impl Tools {
             does,
             origin: origin.clone(),
             adapted: false,
+            apart: false,
+            networked: false,
             validator: validator(name, &definition.input_schema)?,
             result: None,
             output: None,
@@ -242,6 +250,8 @@ fn of_function(
         does: Does::Execute { entry },
         origin: origin.clone(),
         adapted: definition.runs == Calls::Python,
+        apart: false,
+        networked: false,
         validator: validator(symbol, &definition.input_schema)?,
         result,
         output,
@@ -249,6 +259,7 @@ fn of_function(
 }
 
 fn of_skill(entry: usize, definition: &SkillDefinition, origin: &Origin) -> Result<Tool, Error> {
+    let networked = definition.plan.as_ref().is_some_and(|plan| !plan.egress.is_empty());
     Ok(Tool {
         kind: Kind::Skill,
         entity: definition.name.clone(),
@@ -257,11 +268,13 @@ fn of_skill(entry: usize, definition: &SkillDefinition, origin: &Origin) -> Resu
         description: definition.description.clone(),
         input: definition.input_schema.clone(),
         // As of a function.
-        hints: Hints { read_only: false, destructive: true, idempotent: false, open_world: false },
+        hints: Hints { read_only: false, destructive: true, idempotent: false, open_world: networked },
         facts: Facts::default(),
         does: Does::Execute { entry },
         origin: origin.clone(),
         adapted: false,
+        apart: definition.plan.is_some(),
+        networked,
         validator: validator(&definition.name, &definition.input_schema)?,
         result: None,
         output: None,

@@ -32,9 +32,12 @@ pub struct Record {
     pub clock: Clock,
     /// Folders that were copied.
     pub copies: Vec<Copied>,
-    /// The run that this one is an MCP server of.
+    /// The run that this one is an MCP server of, or a call of one of its skills.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serves: Option<String>,
+    /// That skill.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skill: Option<String>,
 }
 
 /// A time of a file system, as stat(2) gives it.

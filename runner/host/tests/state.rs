@@ -37,6 +37,7 @@ fn record(run: &Run) -> Record {
         clock: run.clock().unwrap(),
         copies: Vec::new(),
         serves: None,
+        skill: None,
     }
 }
 

@@ -345,6 +345,7 @@ fn places(request: &Request<'_>) -> Result<Places, Refusal> {
     };
     Ok(Places {
         folder: canonical(request.folder)?,
+        links: request.links,
         home: request.home.map(Path::to_owned),
         state: canonical(request.state)?,
     })

@@ -78,6 +78,9 @@ pub struct Request<'a> {
     pub agentfile: &'a Path,
     /// The folder that the plan's `./` paths are relative to.
     pub folder: &'a Path,
+    /// Whether a `./` path may lead through a symbolic link that stays in that folder. Not where whoever can put a link there
+    /// would gain by it.
+    pub links: bool,
     /// What the plan's `~/` paths are relative to.
     pub home: Option<&'a Path>,
     /// agentrc's state directory, which no bind may show.

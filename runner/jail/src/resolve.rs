@@ -17,6 +17,8 @@ use crate::step::{Step, run};
 pub(crate) struct Places {
     /// The Agentfile's folder, canonical.
     pub(crate) folder: PathBuf,
+    /// Whether a path below it may lead through a link that stays there.
+    pub(crate) links: bool,
     /// The user's home, canonical; `None` when there is none.
     pub(crate) home: Option<PathBuf>,
     /// agentrc's own state (audit logs, keys, grants), canonical: no bind may show it.
@@ -79,7 +81,8 @@ impl Places {
             .help("name the place itself; it then needs a grant"));
         }
         // What was consented to is what was written: a link put in its place later leads elsewhere.
-        if !matches!(written, HostPath::Project(_)) && path != asked {
+        let may_lead = self.links && matches!(written, HostPath::Project(_));
+        if !may_lead && path != asked {
             return Err(refuse(format!("`{shown}` leads through a symbolic link, to `{}`", path.display()))
                 .help("name the place itself, so that a consent is for what it says"));
         }
@@ -147,7 +150,7 @@ mod tests {
     use super::*;
 
     fn places(folder: &Path) -> Places {
-        Places { folder: folder.to_owned(), home: None, state: "/var/lib/agentrc".into() }
+        Places { folder: folder.to_owned(), links: true, home: None, state: "/var/lib/agentrc".into() }
     }
 
     fn origin() -> Origin {
@@ -167,6 +170,10 @@ mod tests {
         let refusal = places.resolve(&HostPath::Project("leaves".into()), &origin()).unwrap_err();
         assert!(refusal.reason.contains("leaves the Agentfile's folder"), "{refusal}");
         assert_eq!(refusal.origin.unwrap().line, 3);
+        let strict = Places { links: false, ..places };
+        assert!(strict.resolve(&HostPath::Project("in".into()), &origin()).is_ok());
+        let refusal = strict.resolve(&HostPath::Project("stays".into()), &origin()).unwrap_err();
+        assert!(refusal.reason.contains("through a symbolic link"), "{refusal}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::refusal::Refusal;
 
 /// A program of the plan's.
 pub(super) struct Program {
+    /// None for a skill whose calls are runs of their own.
     pub(super) words: Vec<CString>,
     /// `call NAME`, as the act of each of its calls begins.
     called: String,
@@ -55,6 +56,8 @@ fn words(entry: &BrokerEntry) -> Result<Option<Vec<CString>>, Refusal> {
                 Calls::Program => vec![path, symbol.clone()],
             }
         }
+        // A run of its own, which has its words from its own plan.
+        BrokerEntry::Skill { definition: Some(definition), .. } if definition.plan.is_some() => Vec::new(),
         // Which of them is executed comes on its standard input: it is held to these.
         BrokerEntry::Skill { definition: Some(definition), .. } => {
             let folder = format!("{SKILLS}/{}", definition.name);

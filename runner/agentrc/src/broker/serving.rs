@@ -103,6 +103,9 @@ impl agentrc_jail::Broker for Broker {
         read_back.extend(self.servers.each().map(|(name, plan_sha256, origin)| {
             (format!("server {name}"), format!("plan sha256:{plan_sha256} [{origin}]"))
         }));
+        read_back.extend(self.scripts.each().map(|(name, plan_sha256, origin)| {
+            (format!("skill {name}"), format!("plan sha256:{plan_sha256} [{origin}]"))
+        }));
         read_back.extend(self.pins.source());
         read_back.extend(self.pins.keep().map_err(unopened)?);
         Ok(LayerEvidence { layer: LAYER.to_owned(), read_back, probes: Vec::new() })
@@ -148,6 +151,7 @@ impl agentrc_jail::Broker for Broker {
             health.tick(entrance, place, recorder)?;
         }
         self.decided(recorder)?;
+        self.scripts.tick();
         let Some((server, started)) = self.servers.tick() else { return Ok(()) };
         let name = self.servers.name(server).unwrap_or_default().to_owned();
         match started {
@@ -181,6 +185,7 @@ impl agentrc_jail::Broker for Broker {
     fn finish(&mut self, recorder: &mut dyn Recorder) -> Result<(), String> {
         self.health.as_mut().map_or(Ok(()), |health| health.finish(recorder))?;
         self.approvals.end(recorder)?;
+        self.scripts.end();
         // What is gone has reported all that it will.
         if self.order(&Order::Stop, &[]).is_err() {
             return Ok(());

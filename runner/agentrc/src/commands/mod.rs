@@ -17,7 +17,7 @@ pub mod pins;
 pub mod plan;
 pub mod run;
 pub mod runs;
-pub mod serve_mcp;
+pub mod serve;
 pub mod skill;
 pub mod support;
 pub mod tools;
@@ -55,7 +55,8 @@ pub fn carry_out(command: &Command) -> Outcome {
         Command::Completions(arguments) => completions::completions(arguments),
         Command::Man(arguments) => man::man(arguments),
         Command::Run(arguments) => run::run(arguments),
-        Command::ServeMcp(arguments) => serve_mcp::serve_mcp(arguments),
+        Command::ServeMcp(arguments) => serve::mcp(arguments),
+        Command::ServeSkill(arguments) => serve::skill(arguments),
         Command::Skill(arguments) => skill::skill(arguments),
         Command::Tools(arguments) => tools::tools(arguments),
         Command::Allow(arguments) => allow::allow(arguments),

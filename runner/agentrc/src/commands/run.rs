@@ -43,6 +43,7 @@ pub fn run(arguments: &arguments::Run) -> Outcome {
     let job = Job {
         source: &source,
         serves: None,
+        skill: None,
         state: None,
         arguments: &arguments.arguments,
         grant: arguments.grant,
@@ -58,8 +59,10 @@ pub fn run(arguments: &arguments::Run) -> Outcome {
 pub struct Job<'a> {
     /// The Agentfile.
     pub source: &'a Source,
-    /// The run that this one is an MCP server of.
+    /// The run that this one is an MCP server of, or a call of one of its skills.
     pub serves: Option<&'a str>,
+    /// That skill. What the run's agent can write must not lead it elsewhere.
+    pub skill: Option<&'a str>,
     /// Where the run and its log go; this user's state directory when absent.
     pub state: Option<StateDir>,
     /// Appended to the argument vector of CMD.
@@ -91,7 +94,7 @@ pub struct Ran {
 /// # Errors
 /// A refusal: the command was not executed.
 pub fn execute(job: Job<'_>, compiled: &Compiled) -> Result<Ran, Failure> {
-    let Job { source, serves, state, arguments, grant, quiet, approve_none, mut capture } = job;
+    let Job { source, serves, skill, state, arguments, grant, quiet, approve_none, mut capture } = job;
     let Compiled { plan, digest } = compiled;
     enforceable(plan)?;
     let home = home();
@@ -149,7 +152,7 @@ pub fn execute(job: Job<'_>, compiled: &Compiled) -> Result<Ran, Failure> {
         placeholders: &placeholders,
     };
     let started = describe(source, plan, digest, &run, home.as_deref())
-        .map(|record| Record { serves: serves.map(str::to_owned), ..record })
+        .map(|record| Record { serves: serves.map(str::to_owned), skill: skill.map(str::to_owned), ..record })
         .and_then(|record| Ok((record, Broker::start(setting)?)))
         .and_then(|(record, broker)| {
             if let (Some(gateway), Some(broker)) = (&mut gateway, &broker) {
@@ -172,6 +175,7 @@ pub fn execute(job: Job<'_>, compiled: &Compiled) -> Result<Ran, Failure> {
         plan_sha256: digest,
         agentfile: &agentfile,
         folder: source.folder(),
+        links: skill.is_none(),
         home: home.as_deref(),
         state: state.folder().path(),
         run: run.folder().path(),
@@ -321,6 +325,7 @@ fn describe(
         clock: run.clock().map_err(|error| host::refusal(&error).step(fault::RUN_DIRECTORY))?,
         copies,
         serves: None,
+        skill: None,
     })
 }
 

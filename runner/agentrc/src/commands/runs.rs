@@ -49,8 +49,10 @@ fn as_text(listed: &[Listed], style: Style) -> String {
                     1 => ", 1 copy".to_owned(),
                     number => format!(", {number} copies"),
                 };
-                let of = record.serves.as_ref();
-                let of = of.map_or_else(String::new, |run| format!(", a server of {}", escape(run)));
+                let of = record.serves.as_ref().map_or_else(String::new, |run| match &record.skill {
+                    Some(skill) => format!(", the skill {} of {}", escape(skill), escape(run)),
+                    None => format!(", a server of {}", escape(run)),
+                });
                 let agentfile = terminal::path(record.agentfile.as_ref());
                 format!("{}  {agentfile}{copies}{of}", escape(&record.agent))
             }

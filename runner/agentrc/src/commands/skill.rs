@@ -80,6 +80,7 @@ fn attempt(arguments: &SkillRun, destinations: &Destinations, report: &mut Repor
     };
     let job = Job {
         serves: None,
+        skill: None,
         source: &source,
         state,
         arguments: &arguments.arguments,

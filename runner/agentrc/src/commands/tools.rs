@@ -122,6 +122,7 @@ fn ask(program: Program) -> Result<Vec<u8>, Failure> {
     let (scratch, state) = Scratch::make()?;
     let job = Job {
         serves: None,
+        skill: None,
         approve_none: true,
         source: &source,
         state: Some(state),

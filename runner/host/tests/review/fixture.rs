@@ -111,6 +111,7 @@ impl Project {
                 protected: self.protected.clone(),
             }],
             serves: None,
+            skill: None,
         })
         .unwrap();
         let merged = self.dir.path().join("merged");

@@ -172,6 +172,7 @@ fn run() -> Result<u8, Box<dyn Error>> {
         plan_sha256: "",
         agentfile: &agentfile,
         folder,
+        links: true,
         home: None,
         state: &state,
         run: &run,

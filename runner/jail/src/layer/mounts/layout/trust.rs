@@ -247,7 +247,7 @@ mod tests {
 
     /// Lays out `plan` with the host's `etc` and what it leads to in `host`, and hands it to `look`.
     fn laid_out<T>(plan: &Plan, host: &Path, look: impl FnOnce(&mut Layout<'_>) -> T) -> T {
-        let places = Places { folder: host.to_owned(), home: None, state: host.join("state") };
+        let places = Places { folder: host.to_owned(), links: true, home: None, state: host.join("state") };
         let mut placeholders = Placeholders::default();
         let inputs = Inputs {
             plan,
@@ -325,7 +325,12 @@ mod tests {
     #[test]
     fn a_plan_whose_requests_are_seen_needs_the_runs_own_authority() {
         let folder = tempfile::tempdir().unwrap();
-        let places = Places { folder: folder.path().to_owned(), home: None, state: folder.path().join("s") };
+        let places = Places {
+            folder: folder.path().to_owned(),
+            links: true,
+            home: None,
+            state: folder.path().join("s"),
+        };
         let plan = plan("URL https://a.example/path");
         let prepared = |trust: Option<&[u8]>| {
             let mut placeholders = Placeholders::default();
