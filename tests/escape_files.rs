@@ -228,3 +228,40 @@ fn files_that_appear_outside_after_the_start_are_not_there() {
         assert!(failures.is_empty(), "as {}:\n  {}", lab.who.name, failures.join("\n  "));
     });
 }
+
+/// A folder that goes takes along what is hidden in it; but where it went, another mount may show it, on which nothing is hidden.
+#[test]
+fn what_is_hidden_cannot_be_moved_to_where_another_mount_shows_it() {
+    as_each(AGENTRC, |lab| {
+        for (path, text) in [
+            ("deep/er/secret", lab.secret.as_str()),
+            ("keys/there/token", lab.secret.as_str()),
+            ("plain/file", "not hidden"),
+            ("shown/x", ""),
+            ("skills/probe/SKILL.md", "---\nname: probe\ndescription: Shows its folder.\n---\n"),
+        ] {
+            lab.file(lab.project(path), text);
+        }
+        lab.script(
+            lab.project("go.sh"),
+            "#!/bin/sh\nexec 2>&1\ncd /work\n\
+             mv plain shown/; cat /shown/plain/file; mv shown/plain .\n\
+             for to in shown skills/probe; do\n\
+             for what in deep deep/er keys keys/there; do mv $what $to/moved && echo \"moved $what\"; done\n\
+             done\n\
+             find /shown /agentrc/skills -name secret -o -name token | xargs -r cat\n\
+             touch deep/er/new keys/new && mv deep/er/new deep/newer && echo writable\n",
+        );
+        lab.agentfile(
+            "AGENT mover\nBIND . /work rw\nBIND ./shown /shown ro\nSKILL ./skills/probe\nALLOW invoke ./skills/probe\nDENY read /work/deep/er/secret\n\
+             URL https://api.example.com\nCRED TOKEN file:./keys/there/token host:api.example.com\nCMD ./go.sh\n",
+        );
+        let outcome = lab.finish_command(lab.agentrc(["run", "--grant", "./Agentfile"]));
+        let out = outcome.out();
+        assert_eq!(outcome.code(), 0, "as {}: {out}{}", lab.who.name, outcome.stderr);
+        assert!(out.starts_with("not hidden"), "control: {out}");
+        assert!(!out.contains("moved ") && !lab.leaked(&outcome), "as {}: {out}", lab.who.name);
+        assert!(out.ends_with("writable\n"), "as {}: {out}", lab.who.name);
+        assert!(lab.project("deep/er/secret").exists() && lab.project("keys/there/token").exists());
+    });
+}

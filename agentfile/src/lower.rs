@@ -43,7 +43,7 @@ fn with_egress(
     // The first line for which TLS ends at the gateway: the agent has to trust what it meets there.
     let trust =
         egress.iter().find(|egress| egress.agent && egress.terminate_tls).map(|egress| &egress.origin);
-    let mounts = mounts::lower(boundaries, file, &egress, trust, &permits);
+    let mounts = mounts::lower(boundaries, file, &egress, trust, permits);
     Ok(Plan {
         format: FORMAT,
         agent: boundaries.agent.clone(),
@@ -74,7 +74,7 @@ fn with_egress(
         limits: limits::lower(boundaries),
         egress,
         cedar: cedar::lower(boundaries)?,
-        broker: broker::lower(boundaries, &permits),
+        broker: broker::lower(boundaries, permits),
         sources: sources::of_servers(boundaries),
         audit: Audit {
             level: boundaries.audit.0,

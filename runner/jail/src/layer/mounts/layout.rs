@@ -68,6 +68,8 @@ struct Layout<'a> {
     socket: Option<String>,
     /// What is hidden.
     hidden: BTreeSet<String>,
+    /// What is mounted on itself, and so stays where it is.
+    pinned: BTreeSet<String>,
     /// One of the paths that are held read-only, to be tried.
     held: Option<String>,
     next: Slot,
@@ -149,6 +151,7 @@ impl<'a> Layout<'a> {
             links: BTreeMap::new(),
             socket: None,
             hidden: BTreeSet::new(),
+            pinned: BTreeSet::new(),
             held: None,
             next: 0,
         }

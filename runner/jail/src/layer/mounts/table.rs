@@ -59,7 +59,7 @@ const KERNEL: &[&str] = &[
     "tracefs",
 ];
 
-/// Where each mount was when the sandbox was armed, by its id. A mount goes with the folder that it is on: the agent may
+/// Where each mount was when the sandbox was armed, by its id. A mount goes with the folder that it is on: the host may
 /// rename a folder above what is hidden, and it stays hidden. What is held by name is pinned with all that is above it, so
 /// only the host can have moved that, and the name is then free.
 pub(crate) type Armed = BTreeMap<u64, String>;
@@ -275,7 +275,7 @@ mod tests {
         assert!(ok(&table));
         let moved = table.replace("/a/secret", "/b/secret");
         assert!(compare(&plan, &moved, None).is_err());
-        assert!(ok(&moved), "the agent renamed the folder above");
+        assert!(ok(&moved), "the folder above was renamed");
         assert!(!ok(&moved.replace("4 3 0:1", "9 3 0:1")), "another mount");
         assert!(!ok(&moved.replace("secret ro", "secret rw")), "a weaker one");
         assert!(!ok(&table.replace("/a/secret", "/a/other")), "only the host can rename it itself");

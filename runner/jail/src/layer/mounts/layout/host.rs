@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use agentfile::plan::{HostPath, Mount, Origin, Protected};
+use agentfile::plan::{Access, HostPath, Mount, MountSource, Origin, Protected};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
@@ -132,6 +132,7 @@ impl Layout<'_> {
             };
             let at = join(target, name);
             let path = relative(&at)?;
+            self.pin_above(&at, FileSystem::Cover, origin)?;
             self.push_inside(Op::Hide { path, with: c".agentrc/file" }, &at, origin);
             self.expect(&at, READ_ONLY, FileSystem::Cover);
         }
@@ -152,11 +153,36 @@ impl Layout<'_> {
 
     pub(super) fn hold(&mut self, target: &str, attributes: u64, origin: &Origin) -> Result<(), Refusal> {
         let path = relative(target)?;
+        self.pinned.insert(target.to_owned());
         if attributes & READ_ONLY != 0 {
             self.held.get_or_insert_with(|| target.to_owned());
         }
         self.push_inside(Op::Hold { path, attributes }, target, origin);
         self.expect(target, attributes, FileSystem::Host);
+        Ok(())
+    }
+
+    /// Where the agent can rename folders, those above something hidden are mounted on themselves, and so stay where they are: a folder
+    /// that goes takes along what is hidden in it, but another mount, which shows where it went, does not hide it. A folder that only
+    /// the host needs, above a socket, may go with it.
+    fn pin_above(&mut self, target: &str, needed: FileSystem, origin: &Origin) -> Result<(), Refusal> {
+        let (Place::Host(_), rest) = self.cover(target) else { return Ok(()) };
+        let bind = target.strip_suffix(rest.as_str()).unwrap_or(target).trim_end_matches('/').to_owned();
+        let renames = |mount: &Mount| {
+            mount.target == bind
+                && mount.access == Access::ReadWrite
+                && matches!(mount.source, MountSource::Bind { .. })
+        };
+        if !self.inputs.plan.mounts.iter().any(renames) {
+            return Ok(());
+        }
+        for (at, _) in rest.match_indices('/') {
+            let folder = join(&bind, rest.get(..at).unwrap_or_default());
+            if self.pinned.insert(folder.clone()) {
+                self.push_inside(Op::Hold { path: relative(&folder)?, attributes: 0 }, &folder, origin);
+            }
+            self.expect(&folder, 0, needed);
+        }
         Ok(())
     }
 
@@ -177,6 +203,7 @@ impl Layout<'_> {
     pub(super) fn hide(&mut self, target: &str, directory: bool, origin: &Origin) -> Result<(), Refusal> {
         let path = relative(target)?;
         let with = if directory { c".agentrc/directory" } else { c".agentrc/file" };
+        self.pin_above(target, FileSystem::Host, origin)?;
         self.hidden.insert(target.to_owned());
         self.push_inside(Op::Hide { path, with }, target, origin);
         self.expect(target, READ_ONLY, FileSystem::Own("tmpfs"));
