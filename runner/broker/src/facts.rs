@@ -104,8 +104,11 @@ fn kept(text: &str) -> String {
     }
 }
 
-/// A URL as policies compare it, and its host. Whatever could be read in two ways is refused.
-pub(crate) fn canonical_url(text: &str) -> Result<(String, String), &'static str> {
+/// A URL as policies compare it, and its host.
+///
+/// # Errors
+/// What is the matter, as the end of a sentence about it: whatever could be read in two ways is refused.
+pub fn canonical_url(text: &str) -> Result<(String, String), &'static str> {
     let uri: http::Uri = text.parse().map_err(|_| "is no URL")?;
     let scheme = uri
         .scheme_str()
@@ -147,7 +150,7 @@ pub(crate) fn canonical_url(text: &str) -> Result<(String, String), &'static str
 ///
 /// # Errors
 /// What is the matter, as the end of a sentence about it.
-pub(crate) fn resource(uri: &str) -> Result<(), &'static str> {
+pub fn resource(uri: &str) -> Result<(), &'static str> {
     const LONGEST: usize = 4096;
     let Some((scheme, rest)) = uri.split_once(':') else { return Err("is no URI: it has no scheme") };
     let is_scheme = scheme.starts_with(|first: char| first.is_ascii_lowercase())

@@ -24,6 +24,7 @@ mod outcome;
 mod passed;
 mod program;
 mod protocol;
+pub mod reading;
 pub mod report;
 mod reporter;
 mod request;

@@ -10,6 +10,7 @@ mod splitter;
 mod transport;
 
 pub(crate) use handler::Handler;
+pub(crate) use message::read as message;
 pub(crate) use room::Room;
 pub(crate) use splitter::Splitter;
 pub(crate) use transport::Lines;

@@ -11,6 +11,7 @@ mod place;
 mod remote;
 
 pub(crate) use asks::Ours;
+pub use events::Events;
 pub use pin::Pins;
 pub(crate) use place::Place;
 

@@ -9,7 +9,7 @@ const PARSE_ERROR: i32 = -32700;
 pub(super) const INVALID_REQUEST: i32 = -32600;
 
 /// The message, or what is to be answered.
-pub(super) fn read(bytes: &[u8]) -> Result<RxJsonRpcMessage<RoleServer>, Vec<u8>> {
+pub(crate) fn read(bytes: &[u8]) -> Result<RxJsonRpcMessage<RoleServer>, Vec<u8>> {
     let value = agentfile::json::read(bytes)
         .map_err(|error| refusal(PARSE_ERROR, &error.to_string(), &Value::Null))?;
     let id = value.get("id").filter(|id| id.is_string() || id.is_number()).cloned().unwrap_or_default();

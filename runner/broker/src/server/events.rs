@@ -5,7 +5,7 @@ pub(super) const LONGEST: usize = 2 * 1024 * 1024;
 
 /// What came of a stream.
 #[derive(Debug, Default)]
-pub(super) struct Events {
+pub struct Events {
     line: Vec<u8>,
     data: Option<Vec<u8>>,
     /// The event has a type, and it is none of a message.
@@ -20,8 +20,8 @@ impl Events {
     /// The messages that end in `bytes`; what is left waits for more. An event without its empty line is none.
     ///
     /// # Errors
-    /// One is too long.
-    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+    /// One is longer than 2 MiB.
+    pub fn take(&mut self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> {
         let mut messages = Vec::new();
         for byte in bytes {
             let follows = std::mem::replace(&mut self.returned, *byte == b'\r');

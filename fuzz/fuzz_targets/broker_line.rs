@@ -1,0 +1,8 @@
+//! Any bytes as a line that an agent writes to the broker. `corpus/broker_line` holds the seeds; a test of `agentrc-broker` runs them on every toolchain.
+#![no_main]
+
+#[path = "../../runner/broker/tests/invariants/mod.rs"]
+#[allow(dead_code)] // What the other targets call.
+mod invariants;
+
+libfuzzer_sys::fuzz_target!(|source: &[u8]| invariants::line(source));
