@@ -125,7 +125,7 @@ fn text<'a>(event: &'a Value, key: &str) -> &'a str {
     event.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-const POLICY: &str = "RATELIMIT notes 6/hour
+const POLICY: &str = "RATELIMIT notes 9/hour
 POLICY
 permit (principal, action == AgentRC::Action::\"mcp.request\", resource == AgentRC::MCPServer::\"notes\")
 when { context.method == \"resources/read\" && context.tool like \"memo://public/*\" };
@@ -149,13 +149,13 @@ fn what_a_policy_permits_is_passed_on_and_nothing_else() {
             "1 [('notes.memo://public/a', 'public a')]",
             "2 [('notes.memo://public/other', 'public other')]",
             "3 no: `notes.memo://secret/b` is refused: nothing in",
-            "4 no: `notes.memo://public/../secret/b` has a path that can be read in two ways",
-            "5 no: `notes.memo://public/%2e%2e/secret/b` has a path",
+            "4 no: `notes.memo://public/../secret/b` can be read in two ways",
+            "5 no: `notes.memo://public/%2e%2e/secret/b` can be read",
             "6 no: there is no `memo://public/a`",
             "7 no: the server `notes`: ",
             "8 ['Sum up it']",
             "9 no: `notes.hidden` is refused",
-            // One call, and what it asked for, which counts as well: these are 5 and 6.
+            // One call, and what it asked for, which counts as well: these are 8 and 9.
             "10 {\"result\":\"hello somebody\"}",
             "11 `notes.think` is refused: the limit `notes`",
         ];
@@ -169,6 +169,9 @@ fn what_a_policy_permits_is_passed_on_and_nothing_else() {
         assert_eq!(
             calls,
             [
+                "list resources of notes",
+                "list templates of notes",
+                "list prompts of notes",
                 "read notes.memo://public/a",
                 "read notes.memo://public/other",
                 "read notes.memo://public/none/of/it",
@@ -177,8 +180,8 @@ fn what_a_policy_permits_is_passed_on_and_nothing_else() {
                 "elicitation/create for notes",
             ]
         );
-        assert!(text(outcome.events_named("broker.call")[5], "rule").contains("may-ask"));
-        assert_eq!(outcome.events_named("broker.result").len(), 6);
+        assert!(text(outcome.events_named("broker.call")[8], "rule").contains("may-ask"));
+        assert_eq!(outcome.events_named("broker.result").len(), 9);
         assert!(text(outcome.denial_of("read notes.memo://secret/b"), "reason").contains("nothing in"));
     });
 }
@@ -186,7 +189,7 @@ fn what_a_policy_permits_is_passed_on_and_nothing_else() {
 #[test]
 fn a_model_is_asked_where_a_policy_says_so() {
     as_each(AGENTRC, |lab| {
-        let outcome = run(lab, &POLICY.replace("RATELIMIT notes 6/hour\n", ""));
+        let outcome = run(lab, &POLICY.replace("RATELIMIT notes 9/hour\n", ""));
         assert!(
             outcome.out().contains("11 {\"result\":\"the model: thought of think\"}"),
             "as {}: {}{}",

@@ -189,6 +189,24 @@ fn a_session_that_is_over_begins_anew_and_its_tools_must_be_what_they_were() {
 }
 
 #[test]
+fn one_server_that_comes_back_is_not_another_that_was_reached() {
+    as_each(AGENTRC, |lab| {
+        let world = World::new(lab);
+        // Its session is over at once, again and again; the other one never answers.
+        lab.file(world.served("mcp-flighty"), "");
+        let lines = format!(
+            "SERVER far https://api.example.com/mcp\nSERVER mute http://api.example.com:4445/mcp\n{TOOL}\nTOOL mcp:mute.act\nALLOW invoke mcp:mute.act"
+        );
+        let outcome = world.run(&lines, "echo started");
+        outcome.expect_refusal(&["the server `mute` (Agentfile:3:1) cannot be used"]);
+        assert_eq!(outcome.out(), "", "as {}", lab.who.name);
+        let reached = |event: &&&Value| text(event, "state") == "reached";
+        let servers = outcome.events_named("server");
+        assert!(servers.iter().filter(reached).count() > 1, "control: it came back\n{servers:#?}");
+    });
+}
+
+#[test]
 fn calls_are_limited_and_their_results_come_from_the_network() {
     as_each(AGENTRC, |lab| {
         let world = World::new(lab);

@@ -254,7 +254,7 @@ fn what_is_hidden_cannot_be_moved_to_where_another_mount_shows_it() {
         );
         lab.agentfile(
             "AGENT mover\nBIND . /work rw\nBIND ./shown /shown ro\nSKILL ./skills/probe\nALLOW invoke ./skills/probe\nDENY read /work/deep/er/secret\n\
-             URL https://api.example.com\nCRED TOKEN file:./keys/there/token host:api.example.com\nCMD ./go.sh\n",
+             CRED TOKEN file:./keys/there/token host:api.example.com\nCMD ./go.sh\n",
         );
         let outcome = lab.finish_command(lab.agentrc(["run", "--grant", "./Agentfile"]));
         let out = outcome.out();

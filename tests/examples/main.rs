@@ -326,7 +326,7 @@ fn refused() {
         outcome.expect_code(125);
         assert_eq!(outcome.out(), "");
         let text = fs::read_to_string(folder.join("Agentfile")).expect("Agentfile");
-        for word in ["SERVER", "TOOL", "RATELIMIT"] {
+        for word in ["TRACE", "TOOL", "RATELIMIT"] {
             let line = text.lines().position(|line| line.starts_with(word)).expect("the line") + 1;
             assert!(
                 outcome.stderr.contains(&format!("Agentfile:{line}:")),

@@ -60,9 +60,23 @@ impl Check<'_> {
 
     pub(super) fn mcp(&mut self, word: &Word, place: Place) {
         let name = server_name(&word.text);
+        self.dotless(word);
         if self.once_named("server", name, word.span) {
             let (reference, name) = (word.text.clone(), name.to_owned());
             self.out.mcp.push(McpServer { reference, name, plan: None, place });
+        }
+    }
+
+    /// What a server has is called by its name, a dot, and its own: where that begins must not be a question.
+    pub(super) fn dotless(&mut self, name: &Word) {
+        if server_name(&name.text).contains('.') {
+            let help = "its tools are called `server.tool`: write the name without a dot";
+            self.error(
+                "E072",
+                name.span,
+                format!("`{}` has a dot, which ends a server's name", name.text),
+                help,
+            );
         }
     }
 

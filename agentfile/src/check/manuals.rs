@@ -63,12 +63,14 @@ impl Check<'_> {
     /// Whether the tool `name` of a manual is one of an MCP server's: then it is that server's, if a line declares the same server.
     pub(super) fn is_of_server(&mut self, name: &str, span: Span) -> bool {
         self.read_manuals();
-        let known = self.manuals.iter().flat_map(|manuals| &manuals.tools);
-        let meant = known.filter(|(_, tool)| tool.name == name);
-        let mut meant = meant.filter_map(|(path, tool)| Some((path.clone(), tool.server()?)));
-        let (first, second) = (meant.next(), meant.next());
-        drop(meant);
-        let Some((path, meant)) = first.filter(|_| second.is_none()) else { return false };
+        // Of several, and where one might have it that cannot be read, nothing says which holds.
+        let Some(manuals) = self.manuals.as_ref().filter(|manuals| manuals.faults.is_empty()) else {
+            return false;
+        };
+        let mut known = manuals.tools.iter().filter(|(_, tool)| tool.name == name);
+        let (Some((path, tool)), None) = (known.next(), known.next()) else { return false };
+        let Some(meant) = tool.server() else { return false };
+        let path = path.clone();
         match meant {
             Ok(meant) => self.meant.push((path, meant, span)),
             Err(fault) => {

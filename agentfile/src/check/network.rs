@@ -43,6 +43,7 @@ impl Check<'_> {
         if url.host.starts_with("*.") {
             self.error("E072", url.word.span, "a server has one host", "write its name without `*`");
         }
+        self.dotless(name);
         let host = destination(url, Via::Broker, place);
         self.out.servers.push(Server { name: name.text.clone(), host });
     }

@@ -135,7 +135,7 @@ impl Check<'_> {
             }
         };
         // A name that is misspelt would leave the skill that is meant with more. Where one skill is run by itself, others are not there.
-        let alone = self.out.skills.iter().any(|skill| is_run(&self.out, skill));
+        let alone = matches!(self.out.skills.as_slice(), [only] if is_run(&self.out, only));
         let declared = |name: &String| self.out.skills.iter().any(|skill| skill.entity == *name);
         if let Some(name) = table.keys().find(|name| !alone && !declared(name)) {
             let what = format!("`{TABLE}` has the skill `{}`, which no line declares", name.escape_debug());

@@ -95,7 +95,9 @@ fn is_served(plan: &Plan, entry: &BrokerEntry) -> bool {
 fn is_asked(plan: &Plan, server: &str) -> bool {
     plan.broker.iter().any(|entry| match entry {
         BrokerEntry::Mcp { name, plan: Some(_), .. } => name == server,
-        BrokerEntry::Server { name, .. } => name == server && plan.tools_of(name).next().is_some(),
+        BrokerEntry::Server { name, more, .. } => {
+            name == server && (*more || plan.tools_of(name).next().is_some())
+        }
         _ => false,
     })
 }

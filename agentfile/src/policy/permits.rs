@@ -14,8 +14,8 @@ pub(crate) struct Permits {
     tools: Kind,
     functions: Kind,
     skills: Kind,
-    /// By written policies: the line of a server permits the calls of its tools, and nothing else of it.
-    servers: Kind,
+    /// By written policies that name it: the line of a server permits the calls of its tools, and nothing else of it.
+    servers: HashSet<String>,
     /// Skills are files, and shown or not for the whole run: only permits without a condition count, and a forbid
     /// that may hold does.
     forbidden_skills: Kind,
@@ -77,10 +77,15 @@ impl Permits {
             if !policy.permits() {
                 continue;
             }
+            if let Resources::Named(uids) = &resources
+                && names::has_action(&policy.body.action, "mcp.request")
+            {
+                let named = uids.iter().filter(|uid| uid.ty.0.id.as_str() == "MCPServer");
+                permits.servers.extend(named.map(|uid| uid.eid.to_string()));
+            }
             for (action, kind, ty) in [
                 ("tool.invoke", &mut permits.tools, "Tool"),
                 ("function.invoke", &mut permits.functions, "Function"),
-                ("mcp.request", &mut permits.servers, "MCPServer"),
             ] {
                 if names::has_action(&policy.body.action, action) {
                     kind.take(ty, &resources);
@@ -102,7 +107,7 @@ impl Permits {
 
     /// Whether `MCPServer::"name"` may be asked for, or ask for, more than calls of its tools.
     pub(crate) fn server(&self, name: &str) -> bool {
-        self.servers.holds(name)
+        self.servers.contains(name)
     }
 
     /// Whether `Skill::"name"` may be used throughout the run.

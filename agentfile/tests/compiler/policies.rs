@@ -279,7 +279,7 @@ fn a_skill_is_shown_only_when_it_is_permitted_without_a_condition() {
 #[test]
 fn what_the_compiler_makes_fits_the_schema_whatever_the_names_are() {
     // `Validate::Always` reports a made policy that does not fit as a fault of the compiler.
-    let source = "AGENT x\nCMD true\nBIND ./src /it\\odd rw\nBIND ~/é /é ro\nMOUNT /m rw\nURL https://a.example/p+th\nURL tcp://10.0.0.5:5432\nURL https://*.b.example\nSERVER s.s https://c.example/mcp\nMCP m-m\nTOOL strands:a/b:c\nALLOW invoke strands:a/b:c\nFUNCTION f-f\nDENY invoke f-f\nSKILL k.k\nALLOW invoke k.k\nCRED c\\c env:A host:a.example host:*.b.example\nMEMORY n-n ./schemas/notes.json schema:Note mode:rw\nALLOW resolve c\\c\nDENY egress z.example\nDENY write /m/a\nDENY read /m/b\nALLOW read /m\n";
+    let source = "AGENT x\nCMD true\nBIND ./src /it\\odd rw\nBIND ~/é /é ro\nMOUNT /m rw\nURL https://a.example/p+th\nURL tcp://10.0.0.5:5432\nURL https://*.b.example\nSERVER s_s https://c.example/mcp\nMCP m-m\nTOOL strands:a/b:c\nALLOW invoke strands:a/b:c\nFUNCTION f-f\nDENY invoke f-f\nSKILL k.k\nALLOW invoke k.k\nCRED c\\c env:A host:a.example host:*.b.example\nMEMORY n-n ./schemas/notes.json schema:Note mode:rw\nALLOW resolve c\\c\nDENY egress z.example\nDENY write /m/a\nDENY read /m/b\nALLOW read /m\n";
     let found = compiled(source);
     let errors: Vec<_> = found.diagnostics.iter().filter(|one| one.severity == Severity::Error).collect();
     assert!(errors.is_empty(), "{errors:#?}");
@@ -294,7 +294,7 @@ fn what_the_compiler_makes_fits_the_schema_whatever_the_names_are() {
             names.push(uid.id().unescaped().to_owned());
         }
     }
-    for name in ["/it\\odd", "/é", "a/b:c", "f-f", "k.k", "c\\c", "n-n", "s.s", "m-m"] {
+    for name in ["/it\\odd", "/é", "a/b:c", "f-f", "k.k", "c\\c", "n-n", "s_s", "m-m"] {
         assert!(names.iter().any(|found| found == name), "{name}: {names:?}");
     }
 }

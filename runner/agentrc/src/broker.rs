@@ -11,7 +11,7 @@ mod program;
 mod scripts;
 mod serving;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::{CString, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -69,8 +69,8 @@ pub struct Broker {
     connections: Connections,
     /// What a person is asked about.
     approvals: Approvals,
-    /// How many servers somewhere else have not said yet what their tools are; then the agent is started.
-    awaited: usize,
+    /// Which servers somewhere else have not said yet what their tools are; then the agent is started.
+    awaited: BTreeSet<usize>,
     /// Until when they are waited for.
     deadline: Option<Instant>,
     /// The sandbox's first process.
@@ -134,7 +134,7 @@ impl Broker {
         let environment = variables.collect::<Result<Vec<_>, _>>()?;
         let directory = c_string(&plan.workdir)?;
         let placeholders = texts(placeholders);
-        let awaited = servers.remote();
+        let awaited = servers.remote().collect();
         let connections = Connections::of(plan, gateway)?;
         let approvals = Approvals::new(run, plan, &operator, asking)?;
         let service = Service::start(Role::Broker, &[], |channel| {
@@ -322,7 +322,7 @@ impl Broker {
             }
             Report::Failed { reason } => Err(failed(&reason)),
             Report::Reached { server } => self.reached(server, recorder).map(|()| None),
-            Report::Pin { server, tool, part, more } if self.awaited > 0 => {
+            Report::Pin { server, tool, part, more } if self.awaited.contains(&server) => {
                 let name = self.servers.name(server).ok_or_else(|| no_sense("a server of no plan"))?;
                 self.pins.take(name, &tool, &part, more).map(|()| None)
             }
@@ -341,7 +341,8 @@ impl Broker {
         let reason = (!first_uses.is_empty()).then(|| first_uses.join(", "));
         let event = Event::Server { server: name, state: "reached".to_owned(), reason };
         recorder.record(&event).map_err(unrecorded)?;
-        self.awaited = self.awaited.saturating_sub(1);
+        // One that comes back is no other.
+        self.awaited.remove(&server);
         Ok(())
     }
 

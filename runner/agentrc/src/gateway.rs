@@ -22,7 +22,7 @@ use agentrc_jail::{Recorder, Unopened};
 use agentrc_service::channel::{self, cut};
 use rustix::io::Errno;
 
-use self::inward::{Inward, Joined};
+use self::inward::Inward;
 use crate::policies::{Answer, Policies};
 use crate::refusal::Refusal;
 use crate::socket::Process;
@@ -260,14 +260,11 @@ impl Gateway {
                 Ok(Some(number))
             }
             Report::Join { number, client } => match self.inward.join(&client, init)? {
-                Joined::Yes(connection) => {
+                Some(connection) => {
                     self.order(&Order::Joined { number }, &[connection.as_fd()])?;
                     Ok(None)
                 }
-                Joined::No(event) => {
-                    recorder.record(&event).map_err(unrecorded)?;
-                    Ok(Some(number))
-                }
+                None => Ok(Some(number)),
             },
             Report::Failed { reason } => Err(format!("the gateway failed: {reason}")),
             other @ (Report::Authority { .. } | Report::Ready { .. }) => Err(unexpected(&other)),

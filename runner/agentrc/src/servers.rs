@@ -107,10 +107,10 @@ impl Servers {
         self.all.get(number).filter(|server| server.plan_sha256.is_none()).map(|server| server.name.as_str())
     }
 
-    /// How many are somewhere else.
-    #[must_use]
-    pub fn remote(&self) -> usize {
-        self.all.iter().filter(|server| server.plan_sha256.is_none()).count()
+    /// The numbers of those that are somewhere else.
+    pub fn remote(&self) -> impl Iterator<Item = usize> {
+        let numbered = self.all.iter().enumerate();
+        numbered.filter(|(_, server)| server.plan_sha256.is_none()).map(|(number, _)| number)
     }
 
     /// Name and plan of each that is started here, and its line.

@@ -71,7 +71,7 @@ fn holder(client: &Client, init: i32, deadline: Instant) -> Option<i32> {
             return Some(pid);
         }
         let Ok(threads) = fs::read_dir(folder.join("task")) else { continue };
-        for thread in threads.flatten() {
+        for thread in threads.flatten().take_while(|_| Instant::now() < deadline) {
             let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
             waiting.extend(children.split_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
         }

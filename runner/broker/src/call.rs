@@ -298,8 +298,7 @@ impl Broker {
         }
         // Before anything of its answer can be known.
         self.give(server.trust());
-        let _waits = server.called_by(request.client.as_ref(), request.pid);
-        server.call(tool, &request.arguments, self.limits.output()).await
+        server.call(tool, request, self.limits.output()).await
     }
 
     /// A program, in a sandbox that the supervisor makes.

@@ -167,19 +167,26 @@ pub fn resource(uri: &str) -> Result<(), &'static str> {
         let is_canonical = canonical_url(uri).is_ok_and(|(canonical, _)| canonical == uri);
         return if is_canonical { Ok(()) } else { Err("is no URL in its one form") };
     }
-    let path = rest.split(['?', '#']).next().unwrap_or_default();
-    let (authority, path) = match path.strip_prefix("//") {
-        Some(rest) => rest.split_at(rest.find('/').unwrap_or(rest.len())),
-        None => ("", path),
-    };
-    if scheme == "file" && !(authority.is_empty() && path.starts_with('/')) {
-        return Err("is no file of this host's: write `file:///PATH`");
+    // Of everything behind the scheme: which of it is a path, is the server's to say.
+    let lower = rest.to_ascii_lowercase();
+    let odd = ["%2f", "%2e", "%5c", "%00", "%25"];
+    let parts = rest.strip_prefix("//").unwrap_or(rest);
+    let is_odd =
+        odd.iter().any(|odd| lower.contains(odd)) || encodes_unreserved(&lower) || parts.contains("//");
+    if is_odd || parts.split(['/', '?', ':', '=', '&']).any(|part| matches!(part, "." | "..")) {
+        return Err("can be read in two ways");
     }
-    let lower = path.to_ascii_lowercase();
-    let odd = ["//", "%2f", "%2e", "%5c", "%00"];
-    let is_odd = odd.iter().any(|odd| lower.contains(odd)) || encodes_unreserved(&lower);
-    if is_odd || path.split('/').any(|part| matches!(part, "." | "..")) {
-        return Err("has a path that can be read in two ways");
+    if rest.contains('#') {
+        return Err("has a fragment, which is no part of what is read");
+    }
+    if scheme == "file" && (!rest.starts_with("///") || rest.contains('?') || rest.ends_with('/')) {
+        return Err("is no file of this host's in its one form: write `file:///PATH`");
+    }
+    let authority =
+        rest.strip_prefix("//").and_then(|rest| rest.split(['/', '?']).next()).unwrap_or_default();
+    let port = authority.rsplit_once(':').filter(|(_, port)| !port.contains(']')).map(|(_, port)| port);
+    if authority.contains(['@', '%']) || port.is_some_and(|port| port.is_empty() || port.starts_with('0')) {
+        return Err("has an authority that can be read in two ways");
     }
     Ok(())
 }
@@ -327,6 +334,21 @@ mod tests {
             "https://a.example:443/",
             "1a:b",
             ":a",
+            "file:/data/secret",
+            "file:///data/secret?x",
+            "file:///data/secret#x",
+            "file:///data/public/x?/../../../etc/passwd",
+            "file:///data/secret/",
+            "file:////etc",
+            "memo://a/b#c",
+            "memo://a/b?/../c",
+            "memo://a/b?p=..",
+            "db://u@prod/t",
+            "memo://private:/a",
+            "db://h:080/t",
+            "db://pro%64/t",
+            "memo://public%2f..%2fx/a",
+            "memo://a/%252e%252e/b",
         ] {
             assert!(resource(uri).is_err(), "{uri}");
         }

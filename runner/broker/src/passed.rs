@@ -1,7 +1,6 @@
 //! What is passed on of servers besides their tools: resources and prompts, of which only a policy on `mcp.request` permits any. Each
 //! is known as a tool is, by its server's name and its own: `files.file:///data/a`, `files.summary`.
 
-use std::rc::Rc;
 use std::time::Instant;
 
 use agentfile::plan::Target;
@@ -44,50 +43,76 @@ impl Broker {
     /// Resources that may be read now.
     ///
     /// # Errors
-    /// A server does not say what it has.
-    pub(crate) async fn resources(&self) -> Result<Vec<Resource>, String> {
-        let mut all = Vec::new();
-        for server in self.passing() {
-            let listed = server.resources().await?.into_iter();
-            let may = listed.filter(|one| resource(&one.uri).is_ok() && self.passes(server, READ, &one.uri));
-            all.extend(may.map(|mut one| {
-                one.uri = format!("{}.{}", server.name, one.uri);
-                one
-            }));
-        }
-        Ok(all)
+    /// The limit that is reached, or there is too much of it.
+    pub(crate) async fn resources(&self, pid: i32) -> Result<Vec<Resource>, Outcome> {
+        let may = |server: &Server, one: &Resource| {
+            resource(&one.uri).is_ok() && self.passes(server, READ, &one.uri)
+        };
+        let named = |server: &Server, one: &mut Resource| one.uri = format!("{}.{}", server.name, one.uri);
+        self.listed("list resources of", pid, async |server| server.resources().await, may, named).await
     }
 
     /// Templates of resources, each decided about as if it were a resource.
     ///
     /// # Errors
     /// As for [`Broker::resources`].
-    pub(crate) async fn templates(&self) -> Result<Vec<ResourceTemplate>, String> {
-        let mut all = Vec::new();
-        for server in self.passing() {
-            let listed = server.templates().await?.into_iter();
-            let may = listed.filter(|one| self.passes(server, READ, &one.uri_template));
-            all.extend(may.map(|mut one| {
-                one.uri_template = format!("{}.{}", server.name, one.uri_template);
-                one
-            }));
-        }
-        Ok(all)
+    pub(crate) async fn templates(&self, pid: i32) -> Result<Vec<ResourceTemplate>, Outcome> {
+        let may = |server: &Server, one: &ResourceTemplate| self.passes(server, READ, &one.uri_template);
+        let named = |server: &Server, one: &mut ResourceTemplate| {
+            one.uri_template = format!("{}.{}", server.name, one.uri_template);
+        };
+        self.listed("list templates of", pid, async |server| server.templates().await, may, named).await
     }
 
     /// Prompts that may be got now.
     ///
     /// # Errors
     /// As for [`Broker::resources`].
-    pub(crate) async fn prompts(&self) -> Result<Vec<Prompt>, String> {
+    pub(crate) async fn prompts(&self, pid: i32) -> Result<Vec<Prompt>, Outcome> {
+        let may =
+            |server: &Server, one: &Prompt| plain(&one.name).is_ok() && self.passes(server, GET, &one.name);
+        let named = |server: &Server, one: &mut Prompt| one.name = format!("{}.{}", server.name, one.name);
+        self.listed("list prompts of", pid, async |server| server.prompts().await, may, named).await
+    }
+
+    /// What all servers list, of which a policy may permit more than tools: counted and on record for each of them. One that does not
+    /// say what it has does not hide what the others have; that is on record.
+    async fn listed<T: Serialize>(
+        &self,
+        verb: &str,
+        pid: i32,
+        ask: impl AsyncFn(&Server) -> Result<Vec<T>, String>,
+        may: impl Fn(&Server, &T) -> bool,
+        named: impl Fn(&Server, &mut T),
+    ) -> Result<Vec<T>, Outcome> {
         let mut all = Vec::new();
-        for server in self.passing() {
-            let listed = server.prompts().await?.into_iter();
-            let may = listed.filter(|one| plain(&one.name).is_ok() && self.passes(server, GET, &one.name));
-            all.extend(may.map(|mut one| {
-                one.name = format!("{}.{}", server.name, one.name);
-                one
-            }));
+        let mut bytes = 0;
+        for server in self.servers.iter().filter(|server| server.more) {
+            let act = format!("{verb} {}", server.name);
+            self.counted(server, &act, pid).await.map_err(Outcome::Refused)?;
+            let (call, ending) = self.begun(&act, "{}", server.origin.to_string(), pid);
+            self.reporter.intent(call, &[]).await.map_err(Outcome::Error)?;
+            // What it says of what it has is content, as an answer is.
+            self.give(server.trust());
+            let listed = match ask(server).await {
+                Ok(listed) => listed,
+                Err(why) => {
+                    ending.tell(&Outcome::Error(why));
+                    continue;
+                }
+            };
+            let mut listed: Vec<T> = listed.into_iter().filter(|one| may(server, one)).collect();
+            listed.iter_mut().for_each(|one| named(server, one));
+            let value = serde_json::to_value(&listed).map_err(|error| Outcome::Error(error.to_string()))?;
+            bytes += value.to_string().len();
+            let most = self.limits.output();
+            if bytes > most {
+                let outcome = Outcome::Error(format!("the list has more than {most} bytes"));
+                ending.tell(&outcome);
+                return Err(outcome);
+            }
+            ending.tell(&Outcome::Value(value));
+            all.append(&mut listed);
         }
         Ok(all)
     }
@@ -125,11 +150,6 @@ impl Broker {
         let given = arguments.clone().unwrap_or_default();
         let wanted = Wanted { method: GET, verb: "prompt", name, arguments: &given, pid };
         self.passed(&wanted, async |server, name| server.prompt(name, arguments).await).await
-    }
-
-    /// Servers of which a policy may permit more than tools. What they say of what they have is content, as an answer is.
-    fn passing(&self) -> impl Iterator<Item = &Rc<Server>> {
-        self.servers.iter().filter(|server| server.more).inspect(|server| self.give(server.trust()))
     }
 
     fn passes(&self, server: &Server, method: &str, name: &str) -> bool {

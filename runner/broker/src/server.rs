@@ -36,7 +36,7 @@ use serde_json::{Map, Value};
 use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::sync::{Semaphore, watch};
 
-use crate::call::Broker;
+use crate::call::{Broker, Request};
 use crate::judge::{self, Judge};
 use crate::outcome::Outcome;
 use crate::reporter::Reporter;
@@ -234,6 +234,10 @@ impl Server {
 
     /// Those of its tools that are wanted, each as it was pinned.
     async fn found(&self, peer: &Peer<RoleClient>) -> Result<Vec<Found>, String> {
+        // One that has no tools need not know what those are.
+        if self.wanted.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut listed = list(peer, &self.wanted).await?;
         let mut found = Vec::new();
         for (name, origin) in &self.wanted {
@@ -256,11 +260,14 @@ impl Server {
         Ok(found)
     }
 
-    /// Calls its tool. At most `most` bytes of its answer are taken.
-    pub(crate) async fn call(&self, tool: &str, arguments: &Map<String, Value>, most: usize) -> Outcome {
+    /// Calls its tool for whoever asks by `request`. At most `most` bytes of its answer are taken.
+    pub(crate) async fn call(&self, tool: &str, request: &Request, most: usize) -> Outcome {
         let Ok(_one) = self.calls.acquire().await else {
             return Outcome::Error("the broker ends".to_owned());
         };
+        // Whom it may ask while it has the call.
+        let _waits = self.called_by(request.client.as_ref(), request.pid);
+        let arguments = &request.arguments;
         let before = self.generation();
         match self.asked(tool, arguments, most).await {
             Ok(outcome) => outcome,
@@ -280,6 +287,19 @@ impl Server {
     fn present(&self) -> Result<Peer<RoleClient>, String> {
         let gone = || format!("the server `{}` has ended, and is not back yet", self.name);
         self.peer.borrow().clone().ok_or_else(gone)
+    }
+
+    /// What is said of an error: in the words of the way to it, where they are those.
+    fn failed(&self, error: &ServiceError) -> String {
+        let text = match error {
+            ServiceError::McpError(error)
+                if self.place.is_some() && [SESSION_OVER, UNANSWERED].contains(&error.code) =>
+            {
+                said(&error.message)
+            }
+            error => said(&error.to_string()),
+        };
+        format!("the server `{}`: {text}", self.name)
     }
 
     fn asks_for_more(&self) -> String {
@@ -305,7 +325,7 @@ impl Server {
         Ok(match tokio::time::timeout(PATIENCE, peer.call_tool_once(params)).await {
             Err(_) => Outcome::Error(format!("it took more than {} s", PATIENCE.as_secs())),
             Ok(Err(error)) => {
-                let what = format!("the server `{}`: {}", self.name, said(&error.to_string()));
+                let what = self.failed(&error);
                 match error {
                     ServiceError::McpError(error) if self.place.is_some() && error.code == SESSION_OVER => {
                         return Err(what);

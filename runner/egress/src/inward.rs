@@ -38,7 +38,11 @@ pub(crate) async fn serve(gateway: &Gateway, mut agent: TcpStream, client: Clien
     let Ok(one) = gateway.inward.0.acquire().await else { return };
     let broker = match gateway.reporter.join(client).await {
         Some(broker) => connected(broker.into()),
-        None => Err(io::ErrorKind::ConnectionRefused.into()),
+        None => {
+            let reason = "no process of this run's that holds the connection was found";
+            gateway.reporter.denied("connect to the broker", "reset", reason, "", client).await;
+            Err(io::ErrorKind::ConnectionRefused.into())
+        }
     };
     let Ok(mut broker) = broker else {
         let _ = agent.set_zero_linger();

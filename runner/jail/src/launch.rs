@@ -177,7 +177,7 @@ pub fn launch(
             let gateway = gateway.as_deref_mut().filter(|_| sandbox.outside[0].is_some());
             let broker = broker.as_deref_mut().zip(entrance);
             let mut beside = Beside { gateway, broker, filter: &mut *filter };
-            rise(&sandbox, &mut beside, recorder)?;
+            rise(&sandbox, &mut beside, &mounts, recorder)?;
             beside.broker.map(|(_, entrance)| entrance)
         };
         let relay =

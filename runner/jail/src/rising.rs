@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::arming::{hear, heed};
 use crate::beside::Beside;
 use crate::launch::refused;
+use crate::layer::mounts::Mounts;
 use crate::refusal::Refusal;
 use crate::step::Step;
 use crate::supervise::{Sandbox, Woken};
@@ -21,10 +22,18 @@ const LOOK: Duration = Duration::from_millis(250);
 pub(crate) fn rise(
     sandbox: &Sandbox,
     beside: &mut Beside<'_, '_>,
+    mounts: &Mounts,
     recorder: &mut dyn Recorder,
 ) -> Result<(), Refusal> {
     let refused = |unopened| refused(Step::ServeBroker, unopened);
-    while !beside.is_up().map_err(refused)? {
+    let unopened = |reason| Unopened { reason, help: None };
+    loop {
+        // That may take a while, in which the host goes on.
+        let holds = sandbox.still_holds(mounts).and_then(|()| recorder.check());
+        holds.map_err(|reason| refused(unopened(reason)))?;
+        if beside.is_up().map_err(refused)? {
+            return Ok(());
+        }
         match sandbox.next(None, LOOK) {
             Ok(Woken::Signal(signal)) => heed(signal)?,
             Ok(Woken::Outside(who)) => {
@@ -41,5 +50,4 @@ pub(crate) fn rise(
             Err(errno) => return Err(hear(errno)),
         }
     }
-    Ok(())
 }

@@ -140,6 +140,15 @@ impl Sandbox {
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
+    /// Whether all is mounted that was when it was judged.
+    pub(crate) fn still_holds(&self, mounts: &Mounts) -> Result<(), String> {
+        let table = self.mounts();
+        let checked = table.and_then(|table| mounts.still_holds(&table).map_err(|refusal| refusal.reason));
+        checked.map_err(|reason| {
+            format!("the host replaced a file that was held for it, which may have been open since: {reason}")
+        })
+    }
+
     /// Waits until init, and with it every process of the sandbox, is gone. `None`: it cannot be killed (it hangs in
     /// the kernel, on a file system that does not answer), and is left to the kernel.
     pub(crate) fn reap(&self) -> Option<Reaped> {
@@ -317,17 +326,8 @@ const PATIENCE: u32 = 3;
 /// A mount on a file of the host is gone when the host replaces, renames or removes that file: an editor that saves does.
 /// What it held or hid is then open, so the run ends.
 fn check_mounts(sandbox: &Sandbox, watched: &Watched<'_>, end: &mut End) {
-    let table = sandbox.mounts();
-    let checked =
-        table.and_then(|table| watched.mounts.still_holds(&table).map_err(|refusal| refusal.reason));
-    if let Err(reason) = checked {
-        kill(
-            sandbox,
-            end,
-            format!(
-                "the host replaced a file that was held for it, which may have been open since: {reason}"
-            ),
-        );
+    if let Err(reason) = sandbox.still_holds(watched.mounts) {
+        kill(sandbox, end, reason);
     }
 }
 

@@ -49,6 +49,8 @@ type Effect = (Option<usize>, String, String, Option<String>, Vec<Policy>);
 /// A ticket that waits.
 struct Pending {
     ticket: Ticket,
+    /// The entry of the plan's that is asked about.
+    entry: Option<usize>,
     until: Instant,
 }
 
@@ -69,8 +71,6 @@ pub(super) struct Approvals {
     asking: Asking,
     /// For every entry of the plan's broker, whether it is a program that the host's configuration asks about, whatever the broker says.
     insisted: Vec<bool>,
-    /// The entries that questions are about, by the number of the question.
-    entries: HashMap<u64, Option<usize>>,
     /// What the broker has said of the next question.
     parts: String,
     /// By the number of the question.
@@ -99,7 +99,6 @@ impl Approvals {
             agent: plan.agent.clone(),
             asking,
             insisted: insisted(plan, operator),
-            entries: HashMap::new(),
             parts: String::new(),
             pending: BTreeMap::new(),
             standing: BTreeMap::new(),
@@ -134,12 +133,12 @@ impl Approvals {
             return Err(no_sense("a question that is none"));
         }
         let refused = |reason: String| Ok(Some(Order::Refused { number, reason: cut(&reason) }));
-        self.entries.insert(number, asked.entry);
+        let entry = asked.entry;
         let ticket = self.ticket(asked);
         if self.ended {
             return refused("a person must approve it, and the run ends".to_owned());
         }
-        if let Some(order) = self.stands(number, &ticket, recorder)? {
+        if let Some(order) = self.stands(number, &ticket, entry, recorder)? {
             return Ok(Some(order));
         }
         if self.pending.len() >= PENDING {
@@ -172,7 +171,7 @@ impl Approvals {
         }
         // A time that no clock reaches is not one that is waited for.
         let until = Instant::now().checked_add(self.asking.expiry).unwrap_or_else(Instant::now);
-        self.pending.insert(number, Pending { ticket, until });
+        self.pending.insert(number, Pending { ticket, entry, until });
         Ok(None)
     }
 
@@ -223,9 +222,10 @@ impl Approvals {
         &mut self,
         number: u64,
         ticket: &Ticket,
+        entry: Option<usize>,
         recorder: &mut dyn Recorder,
     ) -> Result<Option<Order>, String> {
-        let Some(standing) = self.standing.get_mut(&self.effect(number, ticket)) else { return Ok(None) };
+        let Some(standing) = self.standing.get_mut(&effect(entry, ticket)) else { return Ok(None) };
         match &mut standing.left {
             Some(0) => return Ok(None),
             Some(left) => *left -= 1,
@@ -237,11 +237,10 @@ impl Approvals {
         let ticket = Ticket { id: standing.ticket.clone(), ..ticket.clone() };
         let reason = format!("approved before, for this run{left}");
         events::decided(&ticket, Outcome::Approved, Some(scope), Some(&reason), by, recorder)?;
-        Ok(Some(self.approve(number, ticket)))
+        Ok(Some(self.approve(number, ticket, entry)))
     }
 
-    fn approve(&mut self, number: u64, ticket: Ticket) -> Order {
-        let entry = self.entries.get(&number).copied().flatten();
+    fn approve(&mut self, number: u64, ticket: Ticket, entry: Option<usize>) -> Order {
         self.approved.insert(number, (cut(&ticket.act), ticket.arguments_sha256, entry));
         Order::Approved { number, ticket: ticket.id }
     }
@@ -271,7 +270,6 @@ impl Approvals {
         recorder: &mut dyn Recorder,
     ) -> Result<Option<Order>, String> {
         self.approved.remove(&number);
-        self.entries.remove(&number);
         let Some(pending) = self.pending.remove(&number) else { return Ok(None) };
         self.close(number, pending, Outcome::Denied, "nobody waits for it any more", recorder).map(Some)
     }
@@ -293,7 +291,7 @@ impl Approvals {
                     let reason = format!("nobody decided within {} s", self.asking.expiry.as_secs());
                     self.close(number, pending, Outcome::Expired, &reason, recorder)?
                 }
-                Ok(Some(decision)) => self.take(number, pending.ticket, decision, recorder)?,
+                Ok(Some(decision)) => self.take(number, pending, decision, recorder)?,
                 Err(reason) => {
                     self.refuse(number, &pending.ticket, Outcome::Denied, &reason, None, recorder)?
                 }
@@ -312,7 +310,7 @@ impl Approvals {
     fn take(
         &mut self,
         number: u64,
-        ticket: Ticket,
+        Pending { ticket, entry, .. }: Pending,
         decision: Decision,
         recorder: &mut dyn Recorder,
     ) -> Result<Order, String> {
@@ -325,9 +323,9 @@ impl Approvals {
         if let Scope::Run { count } = scope {
             let left = count.map(|count| count.saturating_sub(1));
             let standing = Standing { ticket: ticket.id.clone(), by, left };
-            self.standing.insert(self.effect(number, &ticket), standing);
+            self.standing.insert(effect(entry, &ticket), standing);
         }
-        Ok(self.approve(number, ticket))
+        Ok(self.approve(number, ticket, entry))
     }
 
     /// Closes a ticket that nobody decided. Whoever was faster is heard.
@@ -339,7 +337,7 @@ impl Approvals {
         reason: &str,
         recorder: &mut dyn Recorder,
     ) -> Result<Order, String> {
-        let ticket = pending.ticket;
+        let ticket = &pending.ticket;
         let decision = Decision {
             format: FORMAT,
             ticket: ticket.id.clone(),
@@ -351,13 +349,13 @@ impl Approvals {
             decided: now(),
         };
         let closed = self.tickets.as_ref().map(|tickets| tickets.decide(&decision));
-        match (closed, self.decided(&ticket)) {
+        match (closed, self.decided(ticket)) {
             // Somebody decided at this very moment, and still in time.
             (Some(Ok(false)), Ok(Some(decision))) if outcome == Outcome::Expired => {
-                self.take(number, ticket, decision, recorder)
+                self.take(number, pending, decision, recorder)
             }
             // That it cannot be closed on the disk makes it no more approved than it was.
-            _ => self.refuse(number, &ticket, outcome, reason, None, recorder),
+            _ => self.refuse(number, ticket, outcome, reason, None, recorder),
         }
     }
 
@@ -375,12 +373,6 @@ impl Approvals {
         Ok(Order::Refused { number, reason: cut(&reason) })
     }
 
-    fn effect(&self, number: u64, ticket: &Ticket) -> Effect {
-        let Ticket { act, arguments_sha256, effect, policies, .. } = ticket;
-        let entry = self.entries.get(&number).copied().flatten();
-        (entry, act.clone(), arguments_sha256.clone(), effect.clone(), policies.clone())
-    }
-
     /// The run has ended: so has what waits.
     pub(super) fn end(&mut self, recorder: &mut dyn Recorder) -> Result<(), String> {
         self.ended = true;
@@ -389,6 +381,11 @@ impl Approvals {
         }
         Ok(())
     }
+}
+
+fn effect(entry: Option<usize>, ticket: &Ticket) -> Effect {
+    let Ticket { act, arguments_sha256, effect, policies, .. } = ticket;
+    (entry, act.clone(), arguments_sha256.clone(), effect.clone(), policies.clone())
 }
 
 #[cfg(test)]

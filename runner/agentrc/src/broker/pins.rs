@@ -14,7 +14,7 @@ use crate::lockfile::{self, NAME as LOCKED};
 use crate::refusal::Refusal;
 
 /// How the broker says that a tool is not what it was.
-const FIRST_USE: &str = "first use";
+const FIRST_USE: &str = "is not what it was at its first use: ";
 /// Most bytes of one definition: more than a broker takes.
 const LONGEST: usize = 128 << 10;
 /// Most tools of all servers together.
@@ -82,10 +82,10 @@ impl Pins {
     pub(super) fn help(&self, reason: &str) -> Option<String> {
         let said = |text: &str| Some(text.to_owned());
         match &self.locked {
-            Some(_) if reason.contains(LOCKED) || reason.contains(FIRST_USE) => said(
+            Some(_) if reason.starts_with(&format!("`{LOCKED}`")) || is_of_pin(reason) => said(
                 "if the change is meant: remove agentrc.lock, run this once, and write it again by `agentrc pins --lock`",
             ),
-            None if reason.contains(FIRST_USE) => said(
+            None if is_of_pin(reason) => said(
                 "`agentrc pins` shows what its tools were at their first use, and forgets it if the change is meant",
             ),
             _ => None,
@@ -109,4 +109,10 @@ impl Pins {
         }
         Ok(said)
     }
+}
+
+/// Whether the broker says that a tool is not what it was: in its own words, and not in those of a server that it passes on.
+fn is_of_pin(reason: &str) -> bool {
+    let behind = reason.split_once("cannot be used: ").map(|(_, behind)| behind);
+    behind.is_some_and(|behind| behind.starts_with("its tool `") && behind.contains(FIRST_USE))
 }

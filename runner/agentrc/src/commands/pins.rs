@@ -67,17 +67,25 @@ fn lock(state: &StateDir, path: &std::path::Path) -> Outcome {
             }
         }
     }
+    let folder = source.folder();
+    // What a lockfile says was looked at by somebody; it is not replaced by what this user has seen.
+    if let Some((locked, _)) = lockfile::read(folder)?
+        && locked != pinned
+    {
+        let what =
+            format!("`{}` is there, and is not what is pinned", terminal::path(&folder.join(lockfile::NAME)));
+        return Err(Refusal::new(what)
+            .help("remove it, run the Agentfile once, look at `agentrc pins`, and write it again")
+            .into());
+    }
     if !missing.is_empty() {
         return Err(Refusal::new(format!("nothing is pinned for {}", escape(&missing.join(", "))))
             .help("run the Agentfile once: what a tool is, its server says then")
             .into());
     }
-    lockfile::write(source.folder(), &pinned)?;
+    lockfile::write(folder, &pinned)?;
     let number: usize = pinned.values().map(BTreeMap::len).sum();
-    terminal::print(&format!(
-        "wrote {number} to {}\n",
-        terminal::path(&source.folder().join(lockfile::NAME))
-    ))?;
+    terminal::print(&format!("wrote {number} to {}\n", terminal::path(&folder.join(lockfile::NAME))))?;
     Ok(exit::SUCCESS)
 }
 

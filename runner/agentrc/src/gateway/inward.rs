@@ -3,27 +3,16 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use agentrc_audit::Event;
-use agentrc_audit::event::Denial;
 use agentrc_broker::report::Order;
 use agentrc_egress::report::Client;
 use agentrc_service::channel;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
-use super::LAYER;
 use crate::socket;
 
 /// The broker's channel, if there is one to be reached.
 #[derive(Debug, Default)]
 pub(super) struct Inward(Option<OwnedFd>);
-
-/// What came of a connection.
-pub(super) enum Joined {
-    /// The gateway's end.
-    Yes(OwnedFd),
-    /// Nobody inside could be found to ask; to be put on record.
-    No(Event),
-}
 
 impl Inward {
     /// To the broker behind `channel`.
@@ -34,28 +23,18 @@ impl Inward {
         rustix::io::fcntl_dupfd_cloexec(channel, 0).map(|channel| Self(Some(channel)))
     }
 
-    /// A connection of `client`, a process beneath `init`.
+    /// A connection of `client`, a process beneath `init`: the gateway's end. `None`: nobody inside could be found who asks, which the
+    /// gateway says and counts.
     ///
     /// # Errors
     /// What makes no sense, or the broker cannot be told.
-    pub(super) fn join(&self, client: &Client, init: i32) -> Result<Joined, String> {
+    pub(super) fn join(&self, client: &Client, init: i32) -> Result<Option<OwnedFd>, String> {
         let channel = self.0.as_ref().ok_or("the gateway asked for a broker that there is not")?;
-        let Some(pid) = socket::who_asks(client, init) else {
-            return Ok(Joined::No(Event::Denial(Denial {
-                layer: LAYER.to_owned(),
-                act: "connect to the broker".to_owned(),
-                pid: None,
-                program: None,
-                verdict: "reset".to_owned(),
-                rule: String::new(),
-                reason: Some("no process of this run's that holds the connection was found".to_owned()),
-                count: 1,
-            })));
-        };
+        let Some(pid) = socket::who_asks(client, init) else { return Ok(None) };
         let pair = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
         let (ours, theirs) = pair.map_err(|errno| format!("no way to the broker: {errno}"))?;
         channel::send(channel.as_fd(), &Order::Join { pid }, &[theirs.as_fd()])
             .map_err(|errno| format!("the broker cannot be told: {errno}"))?;
-        Ok(Joined::Yes(ours))
+        Ok(Some(ours))
     }
 }

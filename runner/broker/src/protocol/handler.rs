@@ -142,9 +142,8 @@ impl ServerHandler for Handler {
         _: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        let listed =
-            self.awaited(&context, self.broker.resources()).await.map_err(|outcome| error(&outcome))?;
-        listed.map(ListResourcesResult::with_all_items).map_err(|why| ErrorData::internal_error(why, None))
+        let listed = self.awaited(&context, self.broker.resources(self.pid)).await.flatten();
+        listed.map(ListResourcesResult::with_all_items).map_err(|outcome| error(&outcome))
     }
 
     async fn list_resource_templates(
@@ -152,11 +151,8 @@ impl ServerHandler for Handler {
         _: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        let listed =
-            self.awaited(&context, self.broker.templates()).await.map_err(|outcome| error(&outcome))?;
-        listed
-            .map(ListResourceTemplatesResult::with_all_items)
-            .map_err(|why| ErrorData::internal_error(why, None))
+        let listed = self.awaited(&context, self.broker.templates(self.pid)).await.flatten();
+        listed.map(ListResourceTemplatesResult::with_all_items).map_err(|outcome| error(&outcome))
     }
 
     async fn read_resource(
@@ -173,9 +169,8 @@ impl ServerHandler for Handler {
         _: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
-        let listed =
-            self.awaited(&context, self.broker.prompts()).await.map_err(|outcome| error(&outcome))?;
-        listed.map(ListPromptsResult::with_all_items).map_err(|why| ErrorData::internal_error(why, None))
+        let listed = self.awaited(&context, self.broker.prompts(self.pid)).await.flatten();
+        listed.map(ListPromptsResult::with_all_items).map_err(|outcome| error(&outcome))
     }
 
     async fn get_prompt(

@@ -1,20 +1,20 @@
 //! The two ways to the broker: the socket inside, on which a message is a line, and its name on the agent's network, where it is a
 //! request of HTTP. What is behind both is the same, and so is how much there may be of it.
 
-use std::cell::Cell;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rmcp::ServiceExt;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::{Failed, no_sense};
 use crate::call::Broker;
 use crate::protocol::{Handler, Lines, Room, http};
 
-/// Most connections at a time; further ones wait.
+/// Most connections at a time; further ones wait, one of them accepted.
 const CONNECTIONS: usize = 32;
 
 /// Both of them.
@@ -22,24 +22,24 @@ const CONNECTIONS: usize = 32;
 pub(super) struct Doors {
     broker: Rc<Broker>,
     room: Room,
-    open: Rc<Places>,
+    open: Arc<Semaphore>,
 }
 
 impl Doors {
     pub(super) fn new(broker: Rc<Broker>) -> Self {
-        Self { broker, room: Room::new(), open: Rc::default() }
+        Self { broker, room: Room::new(), open: Arc::new(Semaphore::new(CONNECTIONS)) }
     }
 
     /// Accepts for ever.
     pub(super) async fn accept(self, listener: UnixListener) {
         loop {
-            self.open.wait().await;
             let Ok((stream, _)) = listener.accept().await else {
                 // Of this process's own: too many descriptors. It waits until some are free.
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 continue;
             };
-            let place = Place::take(&self.open);
+            // Never closed.
+            let Ok(place) = Arc::clone(&self.open).acquire_owned().await else { return };
             let (broker, room) = (Rc::clone(&self.broker), self.room.clone());
             tokio::task::spawn_local(async move {
                 connection(broker, room, stream).await;
@@ -57,8 +57,7 @@ impl Doors {
         let stream = UnixStream::from_std(stream)?;
         let Self { broker, room, open } = self.clone();
         tokio::task::spawn_local(async move {
-            open.wait().await;
-            let place = Place::take(&open);
+            let Ok(place) = open.acquire_owned().await else { return };
             http::serve(broker, room, pid, stream).await;
             drop(place);
         });
@@ -86,36 +85,5 @@ async fn connection(broker: Rc<Broker>, room: Room, stream: UnixStream) {
     if let Ok(service) = handler.serve(Lines::new(stream, room, here)).await {
         // How it ended is the client's business.
         drop(service.waiting().await);
-    }
-}
-
-/// How many connections are open.
-#[derive(Debug, Default)]
-struct Places {
-    taken: Cell<usize>,
-    free: tokio::sync::Notify,
-}
-
-impl Places {
-    async fn wait(&self) {
-        while self.taken.get() >= CONNECTIONS {
-            self.free.notified().await;
-        }
-    }
-}
-
-struct Place(Rc<Places>);
-
-impl Place {
-    fn take(places: &Rc<Places>) -> Self {
-        places.taken.set(places.taken.get() + 1);
-        Self(Rc::clone(places))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.taken.set(self.0.taken.get() - 1);
-        self.0.free.notify_one();
     }
 }

@@ -40,7 +40,7 @@ pub(super) struct Caller {
 }
 
 /// One is no caller any more when this is dropped.
-pub(crate) struct Waiting<'a> {
+pub(super) struct Waiting<'a> {
     server: &'a Server,
     number: u64,
 }
@@ -99,7 +99,7 @@ impl Service<RoleClient> for Ours {
 
 impl Server {
     /// Whom it may ask while this is kept.
-    pub(crate) fn called_by(&self, client: Option<&Peer<RoleServer>>, pid: i32) -> Waiting<'_> {
+    pub(super) fn called_by(&self, client: Option<&Peer<RoleServer>>, pid: i32) -> Waiting<'_> {
         let number = self.numbers.get() + 1;
         self.numbers.set(number);
         self.callers.borrow_mut().extend(client.cloned().map(|client| Caller { number, client, pid }));

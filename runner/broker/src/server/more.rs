@@ -10,7 +10,7 @@ use rmcp::model::{
 use rmcp::service::{Peer, ServiceError};
 use serde::Serialize;
 
-use super::{PATIENCE, Server, said};
+use super::{PATIENCE, Server};
 
 /// How long a server may take for a list.
 const LISTING: Duration = Duration::from_secs(20);
@@ -123,13 +123,10 @@ impl Server {
     }
 
     async fn given<T>(&self, asked: impl Future<Output = Result<T, ServiceError>>) -> Result<T, String> {
+        let _one = self.calls.acquire().await.map_err(|_| "the broker ends".to_owned())?;
         match tokio::time::timeout(PATIENCE, asked).await {
             Ok(given) => given.map_err(|error| self.failed(&error)),
             Err(_) => Err(format!("it took more than {} s", PATIENCE.as_secs())),
         }
-    }
-
-    fn failed(&self, error: &ServiceError) -> String {
-        format!("the server `{}`: {}", self.name, said(&error.to_string()))
     }
 }

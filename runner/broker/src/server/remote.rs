@@ -35,10 +35,10 @@ use crate::request::DENIED;
 
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
-/// What a request is answered with whose session the server knows no more: it has not been heard.
-pub(super) const SESSION_OVER: ErrorCode = ErrorCode(-32001);
-/// What is the matter with any other that has no answer.
-pub(super) const UNANSWERED: ErrorCode = ErrorCode(-32000);
+/// What a request is answered with whose session the server knows no more, so that it has not been heard; and any other that has no answer.
+/// No server may say these.
+pub(super) const SESSION_OVER: ErrorCode = ErrorCode(i32::MIN);
+pub(super) const UNANSWERED: ErrorCode = ErrorCode(i32::MIN + 1);
 /// How long a message that has no answer may take to be accepted.
 const ACCEPTED: Duration = Duration::from_secs(20);
 /// How long an answer may take; whoever waits for it usually gives up before.
@@ -264,6 +264,10 @@ impl<W: Way> Exchange<W> {
         let failed = |reason: &str| Failed::Message(reason.to_owned());
         let message = json::read(bytes).map_err(|_| failed("what it says is not JSON, or not strictly"))?;
         let is_answer = message.get("method").is_none();
+        let code = message.pointer("/error/code").and_then(Value::as_i64);
+        if code.is_some_and(|code| [SESSION_OVER, UNANSWERED].iter().any(|own| i64::from(own.0) == code)) {
+            return Err(failed("its error has a code that is none of a server's"));
+        }
         if is_answer && message.get("id") != Some(id) {
             return Err(failed("it answers what this request did not ask"));
         }

@@ -3,7 +3,8 @@
 //!
 //! * `mcp-description`: how the tool `act` is described;
 //! * `mcp-session`: the session that is known at present, as of when a request comes;
-//! * `mcp-events`: the answers are events.
+//! * `mcp-events`: the answers are events;
+//! * `mcp-flighty`: it asks something before it lists its tools, and takes the answer for the end.
 
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
@@ -19,6 +20,10 @@ const SESSION: &str = "mcp-session-id";
 pub(super) fn answer(server: &Server, parts: &Parts, body: &[u8]) -> Response<Bytes> {
     let served = |name: &str| std::fs::read_to_string(server.repositories.folder.join(name)).ok();
     let said: Value = serde_json::from_slice(body).unwrap_or_default();
+    let flighty = served("mcp-flighty").is_some();
+    if flighty && said.get("method").is_none() {
+        return status(StatusCode::INTERNAL_SERVER_ERROR);
+    }
     let method = said["method"].as_str().unwrap_or_default();
     let session = served("mcp-session");
     let known = session.as_ref().is_none_or(|session| {
@@ -46,6 +51,10 @@ pub(super) fn answer(server: &Server, parts: &Parts, body: &[u8]) -> Response<By
     };
     let answer = json!({ "jsonrpc": "2.0", "id": said["id"], "result": result }).to_string();
     let (kind, body) = match served("mcp-events") {
+        _ if flighty && method == "tools/list" => {
+            let ping = json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" });
+            ("text/event-stream", format!("data: {ping}\n\ndata: {answer}\n\n"))
+        }
         Some(_) => ("text/event-stream", format!(": hello\n\ndata: {answer}\n\n")),
         None => ("application/json", answer),
     };

@@ -260,3 +260,12 @@ fn a_server_that_asks_without_hearing_the_answers_is_left() {
         }
     });
 }
+
+#[test]
+fn a_server_cannot_say_that_it_has_not_heard() {
+    for code in [SESSION_OVER, UNANSWERED] {
+        let error = json!({ "code": code, "message": "not heard" });
+        let answer = json_of(&json!({ "jsonrpc": "2.0", "id": 5, "error": error }));
+        assert_eq!(complaint(answer), "its error has a code that is none of a server's");
+    }
+}
