@@ -161,6 +161,11 @@ fn contains(agent: &Host, asked: &Host) -> bool {
 /// What lies in the skill's paths.
 fn add(plan: &mut Plan, parts: Vec<files::Part>) {
     let mut nested = Vec::new();
+    let targets: Vec<String> = parts.iter().map(|part| part.target.clone()).collect();
+    // What the skill says of a path itself, or of a nearer one, holds there, and not what the agent has.
+    let nearest = |at: &str| {
+        targets.iter().filter(|target| path::is_beneath(at, target)).max_by_key(|target| target.len())
+    };
     for part in parts {
         let mount = plan.mounts.iter_mut().find(|mount| mount.target == part.target);
         if let Some(Mount {
@@ -171,7 +176,10 @@ fn add(plan: &mut Plan, parts: Vec<files::Part>) {
             protected.sort_by(|one, other| one.path.cmp(&other.path));
             protected.dedup_by(|one, other| one.path == other.path);
         }
-        nested.extend(part.nested);
+        let own = |mount: &Mount| {
+            nearest(&mount.target).is_some_and(|target| *target == part.target && *target != mount.target)
+        };
+        nested.extend(part.nested.into_iter().filter(own));
     }
     let rules = nested.iter().filter(|mount| matches!(mount.source, MountSource::Bind { .. }));
     plan.landlock.rules.extend(rules.map(|mount| LandlockRule {

@@ -1,7 +1,7 @@
 //! What a skill's scripts may touch, when it says so: a plan that is cut out of the agent's.
 
 use agentfile::compile::{Compiled, Validate, compile};
-use agentfile::plan::{Access, BrokerEntry, HostPath, MountSource, Plan, unenforced::unenforced};
+use agentfile::plan::{Access, BrokerEntry, FileRights, HostPath, MountSource, Plan, unenforced::unenforced};
 
 use crate::support::Folder;
 
@@ -206,4 +206,37 @@ fn a_skill_without_lines_beneath_its_word_has_nothing() {
     let (_, own) = plans("BIND ./src /data rw\nURL http://a.example", "");
     assert_eq!(shown(&own).len(), 1);
     assert!(own.egress.is_empty());
+}
+
+#[test]
+fn what_a_skill_says_of_a_path_holds_there_whatever_lies_in_a_wider_one() {
+    for lines in [["MOUNT /data rw", "MOUNT /data/sub ro"], ["MOUNT /data/sub ro", "MOUNT /data rw"]] {
+        let mut package = Folder::usual();
+        let text = "---\nname: review\ndescription: x\n---\n";
+        package.0.insert("skills/review/SKILL.md".to_owned(), text.into());
+        // What is mounted in another bind has to be there.
+        package.0.insert("src/sub/x".to_owned(), Vec::new());
+        package.0.insert("tools/more/x".to_owned(), Vec::new());
+        let boundaries = format!("{lines:?}");
+        let table = format!("{{\"skills\": {{\"review\": {{\"boundaries\": {boundaries}}}}}}}");
+        package.0.insert("skills.json".to_owned(), table.into_bytes());
+        let source = "AGENT x\nCMD true\nSKILL ./skills/review\nALLOW invoke review\nBIND ./src /data rw\nBIND ./tools /data/sub rw\nBIND ./schemas /data/sub/more rw\n";
+        let found = compile("Agentfile", source.as_bytes(), &package, Validate::Always);
+        let plan = found.plan.unwrap_or_else(|| panic!("{:#?}", found.diagnostics));
+        let own = plan.broker.iter().find_map(|entry| match entry {
+            BrokerEntry::Skill { definition: Some(skill), .. } => skill.plan.as_deref(),
+            _ => None,
+        });
+        let own = own.unwrap();
+        let access = |at: &str| own.mounts.iter().find(|mount| mount.target == at).map(|mount| mount.access);
+        assert_eq!(access("/data"), Some(Access::ReadWrite), "{lines:?}");
+        assert_eq!(access("/data/sub"), Some(Access::ReadOnly), "{lines:?}");
+        // What the agent has in the narrower one is no wider than that.
+        assert_eq!(access("/data/sub/more"), Some(Access::ReadOnly), "{lines:?}");
+        let full = own.landlock.rules.iter().filter(|rule| rule.path.starts_with("/data/sub"));
+        assert!(
+            full.clone().count() > 0 && full.clone().all(|rule| rule.rights != FileRights::Full),
+            "{lines:?}"
+        );
+    }
 }
