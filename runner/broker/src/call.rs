@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use agentfile::json;
+use agentfile::plan::Target;
 use agentrc_audit::line::Digest;
 use agentrc_audit::text::printable_text;
 use agentrc_memory::{Provenance, Trust};
@@ -180,19 +181,46 @@ impl Broker {
                 return Outcome::Refused(format!("`{}` is refused: {reason}{line}", request.name));
             }
         };
-        if let Err(limit) = self.limits.call(&self.targets(&question), Instant::now()) {
-            self.reporter.limited(limit, &act, request.pid).await;
-            let (name, origin) = (limit.name(), limit.origin());
-            return Outcome::Refused(format!(
-                "`{}` is refused: the limit `{name}` ({origin}) is reached",
-                request.name
-            ));
+        if let Err(why) = self.counted(&self.targets(&question), &act, &request.name, request.pid).await {
+            return Outcome::Refused(why);
         }
         let memory = question.memory.map(|memory| memory.name);
         *self.calls.borrow_mut().entry(request.name.clone()).or_default() += 1;
         let permitted =
             Permitted { request: &request, arguments, tool, act, memory, rule, granted, confirms };
         self.perform(permitted).await
+    }
+
+    /// Counts it as a call of these; who asked knows it as `name`.
+    ///
+    /// # Errors
+    /// The limit that is reached, in words.
+    pub(crate) async fn counted(
+        &self,
+        targets: &[Target],
+        act: &str,
+        name: &str,
+        pid: i32,
+    ) -> Result<(), String> {
+        let Err(limit) = self.limits.call(targets, Instant::now()) else { return Ok(()) };
+        self.reporter.limited(limit, act, pid).await;
+        Err(format!("`{name}` is refused: the limit `{}` ({}) is reached", limit.name(), limit.origin()))
+    }
+
+    /// What is put on record of it before it is done, and after: also when nobody waits any more.
+    pub(crate) fn begun(&self, act: &str, arguments: &str, rule: String, pid: i32) -> (Call, Ending<'_>) {
+        let id = self.reporter.next_call();
+        let call = Call {
+            id,
+            act: act.to_owned(),
+            arguments_sha256: Digest::of(arguments.as_bytes()).to_string(),
+            arguments: printable_text(arguments),
+            rule,
+            pid,
+            asked: None,
+            entry: None,
+        };
+        (call, Ending::new(&self.reporter, id, act.to_owned()))
     }
 
     /// The server that a tool is one of.
@@ -233,19 +261,10 @@ impl Broker {
 
     async fn perform(&self, permitted: Permitted<'_>) -> Outcome {
         let Permitted { request, arguments, tool, act, memory, rule, granted, confirms } = permitted;
-        let id = self.reporter.next_call();
-        let call = Call {
-            id,
-            act: act.clone(),
-            arguments_sha256: Digest::of(arguments.as_bytes()).to_string(),
-            arguments: printable_text(&arguments),
-            rule,
-            pid: request.pid,
-            asked: granted.as_ref().map(|granted| granted.number),
-            entry: tool.does.entry(),
-        };
-        // Says how it ended also when nobody waits any more.
-        let ending = Ending::new(&self.reporter, id, act);
+        let (call, ending) = self.begun(&act, &arguments, rule, request.pid);
+        let id = call.id;
+        let asked = granted.as_ref().map(|granted| granted.number);
+        let call = Call { asked, entry: tool.does.entry(), ..call };
         let outcome = match (&tool.does, memory) {
             (Does::Request(_), _) => self.request(call, tool, request).await,
             (Does::Server { server, tool }, _) => self.ask(call, *server, tool, request).await,

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use agentrc_audit::line::Digest;
 use agentrc_audit::text::printable_text;
+use serde::Serialize;
 
 use crate::outcome::Outcome;
 use crate::report::{Done, Report};
@@ -51,6 +52,24 @@ impl<'a> Ending<'a> {
         };
         // What has no bytes was not given either.
         self.say(word, reason, &outcome.bytes().unwrap_or_default());
+    }
+
+    /// It came to this, which is handed on.
+    pub(crate) fn of<T: Serialize>(&self, given: Result<T, String>) -> Result<T, String> {
+        let given = given.and_then(|given| {
+            let value = serde_json::to_value(&given).map_err(|error| error.to_string())?;
+            Ok((given, value))
+        });
+        match given {
+            Ok((given, value)) => {
+                self.tell(&Outcome::Value(value));
+                Ok(given)
+            }
+            Err(why) => {
+                self.tell(&Outcome::Error(why.clone()));
+                Err(why)
+            }
+        }
     }
 
     fn say(&self, outcome: &str, reason: &str, result: &[u8]) {

@@ -1,11 +1,8 @@
 //! What is passed on of servers besides their tools: resources and prompts, of which only a policy on `mcp.request` permits any. Each
 //! is known as a tool is, by its server's name and its own: `files.file:///data/a`, `files.summary`.
 
-use std::time::Instant;
-
 use agentfile::plan::Target;
 use agentfile::server::tool_of;
-use agentrc_audit::line::Digest;
 use agentrc_audit::text::printable_text;
 use agentrc_memory::Trust;
 use rmcp::model::{
@@ -15,11 +12,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::call::{self, Broker};
-use crate::ending::Ending;
 use crate::facts::resource;
 use crate::judge::{Asked, Verdict};
 use crate::outcome::Outcome;
-use crate::report::Call;
 use crate::server::Server;
 
 /// The protocol's methods, as policies see them.
@@ -89,7 +84,7 @@ impl Broker {
         let mut bytes = 0;
         for server in self.servers.iter().filter(|server| server.more) {
             let act = format!("{verb} {}", server.name);
-            self.counted(server, &act, pid).await.map_err(Outcome::Refused)?;
+            self.counted(&server.targets(), &act, &act, pid).await.map_err(Outcome::Refused)?;
             let (call, ending) = self.begun(&act, "{}", server.origin.to_string(), pid);
             self.reporter.intent(call, &[]).await.map_err(Outcome::Error)?;
             // What it says of what it has is content, as an answer is.
@@ -196,61 +191,29 @@ impl Broker {
             let line = if rule.is_empty() { String::new() } else { format!(" ({rule})") };
             return Err(Outcome::Refused(format!("`{name}` is refused: {reason}{line}")));
         }
-        self.counted(server, &act, pid).await.map_err(Outcome::Refused)?;
+        self.counted(&server.targets(), &act, &act, pid).await.map_err(Outcome::Refused)?;
         let (call, ending) = self.begun(&act, &call::text(arguments), rule, pid);
         self.reporter.intent(call, &[]).await.map_err(Outcome::Error)?;
         // Before anything of its answer can be known.
         self.give(server.trust());
         let given = ask(server, own).await.and_then(|result| {
-            let value = serde_json::to_value(&result).map_err(|error| error.to_string())?;
+            let bytes = serde_json::to_vec(&result).map_err(|error| error.to_string())?;
             let most = self.limits.output();
-            if value.to_string().len() > most {
+            if bytes.len() > most {
                 return Err(format!("the result has more than {most} bytes: ask for less"));
             }
-            Ok((result, value))
+            Ok(result)
         });
-        match given {
-            Ok((result, value)) => {
-                ending.tell(&Outcome::Value(value));
-                Ok(result)
-            }
-            Err(why) => {
-                let outcome = Outcome::Error(why);
-                ending.tell(&outcome);
-                Err(outcome)
-            }
-        }
-    }
-
-    /// Counts it as a call of the server's.
-    ///
-    /// # Errors
-    /// The limit that is reached, in words.
-    pub(crate) async fn counted(&self, server: &Server, act: &str, pid: i32) -> Result<(), String> {
-        let target = [Target::Server(server.name.clone())];
-        let Err(limit) = self.limits.call(&target, Instant::now()) else { return Ok(()) };
-        self.reporter.limited(limit, act, pid).await;
-        Err(format!("`{act}` is refused: the limit `{}` ({}) is reached", limit.name(), limit.origin()))
-    }
-
-    /// What is put on record of it before it is done, and after.
-    pub(crate) fn begun(&self, act: &str, arguments: &str, rule: String, pid: i32) -> (Call, Ending<'_>) {
-        let id = self.reporter.next_call();
-        let call = Call {
-            id,
-            act: act.to_owned(),
-            arguments_sha256: Digest::of(arguments.as_bytes()).to_string(),
-            arguments: printable_text(arguments),
-            rule,
-            pid,
-            asked: None,
-            entry: None,
-        };
-        (call, Ending::new(&self.reporter, id, act.to_owned()))
+        ending.of(given).map_err(Outcome::Error)
     }
 }
 
 impl Server {
+    /// What limits count when it is asked for something.
+    pub(crate) fn targets(&self) -> [Target; 1] {
+        [Target::Server(self.name.clone())]
+    }
+
     /// What its answers are.
     pub(crate) fn trust(&self) -> Trust {
         if self.networked { Trust::Network } else { Trust::Tool }

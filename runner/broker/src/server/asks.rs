@@ -17,7 +17,6 @@ use rmcp::service::{NotificationContext, Peer, RequestContext, Service};
 use super::{Server, said};
 use crate::call::Broker;
 use crate::judge::Verdict;
-use crate::outcome::Outcome;
 
 /// What a server that asks for something else is told.
 const NOTHING: &str = "this is not offered to the server: no policy permits it";
@@ -138,7 +137,7 @@ impl Broker {
         if asked.len() > most {
             return Err(failed(&format!("it has more than {most} bytes")));
         }
-        self.counted(server, &act, pid).await.map_err(|reason| failed(&reason))?;
+        self.counted(&server.targets(), &act, &act, pid).await.map_err(|reason| failed(&reason))?;
         let (call, ending) = self.begun(&act, &asked, rule, pid);
         self.reporter.intent(call, &[]).await.map_err(|reason| failed(&reason))?;
         // What it asks is content, as what it answers is.
@@ -147,21 +146,7 @@ impl Broker {
             Ok(answer) => answer.map_err(|error| said(&error.to_string())),
             Err(_) => Err(format!("it took more than {} s", PATIENCE.as_secs())),
         };
-        let answer = answer.and_then(|answer| {
-            let value = serde_json::to_value(&answer).map_err(|error| error.to_string())?;
-            Ok((answer, value))
-        });
-        match answer {
-            Ok((answer, value)) => {
-                ending.tell(&Outcome::Value(value));
-                Ok(answer)
-            }
-            Err(why) => {
-                let answer = failed(&why);
-                ending.tell(&Outcome::Error(why));
-                Err(answer)
-            }
-        }
+        ending.of(answer).map_err(|why| failed(&why))
     }
 }
 
