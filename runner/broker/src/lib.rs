@@ -21,6 +21,7 @@ pub mod judge;
 mod limits;
 mod memory;
 mod outcome;
+mod outward;
 mod passed;
 mod program;
 mod protocol;

@@ -17,16 +17,14 @@ use http::header::{
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use serde_json::{Map, Value, json};
-use tokio::net::UnixStream;
 
 use crate::approval::Question;
 use crate::call::{self, Broker};
 use crate::facts::{Seen, canonical_url};
 use crate::judge::Verdict;
 use crate::outcome::Outcome;
+use crate::outward::{self, DENIED, REFUSAL};
 use crate::report::Call;
 use crate::request::headers::add;
 use crate::tools::{Does, Tool};
@@ -37,10 +35,6 @@ const REDIRECTS: usize = 5;
 const PATIENCE: u64 = 60;
 /// The longest that it may say, as its schema has it.
 const MOST: u64 = 600;
-/// Most bytes of an answer of the gateway's own.
-const REFUSAL: usize = 64 * 1024;
-/// What the gateway marks its own answers with, and takes out of others'.
-pub(crate) const DENIED: &str = "agentrc-denied";
 /// Headers that go with a redirect to another origin.
 const ANYWHERE: [HeaderName; 4] = [ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, USER_AGENT];
 
@@ -115,12 +109,7 @@ impl Broker {
         };
         // Before anything of the answer can be known.
         self.give(Trust::Network);
-        let stream = std::os::unix::net::UnixStream::from(connection);
-        stream.set_nonblocking(true).map_err(|error| failed(&error))?;
-        let stream = UnixStream::from_std(stream).map_err(|error| failed(&error))?;
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
-        tokio::task::spawn_local(connection);
+        let mut sender = outward::ready(connection).await.map_err(|why| failed(&why))?;
         let target = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         let mut request = Request::builder().method(sent.method.clone()).uri(target);
         if let Some(headers) = request.headers_mut() {
@@ -210,8 +199,7 @@ impl Broker {
             }
         }
         if denied {
-            let said = String::from_utf8_lossy(&read);
-            let said = printable_text(said.trim().trim_start_matches("agentrc: "));
+            let said = printable_text(&outward::words(&read));
             return Err(match parts.status {
                 StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => Failed::Refused(said),
                 _ => Failed::Error(said),

@@ -16,22 +16,19 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderN
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use rmcp::RoleClient;
 use rmcp::model::ErrorCode;
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use serde_json::{Value, json};
-use tokio::net::UnixStream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::Why;
 use super::events::{Events, LONGEST};
 use super::place::Place;
+use crate::outward::{self, DENIED, REFUSAL};
 use crate::reporter::Reporter;
-use crate::request::DENIED;
 
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
@@ -298,12 +295,7 @@ impl<W: Way> Exchange<W> {
         }
         let headers = self.headers()?;
         let connection = self.way.connect(&self.place).await.map_err(Failed::Message)?;
-        let stream = std::os::unix::net::UnixStream::from(connection);
-        stream.set_nonblocking(true).map_err(|error| failed(&error))?;
-        let stream = UnixStream::from_std(stream).map_err(|error| failed(&error))?;
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
-        tokio::task::spawn_local(connection);
+        let mut sender = outward::ready(connection).await.map_err(Failed::Message)?;
         let target = self.place.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         let mut request = Request::new(Full::new(Bytes::from(body)));
         *request.method_mut() = Method::POST;
@@ -330,12 +322,8 @@ impl<W: Way> Exchange<W> {
     async fn unusable(&self, answer: Response<Incoming>) -> Failed {
         let status = answer.status();
         if answer.headers().contains_key(DENIED) {
-            // The gateway's own words, which are short.
-            return match read(answer.into_body(), 64 * 1024).await {
-                Ok(said) => {
-                    let said = String::from_utf8_lossy(&said);
-                    Failed::Message(said.trim().trim_start_matches("agentrc: ").to_owned())
-                }
+            return match read(answer.into_body(), REFUSAL).await {
+                Ok(said) => Failed::Message(outward::words(&said)),
                 Err(failed) => failed,
             };
         }

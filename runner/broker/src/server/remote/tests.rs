@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
 use tokio::task::LocalSet;
 
 use super::*;
