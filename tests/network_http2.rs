@@ -81,6 +81,10 @@ fn what_is_no_request_to_an_origin_server_does_not_leave() {
         for port in [80, 443] {
             let (seen, out, _) = asked(lab, &world, port, "ask(get())");
             assert_eq!((seen.len(), out.as_str()), (1, "answered"), "as {}: control", lab.who.name);
+            // One that says that it has no body, and ends later, is a request.
+            let late = "ask(get(method='POST'), ('content-length', '0'), body=b'', after=0.3)";
+            let (seen, out, _) = asked(lab, &world, port, late);
+            assert_eq!((seen.len(), out.as_str()), (1, "answered"), "as {}: {late}", lab.who.name);
             for how in [
                 // CONNECT, plain and for WebSockets (RFC 8441).
                 "(':method', 'CONNECT'), (':authority', 'evil.example.org:443')",
@@ -110,6 +114,7 @@ fn what_is_no_request_to_an_origin_server_does_not_leave() {
                 // A message whose end another version would see elsewhere (RFC 9113, sections 8.1.1 and 8.2.2).
                 "get(method='POST'), ('transfer-encoding', 'chunked'), body=b'0\\r\\n\\r\\nGET /secret HTTP/1.1\\r\\nhost: api.example.com\\r\\n\\r\\n'",
                 "get(method='POST'), ('content-length', '0'), body=b'GET /secret HTTP/1.1\\r\\nhost: api.example.com\\r\\n\\r\\n'",
+                "get(method='POST'), ('content-length', '0'), body=b'GET /secret HTTP/1.1\\r\\nhost: api.example.com\\r\\n\\r\\n', after=0.3",
                 "get(method='POST'), ('content-length', '4'), ('content-length', '90'), body=b'x' * 90",
                 "get(method='POST'), ('content-length', '+4'), body=b'four'",
                 "get(), ('connection', 'x-secret'), ('x-secret', 'y')",

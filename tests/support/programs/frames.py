@@ -53,10 +53,11 @@ def fate(one, stream=1, wait=5):
         if kind in (DATA, HEADERS) and at == stream and flags & END_STREAM:
             return "denied" if body.startswith(b"agentrc:") else "answered"
     return "silent"
-def ask(*fields, body=None):
+def ask(*fields, body=None, after=0):
     one = start()
     fields = [pair for some in fields for pair in (some if isinstance(some, list) else [some])]
     one.sendall(frame(HEADERS, END_HEADERS | (0 if body is not None else END_STREAM), 1, block(*fields)))
+    time.sleep(after)
     if body is not None: one.sendall(frame(DATA, END_STREAM, 1, body))
     result = fate(one)
     one.close()

@@ -33,6 +33,23 @@ pub(crate) enum Error {
     Placeholder,
 }
 
+/// Whether a body that announces no byte has none, which in HTTP/2 only its end tells: what goes on is malformed, and must not be
+/// passed on (RFC 9113, section 8.1.1).
+pub(super) async fn is_empty<B>(body: &mut B, patience: Duration) -> bool
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let ends = async {
+        while let Some(frame) = body.frame().await {
+            if !frame.is_ok_and(|frame| frame.data_ref().is_some_and(Bytes::is_empty)) {
+                return false;
+            }
+        }
+        true
+    };
+    tokio::time::timeout(patience, ends).await.unwrap_or(false)
+}
+
 /// A text of ours.
 pub(super) fn text(text: String) -> Boxed {
     Box::pin(http_body_util::Full::new(Bytes::from(text)).map_err(|never| match never {}))

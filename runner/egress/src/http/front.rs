@@ -13,7 +13,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::body::{Boxed, Metered, incoming, text};
+use super::body::{Boxed, Metered, incoming, is_empty, text};
 use super::client::{Client, Error};
 use super::guarded::{Reason, Redacted, Scanned};
 use super::idle::Idle;
@@ -89,7 +89,7 @@ impl Front {
         authority: &str,
         act: &str,
     ) -> Result<Response<Boxed>, Refused> {
-        let (mut parts, body) = request.into_parts();
+        let (mut parts, mut body) = request.into_parts();
         target::for_destination(&parts, &self.destination, self.secure)?;
         let path = target::canonical_path(target::path(&parts.uri))?;
         let url = format!("{scheme}://{authority}{path}");
@@ -101,6 +101,9 @@ impl Front {
         // A body whose length nobody knows goes with no such request: it would be lost on the way.
         let without = [http::Method::GET, http::Method::HEAD].contains(&parts.method);
         if without && !body.is_end_stream() && body.size_hint().exact().is_none() {
+            return Err(target::NotPassed::Form.into());
+        }
+        if announced == Some(0) && !body.is_end_stream() && !is_empty(&mut body, HEAD).await {
             return Err(target::NotPassed::Form.into());
         }
         let others = headers::method_overrides(&parts.headers);
