@@ -1,6 +1,7 @@
 //! Limits: what can be enforced is, what cannot be is a refusal that names the line, and a bomb stops at its bound.
 
 use std::fs;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use agentrc_test_support::{Lab, as_each, leftovers};
@@ -166,6 +167,27 @@ fn a_limit_above_what_the_caller_has_is_refused_or_not_exceeded() {
         assert!([0, 125].contains(&outcome.code()));
         if outcome.code() == 125 {
             assert!(outcome.stderr.contains("rlimit"), "as {}: {}", lab.who.name, outcome.stderr);
+        }
+    });
+}
+
+/// The last run that ends removes what root's cgroups are in, which another may be about to use.
+#[test]
+fn runs_that_begin_and_end_at_the_same_moment_have_a_cgroup_each() {
+    as_each(AGENTRC, |lab| {
+        let path = lab.agentfile("AGENT limits\nURL http://api.example.com\nCMD /bin/true\n");
+        for round in 0..6 {
+            let all: Vec<_> = (0..5)
+                .map(|_| {
+                    let mut run = lab.agentrc(["run".as_ref(), path.as_os_str()]);
+                    run.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("agentrc")
+                })
+                .collect();
+            for child in all {
+                let outcome = child.wait_with_output().expect("its end");
+                let said = String::from_utf8_lossy(&outcome.stderr).into_owned();
+                assert!(outcome.status.success(), "as {}: round {round}: {said}", lab.who.name);
+            }
         }
     });
 }

@@ -2,6 +2,8 @@
 //! controllers, and for the egress filter. As root it lies under `agentrc` in the hierarchy's root; as an ordinary user in the cgroup that the service
 //! manager delegated (`systemd-run --user --scope -p Delegate=yes`). Without the controllers: a refusal.
 
+mod hierarchy;
+
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -11,18 +13,23 @@ use agentfile::plan::CgroupLimit;
 use rustix::fs::{Access, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
+pub(crate) use self::hierarchy::{Hierarchy, controllers};
 use crate::refusal::Refusal;
 use crate::step::{Step, run};
 
 /// What the names of runs' cgroups begin with.
 const PREFIX: &str = "agentrc-";
+/// Below the hierarchy's root, what root's runs are in. The last one removes it.
+const PARENT: &str = "agentrc";
+/// How often what others remove at the same moment is made again.
+const TRIES: u32 = 16;
 
 /// The run's cgroup. Dropping it kills what is still in it, and removes it.
 pub(crate) struct Cgroup {
     path: PathBuf,
     directory: OwnedFd,
     /// Where the supervisor was moved to, to make room. Dropped after the cgroup itself is removed.
-    _moved: Option<Moved>,
+    moved: Option<Moved>,
 }
 
 /// The supervisor in a leaf of its own; dropping it moves it back.
@@ -51,41 +58,6 @@ pub(crate) struct Counts {
     pub(crate) oom_kills: u64,
     /// Forks refused because `pids.max` was reached.
     pub(crate) forks_refused: u64,
-}
-
-/// Where cgroup v2 is mounted, and this process's own cgroup in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Hierarchy {
-    /// Mount point.
-    pub(crate) mount: PathBuf,
-    /// Own cgroup.
-    pub(crate) own: PathBuf,
-}
-
-impl Hierarchy {
-    /// From `/proc/self/mountinfo` and `/proc/self/cgroup`. `None`: there is no cgroup v2 here.
-    pub(crate) fn find() -> std::io::Result<Option<Self>> {
-        let mountinfo = std::fs::read_to_string("/proc/self/mountinfo")?;
-        Ok(Self::parse(&mountinfo, &std::fs::read_to_string("/proc/self/cgroup")?))
-    }
-
-    fn parse(mountinfo: &str, own: &str) -> Option<Self> {
-        let (root, mount) = mountinfo.lines().find_map(|line| {
-            let (fields, kind) = line.split_once(" - ")?;
-            let mut fields = fields.split(' ').skip(3);
-            let (root, mount) = (fields.next()?, fields.next()?);
-            kind.starts_with("cgroup2 ").then_some((root, mount))
-        })?;
-        let own = own.lines().find_map(|line| line.strip_prefix("0::"))?;
-        let below = own.strip_prefix(root.trim_end_matches('/'))?.trim_start_matches('/');
-        Some(Self { mount: mount.into(), own: Path::new(mount).join(below) })
-    }
-}
-
-/// The controllers that a cgroup can give to its children.
-pub(crate) fn controllers(cgroup: &Path) -> Vec<String> {
-    let text = std::fs::read_to_string(cgroup.join("cgroup.controllers")).unwrap_or_default();
-    text.split_whitespace().map(str::to_owned).collect()
 }
 
 /// How to get a cgroup with the controllers.
@@ -159,9 +131,17 @@ impl Cgroup {
         })?;
         let path = parent.join(format!("{PREFIX}{name}"));
         sweep(&parent);
-        let directory = run(Step::Cgroup, 1, || make(&path))
+        let again = || {
+            if moved.is_none() {
+                // Refused once more by what follows.
+                drop(Self::below_root(base, &wanted.join(" ")));
+            }
+        };
+        let directory = run(Step::Cgroup, 1, || make(&path, again))
             .map_err(|failure| Refusal::kernel(failure.step, &path.display().to_string(), failure.errno))?;
-        let cgroup = Self { path, directory, _moved: moved };
+        // What it is in may be another than that which was given the controllers; now it stays.
+        again();
+        let cgroup = Self { path, directory, moved };
         for limit in limits {
             cgroup.limit(limit)?;
         }
@@ -171,12 +151,19 @@ impl Cgroup {
     /// The hierarchy's root may hold processes and children with controllers both; nothing has to be moved.
     fn below_root(root: &Path, wanted: &str) -> std::io::Result<PathBuf> {
         std::fs::write(root.join("cgroup.subtree_control"), wanted)?;
-        let parent = root.join("agentrc");
-        match std::fs::create_dir(&parent) {
-            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
-            _ => std::fs::write(parent.join("cgroup.subtree_control"), wanted)?,
+        let parent = root.join(PARENT);
+        let mut tries = TRIES;
+        loop {
+            match std::fs::create_dir(&parent) {
+                Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
+                _ => {}
+            }
+            match std::fs::write(parent.join("cgroup.subtree_control"), wanted) {
+                // The last run that had it has ended meanwhile.
+                Err(error) if is_gone(&error) && tries > 0 => tries -= 1,
+                written => return written.map(|()| parent),
+            }
         }
-        Ok(parent)
     }
 
     /// A delegated cgroup must be empty to give controllers to children: the supervisor, alone in it but for its own
@@ -282,10 +269,14 @@ fn is_child(pid: &str) -> bool {
 }
 
 /// Makes the folder, and holds its lock as long as it is open: the mark of a supervisor that lives.
-fn make(path: &Path) -> Result<OwnedFd, Errno> {
-    const TRIES: u32 = 3;
+/// `again` makes the one that it is in, which the last run that had it removes.
+fn make(path: &Path, again: impl Fn()) -> Result<OwnedFd, Errno> {
     for _ in 0..TRIES {
         match rustix::fs::mkdir(path, Mode::from_raw_mode(0o755)) {
+            Err(Errno::NOENT | Errno::NODEV) => {
+                again();
+                continue;
+            }
             // Whoever took the last one for left has not removed it yet.
             Err(Errno::EXIST) => {
                 std::thread::sleep(Duration::from_millis(2));
@@ -304,6 +295,11 @@ fn make(path: &Path) -> Result<OwnedFd, Errno> {
         }
     }
     Err(Errno::BUSY)
+}
+
+/// Whether it was removed while it was written to.
+fn is_gone(error: &std::io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV))
 }
 
 /// Removes what supervisors left that were killed: nobody holds their locks, and the kernel removes no cgroup with a
@@ -344,6 +340,10 @@ impl Drop for Cgroup {
         {
             std::thread::sleep(Duration::from_millis(2));
         }
+        if self.moved.is_none() {
+            // One that others are in stays.
+            drop(self.path.parent().map(std::fs::remove_dir));
+        }
     }
 }
 
@@ -359,19 +359,5 @@ mod tests {
         assert!(!holds("1000000", "max", true));
         assert!(!holds("64", "", true));
         assert!(!holds("64", "63", false));
-    }
-
-    #[test]
-    fn the_hierarchy_is_found_in_hybrid_pure_and_namespaced_layouts() {
-        let hybrid = "30 25 0:26 / /sys/fs/cgroup/unified rw - cgroup2 none rw\n31 25 0:27 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n";
-        let found = Hierarchy::parse(hybrid, "3:pids:/a\n0::/user.slice/x\n").unwrap();
-        assert_eq!(found.mount, Path::new("/sys/fs/cgroup/unified"));
-        assert_eq!(found.own, Path::new("/sys/fs/cgroup/unified/user.slice/x"));
-        let pure = "30 25 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw\n";
-        assert_eq!(Hierarchy::parse(pure, "0::/\n").unwrap().own, Path::new("/sys/fs/cgroup/"));
-        let below = "30 25 0:26 /docker/x /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
-        assert_eq!(Hierarchy::parse(below, "0::/docker/x/y\n").unwrap().own, Path::new("/sys/fs/cgroup/y"));
-        assert_eq!(Hierarchy::parse(below, "0::/elsewhere\n"), None);
-        assert_eq!(Hierarchy::parse("1 0 8:1 / / rw - ext4 /dev/vda rw\n", "0::/\n"), None);
     }
 }
