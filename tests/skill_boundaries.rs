@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used)]
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
@@ -104,6 +105,10 @@ fn the_table_beside_the_agentfile_has_the_last_word() {
         lab.file(lab.project("skills.json"), r#"{"skills": {"probe": {"boundaries": ["MOUNT /other ro"]}}}"#);
         let outcome = run(lab, lines, "call");
         assert_eq!(outcome.out(), "of other\n0\n", "as {}: {}", lab.who.name, outcome.stderr);
+        // One that leads nowhere is not one that is not there.
+        fs::rename(lab.project("skills.json"), lab.project("elsewhere.json")).expect("another name");
+        symlink("none.json", lab.project("skills.json")).expect("a link");
+        run(lab, lines, "call").expect_refusal(&["E049", "skills.json"]);
     });
 }
 
@@ -303,22 +308,28 @@ fn a_skill_that_changes_after_the_run_began_or_was_consented_to_is_not_executed(
         skill(lab, "MOUNT /data ro", &format!("{script}\nexit 0"));
         let lines =
             format!("BIND ./data /data ro\nBIND ./other /other ro\nBIND {} /c ro", lab.outside("").display());
-        let text = agentfile(lab, &lines, "call\necho ready\nread -r go\ncall");
+        let text = agentfile(lab, &lines, "call\necho ready\nread -r go\ncall\nread -r go\ncall");
         let path = lab.agentfile(&text);
         lab.finish_command(lab.agentrc(["allow".as_ref(), "--yes".as_ref(), path.as_os_str()]));
         let mut child = lab.start(&text);
         child.wait_for("ready");
         skill(lab, "MOUNT /data ro\nMOUNT /other ro", &format!("{script}\nexit 0"));
         child.send("go\n");
+        child.wait_for("1\n");
+        skill(lab, "MOUNT /nowhere ro", &format!("{script}\nexit 0"));
+        child.send("go\n");
         let outcome = child.finish();
-        assert_eq!(outcome.out(), "of data\n0\nready\n1\n", "as {}: {}", lab.who.name, outcome.stderr);
-        assert!(
-            outcome.stderr.contains("changed after the run began"),
+        assert_eq!(outcome.out(), "of data\n0\nready\n1\n1\n", "as {}: {}", lab.who.name, outcome.stderr);
+        assert_eq!(
+            outcome.stderr.matches("changed after the run began").count(),
+            2,
             "as {}: {}",
             lab.who.name,
             outcome.stderr
         );
+        assert!(!tells_of_the_host(lab, &outcome), "as {}: {}", lab.who.name, outcome.stderr);
         // Another plan is another consent.
+        skill(lab, "MOUNT /data ro\nMOUNT /other ro", &format!("{script}\nexit 0"));
         lab.run(&text).expect_refusal(&["consent"]);
     });
 }
@@ -332,12 +343,48 @@ fn a_link_that_the_agent_puts_in_the_place_of_a_path_leads_nowhere() {
         let go = "call\nmv /work/part /work/old\nln -s ../secret /work/part\ncall";
         let outcome = run(lab, "BIND ./work /work rw", go);
         assert_eq!(outcome.out(), "of the part\n0\n1\n", "as {}: {}", lab.who.name, outcome.stderr);
+        // The agent is told that much; where what leads is for whoever runs it.
         assert!(
-            outcome.stderr.contains("through a symbolic link"),
+            outcome.stderr.contains("its sandbox could not be made")
+                && outcome.stderr.contains("resolve-source")
+                && !tells_of_the_host(lab, &outcome),
             "as {}: {}",
             lab.who.name,
             outcome.stderr
         );
+        let logs: String = audit::serving(&lab.state()).iter().map(|run| log_of(run)).collect();
+        let whole = lab.project("secret").canonicalize().expect("the secret's folder");
+        assert!(
+            logs.contains("through a symbolic link") && logs.contains(&*whole.to_string_lossy()),
+            "as {}: {logs}",
+            lab.who.name
+        );
         assert!(!lab.leaked(&outcome), "as {}", lab.who.name);
     });
+}
+
+#[test]
+fn a_call_begins_when_one_that_was_cancelled_has_ended() {
+    as_each(AGENTRC, |lab| {
+        lab.directory(lab.project("work"));
+        skill(
+            lab,
+            "MOUNT /work rw",
+            "exec 9>/work/lock\nflock -n 9 || { echo two at a time; exit 3; }\n[ ! -e /work/stay ] || { echo >/work/stays; sleep 60; }",
+        );
+        let go = "for round in 1 2 3 4 5; do\necho >/work/stay; rm -f /work/stays\n/agentrc/bin/mcp call skill.probe scripts/run.sh </dev/null &\n\
+            while [ ! -s /work/stays ]; do sleep 0.01; done\nrm /work/stay; kill -9 $!\ncall\ndone";
+        let outcome = run(lab, "BIND ./work /work rw", go);
+        assert_eq!(outcome.out(), "\n0\n".repeat(5), "as {}: {}", lab.who.name, outcome.stderr);
+        let cancelled =
+            |event: &&Value| text(event, "event") == "broker.result" && text(event, "outcome") == "cancelled";
+        assert_eq!(outcome.events.iter().filter(cancelled).count(), 5, "as {}", lab.who.name);
+    });
+}
+
+/// Whether what the agent was told names a path of the host's.
+fn tells_of_the_host(lab: &Lab, outcome: &Outcome) -> bool {
+    let project = lab.project("").canonicalize().expect("the project");
+    let folder = project.parent().expect("a lab").to_string_lossy().into_owned();
+    outcome.out().contains(&folder) || outcome.stderr.contains(&folder)
 }

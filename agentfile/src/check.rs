@@ -12,6 +12,7 @@ mod packaged;
 mod policies;
 mod resources;
 mod rules;
+mod servers;
 mod shares;
 mod skills;
 mod tools;
@@ -43,6 +44,8 @@ struct Check<'a> {
     manuals: Option<manuals::Manuals>,
     /// MCP servers that manuals mean: the manual's path, the server, and the line of the tool.
     meant: Vec<(String, crate::manual::mcp::Meant, Span)>,
+    /// MCP servers that the host has tools of ours served by, and the lines of these.
+    implied: Vec<(String, Place)>,
     /// RATELIMIT lines, whose targets may be declared further down.
     rate_targets: Vec<Word>,
     /// ALLOW and DENY lines, likewise.
@@ -74,6 +77,7 @@ pub(crate) fn check(
         tools: HashMap::new(),
         manuals: None,
         meant: Vec::new(),
+        implied: Vec::new(),
         rate_targets: Vec::new(),
         pending_rules: Vec::new(),
         by_target: HashMap::new(),

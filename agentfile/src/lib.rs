@@ -20,6 +20,7 @@ pub mod directive;
 pub mod fix;
 pub mod fmt;
 pub mod function;
+pub mod host;
 mod hosts;
 mod idiom;
 pub mod json;
@@ -46,7 +47,7 @@ mod work;
 /// The files beside the Agentfile, as the compiler may see them. Paths are relative to the Agentfile's folder,
 /// normalised, and never leave it.
 pub trait Package {
-    /// What is at `path`. A symbolic link that leaves the folder is [`Kind::Missing`].
+    /// What is at `path`. A symbolic link that leads nowhere, or out of the folder, is [`Kind::Other`].
     fn kind(&self, path: &str) -> Kind;
     /// The bytes of the file at `path`.
     ///
@@ -65,6 +66,47 @@ pub trait Package {
     fn list(&self, path: &str, suffix: &str) -> std::io::Result<Vec<String>>;
     /// Name of the folder, from which the agent's name is inferred.
     fn folder_name(&self) -> &str;
+    /// The host's tables of MCP servers, in the order in which a name is looked for that the package's own does not have.
+    ///
+    /// # Errors
+    /// One that cannot be used: why, and what to do.
+    fn host_servers(&self) -> Result<Vec<host::ServerTable>, String> {
+        Ok(Vec::new())
+    }
+    /// What `namespace`, none of agentrc's own, is on this host, if anything.
+    ///
+    /// # Errors
+    /// The host's configuration cannot be used: why, and what to do.
+    fn host_namespace(&self, namespace: &str) -> Result<Option<host::Mapping>, String> {
+        let _ = namespace;
+        Ok(None)
+    }
+}
+
+/// A package with nothing beside its Agentfile.
+#[derive(Debug, Clone, Copy)]
+pub struct Nothing;
+
+impl Package for Nothing {
+    fn kind(&self, _: &str) -> Kind {
+        Kind::Missing
+    }
+
+    fn read(&self, _: &str) -> std::io::Result<Vec<u8>> {
+        Err(std::io::ErrorKind::NotFound.into())
+    }
+
+    fn executables(&self, _: &str) -> std::io::Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    fn list(&self, _: &str, _: &str) -> std::io::Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    fn folder_name(&self) -> &str {
+        "folder"
+    }
 }
 
 /// What is at a path of a [`Package`].

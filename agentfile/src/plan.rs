@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use self::servers::Reached;
 
-pub use self::broker::{BrokerEntry, VAULT_TOKEN, dotenv_parts, source_file};
+pub use self::broker::{BrokerEntry, Mapped, VAULT_TOKEN, dotenv_parts, source_file};
 pub use self::command::{CommandTemplate, Part};
 pub use self::http::HttpTemplate;
 pub use self::mount::{Access, Generated, HostPath, Mount, MountSource, NotAHostPath, Protected};

@@ -1,18 +1,19 @@
-//! `MCP name`: the servers of a package are in `mcp.json` beside the Agentfile, in the form that MCP's clients know, each with
+//! `MCP name`: the servers of a package are in `mcp.json` beside the Agentfile, those of a host beside its configuration, in the form that MCP's clients know, each with
 //! the lines of an Agentfile that say what it may touch. Such a server is compiled as an agent of its own: its command, and
 //! nothing but those lines.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::diag::{Diagnostic, Severity};
 use crate::parse::parse;
 use crate::place::Places;
-use crate::plan::{AuditLevel, EnvironmentVariable, Origin, Plan};
+use crate::plan::{AuditLevel, EnvironmentVariable, Origin, Plan, source_file};
 use crate::schema::Fault;
 use crate::syntax::{Body, Statement};
-use crate::{Package, check, json, lower};
+use crate::{Nothing, Package, check, json, lower};
 
 /// The table of a package's servers.
 pub const TABLE: &str = "mcp.json";
@@ -40,20 +41,38 @@ struct Entry {
     boundaries: Vec<String>,
 }
 
-/// The plan of the server `name` of the table `bytes`, and what there is to say of it. `file` is the Agentfile's name.
+/// A table of servers: the package's, or one of the host's.
+pub(crate) struct Table {
+    /// As people find it.
+    pub(crate) name: String,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) of_host: bool,
+}
+
+impl Table {
+    /// Whether it has the server `name`, or cannot be read, which is not to be passed over.
+    pub(crate) fn may_have(&self, name: &str) -> bool {
+        servers(&self.bytes).map_or(true, |servers| servers.contains_key(name))
+    }
+}
+
+/// The plan of the server `name` of the table, and what there is to say of it. `file` is the Agentfile's name, `package` what lies
+/// beside it.
 ///
 /// # Errors
 /// Each [`Fault`]; it continues a sentence that begins with the table's name.
 pub(crate) fn compile(
-    bytes: &[u8],
+    table: &Table,
     name: &str,
     file: &str,
     audit: AuditLevel,
     package: &dyn Package,
 ) -> Result<(Plan, Vec<Fault>), Vec<Fault>> {
-    let entry = find(bytes, name).map_err(|fault| vec![fault])?;
+    let entry = find(&table.bytes, name).map_err(|fault| vec![fault])?;
     let text = entry.text(name).map_err(|fault| vec![fault])?;
-    let shown = format!("{TABLE}#{name}");
+    let shown = format!("{}#{name}", table.name);
+    // What a line of the host's names is the host's, whichever package asks for the server.
+    let package = if table.of_host { &Nothing } else { package };
     let (agentfile, mut found) = parse(text.as_bytes());
     let places = Places::new(&shown, &text);
     let said = |diagnostic: &Diagnostic| {
@@ -73,6 +92,9 @@ pub(crate) fn compile(
         let what =
             format!("has in `{name}` a line `{keyword}`, which says nothing of what a server may touch");
         return Err(vec![Fault::new(what, format!("such lines are {BOUNDARIES}"))]);
+    }
+    if table.of_host {
+        of_no_package(name, &entry, &agentfile.statements).map_err(|fault| vec![fault])?;
     }
     let (mut boundaries, mut more) = check::check(&agentfile, &places, package);
     found.append(&mut more);
@@ -97,6 +119,24 @@ pub(crate) fn compile(
     Ok((plan, warnings.into_iter().map(said).collect()))
 }
 
+/// A host's table lies beside no package: what it names, it names as a whole.
+fn of_no_package(name: &str, entry: &Entry, statements: &[Statement]) -> Result<(), Fault> {
+    let sources = statements.iter().filter_map(|statement| match &statement.body {
+        Body::Bind { source, .. } => Some(source.text.as_str()),
+        Body::Cred(cred) => source_file(&cred.source.text),
+        _ => None,
+    });
+    let words = std::iter::once(&entry.command).chain(&entry.args).filter(|word| word.starts_with("./"));
+    let relative =
+        sources.filter(|path| !path.starts_with(['/', '~'])).chain(words.map(String::as_str)).next();
+    relative.map_or(Ok(()), |path| {
+        Err(Fault::new(
+            format!("has in `{name}` the path `{path}`, which is one of a package's folder"),
+            "a host's table names paths of the host: write it from `/` or `~/` on",
+        ))
+    })
+}
+
 /// Whether the table `bytes` has the server `name` with this command, these arguments and variables.
 pub(crate) fn is_started_as(
     bytes: &[u8],
@@ -108,13 +148,21 @@ pub(crate) fn is_started_as(
     find(bytes, name).is_ok_and(|entry| entry.command == command && entry.args == args && entry.env == *env)
 }
 
+/// The servers of a table, by name.
+fn servers(bytes: &[u8]) -> Result<Map<String, Value>, Fault> {
+    let other = || Fault::new(format!("is not an object with the one member `{SERVERS}`"), EXAMPLE);
+    match json::read(bytes).map_err(|error| Fault::new(format!("is not JSON: {error}"), EXAMPLE))? {
+        Value::Object(mut members) if members.len() == 1 => match members.remove(SERVERS) {
+            Some(Value::Object(servers)) => Ok(servers),
+            _ => Err(other()),
+        },
+        _ => Err(other()),
+    }
+}
+
 /// The server of that name.
 fn find(bytes: &[u8], name: &str) -> Result<Entry, Fault> {
-    let table = json::read(bytes).map_err(|error| Fault::new(format!("is not JSON: {error}"), EXAMPLE))?;
-    let servers = table.as_object().filter(|members| members.len() == 1);
-    let servers = servers.and_then(|members| members.get(SERVERS)?.as_object());
-    let servers = servers
-        .ok_or_else(|| Fault::new(format!("is not an object with the one member `{SERVERS}`"), EXAMPLE))?;
+    let servers = servers(bytes)?;
     let Some(entry) = servers.get(name) else {
         let mut known: Vec<_> = servers.keys().map(|name| format!("`{name}`")).collect();
         known.sort_unstable();

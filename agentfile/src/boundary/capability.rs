@@ -17,6 +17,8 @@ pub struct Tool {
     pub definition: Option<ToolDefinition>,
     /// The toolset that it came by, and where that says so.
     pub toolset: Option<String>,
+    /// As the line writes it, and where the host says what it is here.
+    pub mapped: Option<(String, String)>,
     /// The line.
     pub place: Place,
 }
@@ -67,6 +69,8 @@ pub struct McpServer {
     pub name: String,
     /// What it is, and what it may touch; none: it comes from a registry, which is not served yet.
     pub plan: Option<Box<Plan>>,
+    /// The host's table that says so; none: the package does.
+    pub host: Option<String>,
     /// The line.
     pub place: Place,
 }

@@ -7,7 +7,7 @@ use crate::manual::mcp::{By, Meant};
 use crate::manual::{self, FOLDER, Listed, MANUALS, SUFFIX};
 use crate::parse::url;
 use crate::plan::{PROJECTION, Part, Runs, ToolDefinition};
-use crate::server::{self, TABLE};
+use crate::server;
 use crate::span::Span;
 use crate::syntax::Word;
 
@@ -89,8 +89,8 @@ impl Check<'_> {
                 (By::Url(url), Some(server)) => (is_at(url, &server.host), format!("SERVER {name}")),
                 (_, Some(_)) => (false, format!("SERVER {name}")),
                 (By::Command(command, args, env), None) if is_started => {
-                    let Some(bytes) = self.content(TABLE, span) else { continue };
-                    (server::is_started_as(&bytes, &name, command, args, env), format!("MCP {name}"))
+                    let Some(table) = self.table_of(&name, span) else { continue };
+                    (server::is_started_as(&table.bytes, &name, command, args, env), format!("MCP {name}"))
                 }
                 (By::Url(_), None) if is_started => (false, format!("MCP {name}")),
                 // Which is said of its tool.

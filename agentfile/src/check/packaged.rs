@@ -67,7 +67,8 @@ impl Check<'_> {
                     "E048",
                     word.span,
                     format!("`{}` is neither a file nor a folder", word.text),
-                    "sockets, pipes and devices are not shown to the agent; name a file or a folder",
+                    "sockets, pipes, devices, and links that lead nowhere or out of the folder, are not shown to the agent; \
+                     name a file or a folder",
                 );
                 return None;
             }

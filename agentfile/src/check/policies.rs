@@ -184,28 +184,8 @@ fn is_principal(body: &pst::Template, eid: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use crate::Nothing;
     use crate::compile::{Validate, compile};
-
-    struct Nothing;
-
-    impl crate::Package for Nothing {
-        fn kind(&self, _: &str) -> crate::Kind {
-            crate::Kind::Missing
-        }
-        fn read(&self, _: &str) -> std::io::Result<Vec<u8>> {
-            Err(std::io::ErrorKind::NotFound.into())
-        }
-        fn executables(&self, _: &str) -> std::io::Result<Vec<String>> {
-            Ok(Vec::new())
-        }
-
-        fn list(&self, _: &str, _: &str) -> std::io::Result<Vec<String>> {
-            Ok(Vec::new())
-        }
-        fn folder_name(&self) -> &'static str {
-            "folder"
-        }
-    }
 
     #[test]
     fn many_policies_on_one_line_cost_as_much_as_on_many() {

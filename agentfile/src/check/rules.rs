@@ -83,6 +83,9 @@ impl Check<'_> {
         for tool in &self.out.tools {
             let object = Object::Tool(tool.entity.clone());
             invocable.insert(format!("{}:{}", tool.namespace, tool.name), object.clone());
+            if let Some((written, _)) = &tool.mapped {
+                invocable.insert(written.clone(), object.clone());
+            }
             invocable.insert(tool.entity.clone(), object);
         }
         for skill in &self.out.skills {

@@ -68,7 +68,8 @@ impl Check<'_> {
                     "E048",
                     source.span,
                     format!("`{}` is neither a file nor a folder", source.text),
-                    "sockets, pipes and devices of the host are not bound; bind a file or a folder",
+                    "sockets, pipes and devices of the host are not bound, nor links that lead nowhere or out of the \
+                     Agentfile's folder; bind a file or a folder",
                 );
                 None
             }

@@ -6,6 +6,7 @@ use super::Check;
 use crate::Kind;
 use crate::boundary::Tool;
 use crate::directive::near;
+use crate::host::{Mapping, NAMESPACES, Serves};
 use crate::place::Place;
 use crate::plan::{PROJECTION, ToolDefinition};
 use crate::span::Span;
@@ -21,6 +22,8 @@ impl Check<'_> {
     /// equal TOOL lines are a mistake.
     pub(super) fn declare_tool(&mut self, tool: &Namespaced, toolset: Option<String>, place: Place) {
         let by_toolset = toolset.is_some();
+        let mapped = self.mapped(tool, &place);
+        let (tool, mapped) = mapped.as_ref().map_or((tool, None), |(meant, by)| (meant, Some(by)));
         let written = format!("{}:{}", tool.namespace, tool.name);
         match self.tools.entry(written) {
             Entry::Occupied(first) if by_toolset || *first.get() => return,
@@ -58,9 +61,45 @@ impl Check<'_> {
                 entity,
                 definition,
                 toolset,
+                mapped: mapped.map(|by| (tool.word.text.clone(), by.clone())),
                 place,
             });
         }
+    }
+
+    /// What a tool of a namespace that is none of ours is on this host, and where that is said.
+    fn mapped(&mut self, tool: &Namespaced, place: &Place) -> Option<(Namespaced, String)> {
+        if NAMESPACES.contains(&tool.namespace.as_str()) {
+            return None;
+        }
+        let Mapping { to, place: by } = match self.package.host_namespace(&tool.namespace) {
+            Ok(mapping) => mapping?,
+            Err(why) => {
+                self.host_fault(tool.word.span, &why);
+                return None;
+            }
+        };
+        let (namespace, name) = match to {
+            Serves::BuiltIn => ("utcp", tool.name.clone()),
+            Serves::Server(server) => {
+                let name = format!("{server}.{}", tool.name);
+                self.implied.push((server, place.clone()));
+                ("mcp", name)
+            }
+        };
+        Some((Namespaced { word: tool.word.clone(), namespace: namespace.to_owned(), name }, by))
+    }
+
+    /// The host's own configuration cannot be used.
+    pub(super) fn host_fault(&mut self, span: Span, why: &str) {
+        let (why, help) = why.split_once('\n').unwrap_or((why, ""));
+        let help = help.trim().trim_start_matches("help: ");
+        self.error(
+            "E087",
+            span,
+            why,
+            if help.is_empty() { "docs/configuration.md says what it can be" } else { help },
+        );
     }
 
     fn builtin(&mut self, tool: &Namespaced) -> Option<ToolDefinition> {

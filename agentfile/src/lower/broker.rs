@@ -3,7 +3,7 @@
 use super::egress::scheme_word;
 use super::{remote, sources};
 use crate::boundary::{Boundaries, Skill};
-use crate::plan::{BrokerEntry, SKILLS, SkillDefinition, digest};
+use crate::plan::{BrokerEntry, Mapped, SKILLS, SkillDefinition, digest};
 use crate::policy::permits::Permits;
 
 /// All entries.
@@ -16,6 +16,7 @@ pub(super) fn lower(boundaries: &Boundaries, permits: &Permits) -> Vec<BrokerEnt
         permitted: permits.tool(&tool.entity),
         definition: tool.definition.clone().map(Box::new),
         toolset: tool.toolset.clone(),
+        mapped: tool.mapped.clone().map(|(written, by)| Mapped { written, by }),
         origin: tool.place.origin.clone(),
     }));
     entries.extend(boundaries.toolsets.iter().map(|toolset| BrokerEntry::Toolset {

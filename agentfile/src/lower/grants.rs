@@ -43,8 +43,12 @@ pub(super) fn lower(boundaries: &Boundaries) -> Vec<Grant> {
         let asks = format!("connect to the private address `{}`, port {}", host.host, host.port);
         grants.push(Grant { asks, origin: host.place.origin.clone() });
     }
-    // What a server of the package asks for, the package asks for.
+    // What a server of the package asks for, the package asks for; that one of the host's is used at all, too.
     for mcp in &boundaries.mcp {
+        if let Some(table) = &mcp.host {
+            let asks = format!("use the server `{}` of this host (`{table}`)", mcp.name);
+            grants.push(Grant { asks, origin: mcp.place.origin.clone() });
+        }
         let asked = mcp.plan.iter().flat_map(|plan| &plan.grants);
         grants.extend(asked.map(|grant| Grant {
             asks: format!("let the server `{}` {}", mcp.name, grant.asks),

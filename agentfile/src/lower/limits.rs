@@ -80,7 +80,11 @@ impl Targets {
         let mut targets = Self { by_name: HashMap::new(), open };
         for tool in &boundaries.tools {
             let written = format!("{}:{}", tool.namespace, tool.name);
-            targets.add(&Target::Tool(tool.entity.clone()), [written, tool.entity.clone()]);
+            let mapped = tool.mapped.iter().map(|(written, _)| written.clone());
+            targets.add(
+                &Target::Tool(tool.entity.clone()),
+                [written, tool.entity.clone()].into_iter().chain(mapped),
+            );
         }
         for function in &boundaries.functions {
             let target = Target::Function(function.symbol.clone());

@@ -22,6 +22,9 @@ pub enum BrokerEntry {
         /// The toolset that it came by: `utcp:files`, or `local:./FILE:LINE:COLUMN`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         toolset: Option<String>,
+        /// How the line writes it, when the host says what its namespace is here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mapped: Option<Mapped>,
         origin: Origin,
     },
     /// One that is not served yet, and so refused at `run`; of others there are the tools.
@@ -100,6 +103,16 @@ pub enum BrokerEntry {
         target: String,
         origin: Origin,
     },
+}
+
+/// A tool whose namespace is what the host says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mapped {
+    /// As the line writes it.
+    pub written: String,
+    /// Where the host says what it is here: `file:line:column`.
+    pub by: String,
 }
 
 /// Where a vault's login is kept, below the user's home ("Vault CLI, token helper"): the broker reads it, the jail hides it.

@@ -3,6 +3,7 @@
 use cedar_policy::ActionConstraint;
 
 use super::{Base, BrokerEntry, CountedLimit, HostPath, MountSource, Origin, Plan, Target, words};
+use crate::host::NAMESPACES;
 use crate::server::tool_of;
 
 /// Each part of `plan` that nothing enforces, in words, with its line.
@@ -68,6 +69,19 @@ fn waits_for_nobody(text: &str) -> Option<String> {
         .collect();
     others.sort();
     (!others.is_empty()).then(|| format!("on {} ({})", others.join(", "), asked()))
+}
+
+/// What can be done about one of these, in words, where that is more than to remove the line: a tool of a namespace that is a
+/// framework's inside an agent has no place here to be decided about, unless the host says what serves it.
+#[must_use]
+pub fn remedy(what: &str) -> Option<String> {
+    let (namespace, name) = what.strip_prefix("TOOL ")?.split_once(':')?;
+    let theirs = !NAMESPACES.contains(&namespace);
+    theirs.then(|| {
+        format!(
+            "only a framework inside the agent could serve `{namespace}:{name}`: remove the line, or say in the host's configuration what serves it here, such as `{namespace} = \"utcp\"` in `[tools.namespaces]` (docs/configuration.md)"
+        )
+    })
 }
 
 /// Whether the broker, the gateway, the supervisor or the projection of files holds it.

@@ -2,7 +2,8 @@
 
 use super::{
     Access, BrokerEntry, Calls, CgroupLimit, CommandTemplate, Egress, FunctionDefinition, Generated,
-    HttpTemplate, Mount, MountSource, Part, Plan, Runs, SKILLS, SkillDefinition, ToolDefinition, inside,
+    HttpTemplate, Mapped, Mount, MountSource, Part, Plan, Runs, SKILLS, SkillDefinition, ToolDefinition,
+    inside,
 };
 
 /// Bytes with the largest unit that leaves a whole number, such as `512 MiB`.
@@ -126,8 +127,12 @@ pub fn cgroup(limit: &CgroupLimit) -> (&str, String) {
 pub fn entry(entry: &BrokerEntry) -> (&'static str, String, String) {
     let permitted = |permitted: bool| if permitted { "permitted" } else { "not permitted" }.to_owned();
     match entry {
-        BrokerEntry::Tool { namespace, name, permitted: yes, definition, toolset, .. } => {
-            let by = toolset.as_ref().map_or_else(String::new, |toolset| format!(", of TOOLSET {toolset}"));
+        BrokerEntry::Tool { namespace, name, permitted: yes, definition, toolset, mapped, .. } => {
+            let mut by =
+                toolset.as_ref().map_or_else(String::new, |toolset| format!(", of TOOLSET {toolset}"));
+            if let Some(Mapped { written, by: place }) = mapped {
+                by += &format!(", which is `{written}` here ({place})");
+            }
             let more = definition.as_deref().map_or_else(String::new, tool);
             ("TOOL", format!("{namespace}:{name}"), permitted(*yes) + &by + &more)
         }

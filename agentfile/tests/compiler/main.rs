@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod errors;
+mod host;
 #[cfg(test)]
 mod idle;
 #[cfg(test)]

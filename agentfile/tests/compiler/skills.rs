@@ -147,6 +147,15 @@ fn a_credential_in_a_file_keeps_a_skill_out_of_what_the_agent_may_write() {
 }
 
 #[test]
+fn what_is_hidden_in_a_writable_bind_keeps_skills_out_of_a_path_that_holds_the_bind() {
+    let agent = |hidden: &str| format!("BIND ./src /data ro\nBIND ./out /data/nested rw\n{hidden}");
+    assert!(compiled(&agent(""), "MOUNT /data ro").plan.is_some());
+    let refused = compiled(&agent("DENY read /data/nested/key"), "MOUNT /data ro");
+    let said = &refused.diagnostics.last().unwrap().message;
+    assert!(said.contains("in which `/data/nested` lies where the agent could move"), "{said}");
+}
+
+#[test]
 fn what_the_table_beside_the_agentfile_says_is_instead_of_what_the_skill_says() {
     let with = |agent: &str, table: &str| {
         let mut package = Folder::usual();

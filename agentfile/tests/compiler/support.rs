@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use agentfile::compile::{Compiled, Validate, compile};
 use agentfile::diag::Severity;
+use agentfile::host::{Mapping, ServerTable, Serves};
 use agentfile::plan::Plan;
 use agentfile::{Kind, Package};
 
@@ -102,6 +103,22 @@ impl Package for Folder {
 
     fn folder_name(&self) -> &str {
         "My Agent"
+    }
+
+    /// What is at names that no package has.
+    fn host_servers(&self) -> Result<Vec<ServerTable>, String> {
+        let tables = self.0.range("/etc/".to_owned().."/etc0".to_owned());
+        Ok(tables.map(|(path, bytes)| ServerTable { path: path.clone(), bytes: bytes.clone() }).collect())
+    }
+
+    fn host_namespace(&self, namespace: &str) -> Result<Option<Mapping>, String> {
+        let place = "/etc/agentrc/agentrc.toml:2:1".to_owned();
+        match namespace {
+            "langchain" => Ok(Some(Mapping { to: Serves::BuiltIn, place })),
+            "calculators" => Ok(Some(Mapping { to: Serves::Server("math".to_owned()), place })),
+            "unreadable" => Err(format!("{place}: `x` serves no tools\n  help: write `utcp`")),
+            _ => Ok(None),
+        }
     }
 }
 

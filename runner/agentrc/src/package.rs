@@ -6,7 +6,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use agentfile::host::{Mapping, ServerTable};
 use agentfile::{Kind, Package};
+use agentrc_host::config::{self, Config};
 use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags, fstat, open, openat2};
 
 /// Most bytes of an Agentfile: a hundred times the longest in the wild.
@@ -79,13 +81,16 @@ impl Folder {
 impl Package for Folder {
     fn kind(&self, path: &str) -> Kind {
         let path = if path.is_empty() { "." } else { path };
-        let kind = self
-            .beneath(Path::new(path), OFlags::PATH)
-            .and_then(|file| Ok(FileType::from_raw_mode(fstat(&file)?.st_mode)));
-        match kind {
+        let kind = |flags| {
+            let file = self.beneath(Path::new(path), OFlags::PATH | flags)?;
+            Ok::<_, io::Error>(FileType::from_raw_mode(fstat(&file)?.st_mode))
+        };
+        match kind(OFlags::empty()) {
             Ok(FileType::RegularFile) => Kind::File,
             Ok(FileType::Directory) => Kind::Directory,
             Ok(_) => Kind::Other,
+            // A link that leads nowhere, or out of the folder, is there.
+            Err(_) if kind(OFlags::NOFOLLOW).is_ok() => Kind::Other,
             Err(_) => Kind::Missing,
         }
     }
@@ -142,6 +147,16 @@ impl Package for Folder {
     fn folder_name(&self) -> &str {
         &self.name
     }
+
+    fn host_servers(&self) -> Result<Vec<ServerTable>, String> {
+        config::servers().map_err(|error| error.to_string())
+    }
+
+    fn host_namespace(&self, namespace: &str) -> Result<Option<Mapping>, String> {
+        let config = Config::of_this_host().map_err(|error| error.to_string())?;
+        let setting = config.namespaces.get(namespace);
+        Ok(setting.map(|setting| Mapping { to: setting.value.clone(), place: setting.place.to_string() }))
+    }
 }
 
 #[cfg(test)]
@@ -195,16 +210,15 @@ mod tests {
     fn nothing_outside_the_folder_is_seen() {
         let (outer, folder) = folder();
         let absolute = outer.path().join("secret");
-        for path in [
-            "../secret",
-            "out",
-            "absolute",
-            "src/../../secret",
-            "src/up/../secret",
-            absolute.to_str().unwrap(),
-        ] {
+        for path in ["../secret", "src/../../secret", "src/up/../secret", absolute.to_str().unwrap()] {
             assert_eq!(folder.kind(path), Kind::Missing, "{path}");
             assert!(folder.read(path).is_err(), "{path}");
+        }
+        symlink("none", folder.path().join("nowhere")).unwrap();
+        symlink("nowhere", folder.path().join("itself")).unwrap();
+        for link in ["out", "absolute", "nowhere", "itself"] {
+            assert_eq!(folder.kind(link), Kind::Other, "{link}");
+            assert!(folder.read(link).is_err(), "{link}");
         }
     }
 

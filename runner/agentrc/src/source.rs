@@ -30,6 +30,19 @@ pub struct Compiled {
     pub digest: String,
 }
 
+impl Compiled {
+    /// A plan with its digest.
+    ///
+    /// # Errors
+    /// It has no canonical form.
+    pub fn of(plan: Plan) -> Result<Self, Refusal> {
+        let digest = agentfile::plan::digest::digest(&plan).map_err(|error| {
+            Refusal::new(format!("the plan has no canonical form: {error}")).step("compile")
+        })?;
+        Ok(Self { plan, digest })
+    }
+}
+
 impl Source {
     /// Reads the Agentfile at `path`, or in the folder `path`.
     ///
@@ -114,9 +127,6 @@ impl Source {
             ));
             return Err(Refusal::new(format!("`{}` does not compile", self.shown)).step("compile").into());
         };
-        let digest = agentfile::plan::digest::digest(&plan).map_err(|error| {
-            Refusal::new(format!("the plan has no canonical form: {error}")).step("compile")
-        })?;
-        Ok(Compiled { plan, digest })
+        Ok(Compiled::of(plan)?)
     }
 }

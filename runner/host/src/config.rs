@@ -4,19 +4,24 @@
 
 mod approvals;
 mod file;
+mod tools;
 
 use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use agentfile::host::ServerTable;
 use serde::Deserialize;
 
 use crate::error::Error;
 pub use approvals::{Approvals, Asks, DEFAULT_EXPIRY};
 use file::{Read, Text};
+pub use tools::Namespaces;
 
 /// The system's file.
 pub const SYSTEM: &str = "/etc/agentrc/agentrc.toml";
+/// The table of MCP servers beside such a file.
+const SERVERS: &str = "mcp.json";
 
 /// What the files say together. Without any file: nothing is required, nothing is excepted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,6 +37,8 @@ pub struct Config {
     pub untrusted: Option<Setting<Untrusted>>,
     /// What a person is asked about, whatever the policies say, and how long that waits.
     pub approvals: Approvals,
+    /// What serves the tools of namespaces that are none of agentrc's.
+    pub namespaces: Namespaces,
 }
 
 /// What happens when an agent that was given content by a tool or the network changes a memory.
@@ -121,9 +128,7 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn of_this_host() -> Result<Self, Error> {
-        let (xdg, home) = (std::env::var_os("XDG_CONFIG_HOME"), std::env::var_os("HOME"));
-        let user = of_user(rustix::process::geteuid().as_raw(), xdg.as_deref(), home.as_deref())?;
-        Self::load(Path::new(SYSTEM), user.as_deref())
+        Self::load(Path::new(SYSTEM), of_this_user()?.as_deref())
     }
 
     /// Reads `system`, which must be root's, and `user`, which must be this user's or root's; neither may be writable by
@@ -166,6 +171,30 @@ fn takes_in(pattern: &str, host: &str) -> bool {
     pattern == host || pattern.strip_prefix('*').is_some_and(beneath)
 }
 
+/// The tables of MCP servers of this host, the system's first, each beside the file of the configuration, and as much its owner's.
+///
+/// # Errors
+/// [`Error::ConfigFile`]: one cannot be read, or somebody else could have written it.
+pub fn servers() -> Result<Vec<ServerTable>, Error> {
+    let me = rustix::process::geteuid().as_raw();
+    servers_as(Path::new(SYSTEM), 0, of_this_user()?.as_deref(), me)
+}
+
+fn servers_as(system: &Path, root: u32, user: Option<&Path>, uid: u32) -> Result<Vec<ServerTable>, Error> {
+    let system = file::read(&system.with_file_name(SERVERS), &[root])?;
+    let user =
+        user.map(|user| file::read(&user.with_file_name(SERVERS), &[root, uid])).transpose()?.flatten();
+    let tables = [system, user].into_iter().flatten().map(Text::into_parts);
+    Ok(tables
+        .map(|(path, text)| ServerTable { path: path.display().to_string(), bytes: text.into_bytes() })
+        .collect())
+}
+
+fn of_this_user() -> Result<Option<PathBuf>, Error> {
+    let (xdg, home) = (std::env::var_os("XDG_CONFIG_HOME"), std::env::var_os("HOME"));
+    of_user(rustix::process::geteuid().as_raw(), xdg.as_deref(), home.as_deref())
+}
+
 /// The user's file. Root's home may be the one of whoever called sudo(8): it says nothing for root.
 fn of_user(uid: u32, xdg: Option<&OsStr>, home: Option<&OsStr>) -> Result<Option<PathBuf>, Error> {
     let home = home.filter(|_| uid != 0);
@@ -195,11 +224,12 @@ struct Said {
     private: Option<Vec<Setting<String>>>,
     untrusted: Option<Setting<Untrusted>>,
     approvals: Approvals,
+    namespaces: Namespaces,
 }
 
 impl Said {
     fn of(text: &Text) -> Result<Self, Error> {
-        let Read { enforcement, network, memory, approvals } = text.parse()?;
+        let Read { enforcement, network, memory, approvals, tools } = text.parse()?;
         let mut require: Vec<Setting<Requirement>> = Vec::new();
         for written in enforcement.require.unwrap_or_default() {
             if require.iter().all(|setting| setting.value != *written.get_ref()) {
@@ -219,7 +249,9 @@ impl Said {
         });
         let untrusted = memory.untrusted.map(|written| text.setting(&written, *written.get_ref()));
         let approvals = Approvals::of(text, approvals)?;
-        Ok(Self { require, proxy: proxy.transpose()?, private: private.transpose()?, untrusted, approvals })
+        let namespaces = tools::of(text, tools)?;
+        let (proxy, private) = (proxy.transpose()?, private.transpose()?);
+        Ok(Self { require, proxy, private, untrusted, approvals, namespaces })
     }
 
     /// The system's, with what a user may add: requirements, exceptions within the system's, and what it leaves open.
@@ -259,7 +291,8 @@ impl Said {
             (system, user) => user.or(system),
         };
         let approvals = self.approvals.narrowed_by(user.approvals);
-        Ok(Config { require, proxy, private, untrusted, approvals })
+        let namespaces = tools::filled(self.namespaces, user.namespaces)?;
+        Ok(Config { require, proxy, private, untrusted, approvals, namespaces })
     }
 }
 

@@ -76,6 +76,10 @@ pub(super) fn cut(share: &mut Share, agent: &Agent<'_>, runs: bool) -> Result<Pa
         part.held = protected.iter().filter_map(below).collect();
     }
     for mount in agent.plan.mounts.iter().filter(|mount| mount.target.starts_with(&format!("{target}/"))) {
+        if let MountSource::Bind { source, .. } = &mount.source {
+            movable(source, agent)
+                .map_err(|what| refuse(format!("in which `{}` lies {what}", mount.target), MOVABLE))?;
+        }
         part.nested.push(nested(mount, writable).ok_or_else(|| {
             let help = "bind that `ro` or `rw`, or ask for less: what is private to a sandbox, no other has";
             let what = format!("in which `{}` is private to the agent's sandbox", mount.target);

@@ -2,16 +2,17 @@
 //! a process of this program's that is started here, as those of MCP servers are; the call's pipes are its standard streams. What its
 //! sandbox is, who serves it and what is on record of it, is that run's.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use agentfile::plan::{BrokerEntry, Origin, Plan, digest};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::LAYER;
@@ -24,13 +25,13 @@ const PROGRAM: &str = "/proc/self/exe";
 const ASKING: [Signal; 3] = [Signal::TERM, Signal::INT, Signal::QUIT];
 /// How long one may take for that.
 const ASKED: Duration = Duration::from_secs(2);
-/// Between two looks whether the last have ended.
-const LOOK: Duration = Duration::from_millis(2);
 
-/// Those of one run.
+/// Those of one run. One runs at a time, since each has the agent's limits for itself.
 pub(super) struct Scripts {
     skills: HashMap<usize, Skill>,
-    running: HashMap<u64, Running>,
+    running: Option<Running>,
+    /// Those that follow it, in their order.
+    waiting: VecDeque<Waiting>,
     agentfile: PathBuf,
     plan_sha256: String,
     run: String,
@@ -43,13 +44,20 @@ struct Skill {
     plan_sha256: String,
 }
 
-/// A call.
+/// A call that runs.
 struct Running {
+    call: u64,
     pidfd: OwnedFd,
     /// When it was asked to end.
     asked: Option<Instant>,
-    /// Waits for the process, and says how it ended.
-    waiter: JoinHandle<()>,
+}
+
+/// A call that waits for its turn.
+struct Waiting {
+    call: u64,
+    entry: usize,
+    streams: [OwnedFd; 3],
+    status: OwnedFd,
 }
 
 impl Scripts {
@@ -71,7 +79,8 @@ impl Scripts {
             skills.insert(entry, Skill { name: skill.name.clone(), origin: origin.clone(), plan_sha256 });
         }
         let (agentfile, plan_sha256) = (agentfile.to_owned(), plan_sha256.to_owned());
-        Ok(Self { skills, running: HashMap::new(), agentfile, plan_sha256, run: run.to_owned() })
+        let (running, waiting) = (None, VecDeque::new());
+        Ok(Self { skills, running, waiting, agentfile, plan_sha256, run: run.to_owned() })
     }
 
     /// Name and plan of each, and its line.
@@ -84,7 +93,8 @@ impl Scripts {
         self.skills.contains_key(&entry)
     }
 
-    /// Starts one. `status` is where the status of wait(2) is written, four bytes in native order, when it has ended.
+    /// Starts one, when its turn comes. `status` is where the status of wait(2) is written, four bytes in native order, when it has
+    /// ended; an end of file without them: it was never started, or nobody knows how it ended.
     ///
     /// # Errors
     /// Why it was not started.
@@ -92,9 +102,31 @@ impl Scripts {
         &mut self,
         entry: usize,
         call: u64,
-        [stdin, stdout, stderr]: [OwnedFd; 3],
+        streams: [OwnedFd; 3],
         status: OwnedFd,
     ) -> Result<(), String> {
+        let waits = self.waiting.iter().any(|waiting| waiting.call == call);
+        if waits || self.running.as_ref().is_some_and(|running| running.call == call) {
+            return Err("a call of this number is under way".to_owned());
+        }
+        let next = Waiting { call, entry, streams, status };
+        if self.is_free() && self.waiting.is_empty() {
+            return self.execute(next);
+        }
+        self.waiting.push_back(next);
+        Ok(())
+    }
+
+    /// Whether none runs.
+    fn is_free(&mut self) -> bool {
+        if self.running.as_ref().is_some_and(Running::has_ended) {
+            self.running = None;
+        }
+        self.running.is_none()
+    }
+
+    fn execute(&mut self, next: Waiting) -> Result<(), String> {
+        let Waiting { call, entry, streams: [stdin, stdout, stderr], status } = next;
         let skill = self.skills.get(&entry).ok_or("the plan has no such skill")?;
         let supervisor = std::process::id().to_string();
         let mut command = Command::new(PROGRAM);
@@ -107,7 +139,7 @@ impl Scripts {
         // Before there is a process, which could not be waited for otherwise.
         let (give, take) = mpsc::channel();
         let waiter = std::thread::Builder::new().spawn(move || wait(&take, &status));
-        let waiter = waiter.map_err(|error| error.to_string())?;
+        waiter.map_err(|error| error.to_string())?;
         let mut child = command.spawn().map_err(|error| error.to_string())?;
         let pidfd = match open(&child) {
             Ok(pidfd) => pidfd,
@@ -120,39 +152,41 @@ impl Scripts {
         };
         // The waiter is there for as long as nothing was sent.
         let _ = give.send(child);
-        self.running.insert(call, Running { pidfd, asked: None, waiter });
+        self.running = Some(Running { call, pidfd, asked: None });
         Ok(())
     }
 
     /// Ends a call, with all that it started.
     pub(super) fn kill(&mut self, call: u64) {
-        if let Some(running) = self.running.get_mut(&call) {
+        self.waiting.retain(|waiting| waiting.call != call);
+        if let Some(running) = self.running.as_mut().filter(|running| running.call == call) {
             running.ask();
         }
     }
 
-    /// Kills what was asked to end and did not, and forgets what has ended.
+    /// Kills what was asked to end and did not, and starts what waits for its turn.
     pub(super) fn tick(&mut self) {
-        for running in self.running.values() {
-            if running.asked.is_some_and(|asked| asked.elapsed() > ASKED) {
-                running.kill();
-            }
+        if let Some(running) = &self.running
+            && running.asked.is_some_and(|asked| asked.elapsed() > ASKED)
+        {
+            running.kill();
         }
-        self.running.retain(|_, running| !running.waiter.is_finished());
+        while self.is_free() {
+            let Some(next) = self.waiting.pop_front() else { return };
+            // One that cannot be started is told so by the end of its pipes.
+            let _ = self.execute(next);
+        }
     }
 
     /// Ends all of them, and waits for that.
     pub(super) fn end(&mut self) {
-        self.running.values_mut().for_each(Running::ask);
-        let deadline = Instant::now() + ASKED;
-        let running = |scripts: &Self| scripts.running.values().any(|running| !running.waiter.is_finished());
-        while running(self) && Instant::now() < deadline {
-            std::thread::sleep(LOOK);
-        }
-        for (_, running) in self.running.drain() {
+        self.waiting.clear();
+        let Some(mut running) = self.running.take() else { return };
+        running.ask();
+        if !running.ends_within(ASKED) {
             running.kill();
-            // It does nothing but wait for what was just killed.
-            let _ = running.waiter.join();
+            // What is killed and does not end hangs in the kernel, and is left to it.
+            running.ends_within(ASKED);
         }
     }
 }
@@ -176,6 +210,23 @@ impl Running {
 
     fn kill(&self) {
         let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ends_within(Duration::ZERO)
+    }
+
+    /// Whether it does. How it ended is the waiter's to say, who may have to wait for room in a pipe of the broker's.
+    fn ends_within(&self, time: Duration) -> bool {
+        let deadline = Instant::now() + time;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let left = Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
+            match poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&left)) {
+                Err(Errno::INTR) => {}
+                ready => return ready.is_ok_and(|ready| ready > 0),
+            }
+        }
     }
 }
 

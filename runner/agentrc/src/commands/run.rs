@@ -8,7 +8,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use agentfile::compile::Validate;
-use agentfile::plan::unenforced::unenforced;
+use agentfile::plan::unenforced::{remedy, unenforced};
 use agentfile::plan::{HostPath, MountSource, Plan};
 use agentrc_audit::Event;
 use agentrc_broker::judge::{Operator, Rule, Untrusted};
@@ -249,9 +249,14 @@ fn enforceable(plan: &Plan) -> Result<(), Failure> {
     let reasons: Vec<_> = unenforced(plan)
         .into_iter()
         .map(|(what, origin)| {
-            Refusal::new(format!("`{what}` is not yet enforced here")).step("enforceable").at(origin).help(
-                "remove the line, or run this Agentfile with a version that enforces it (`agentrc support`)",
-            )
+            let help = remedy(&what).unwrap_or_else(|| {
+                "remove the line, or run this Agentfile with a version that enforces it (`agentrc support`)"
+                    .to_owned()
+            });
+            Refusal::new(format!("`{what}` is not yet enforced here"))
+                .step("enforceable")
+                .at(origin)
+                .help(help)
         })
         .collect();
     if reasons.is_empty() { Ok(()) } else { Err(Failure::Refused { reasons, code: exit::REFUSED }) }

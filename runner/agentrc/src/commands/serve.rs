@@ -3,7 +3,7 @@
 //! agent's plan, or nothing is run.
 
 use agentfile::compile::Validate;
-use agentfile::plan::{BrokerEntry, Plan, digest};
+use agentfile::plan::{BrokerEntry, Plan};
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
 use super::Outcome;
@@ -13,6 +13,7 @@ use crate::refusal::{Failure, Refusal};
 use crate::source::{Compiled, Source};
 
 const STEP: &str = "serve";
+const CHANGED: &str = "unchanged";
 
 /// Which part of the agent's plan is run.
 #[derive(Clone, Copy)]
@@ -34,14 +35,44 @@ pub fn mcp(arguments: &Serve) -> Outcome {
 /// # Errors
 /// A refusal: it was not executed.
 pub fn skill(arguments: &Serve) -> Outcome {
-    serve(arguments, Part::Skill)
+    serve(arguments, Part::Skill).map_err(told)
+}
+
+/// What the agent, which reads the script's standard error, is told of a refusal. Its reasons name what is where on the host; where the
+/// run had begun, they are in its log.
+fn told(failure: Failure) -> Failure {
+    let Failure::Refused { reasons, code } = failure else { return failure };
+    let step = reasons.into_iter().find_map(|reason| reason.step).unwrap_or_else(|| STEP.to_owned());
+    let refusal = if step == CHANGED {
+        changed()
+    } else {
+        Refusal::new("the script was not executed: its sandbox could not be made")
+            .step(step)
+            .help("whoever runs the agent finds why in the log of that run, the last one of `agentrc runs`")
+    };
+    Failure::Refused { reasons: vec![refusal], code }
+}
+
+fn changed() -> Refusal {
+    let reason = "the Agentfile, or what it names, changed after the run began";
+    Refusal::new(reason).step(CHANGED).help("run it again")
 }
 
 fn serve(arguments: &Serve, part: Part) -> Outcome {
     let Serve { agentfile, name, plan_sha256, supervisor, run } = arguments;
     tied_to(*supervisor).map_err(|reason| Failure::refused(Refusal::new(reason).step(STEP)))?;
-    let source = Source::open(agentfile).map_err(Failure::refused)?;
-    let ran = source.compile(Validate::WhenWritten).and_then(|compiled| {
+    // It was read and compiled when the run began.
+    let source = Source::open(agentfile).map_err(|refusal| Failure::refused(refusal.step(CHANGED)))?;
+    let compiled = match part {
+        Part::Server => source.compile(Validate::WhenWritten),
+        Part::Skill => source
+            .check(Validate::WhenWritten)
+            .plan
+            .ok_or_else(changed)
+            .and_then(Compiled::of)
+            .map_err(Failure::from),
+    };
+    let ran = compiled.and_then(|compiled| {
         let compiled = of(part, name, plan_sha256, compiled)?;
         let job = Job {
             source: &source,
@@ -62,16 +93,14 @@ fn serve(arguments: &Serve, part: Part) -> Outcome {
 
 /// The part's plan, if the agent's is still the one that was consented to.
 fn of(part: Part, name: &str, plan_sha256: &str, compiled: Compiled) -> Result<Compiled, Refusal> {
-    let refused = |reason: String| Refusal::new(reason).step(STEP);
     if compiled.digest != plan_sha256 {
-        let reason = "the Agentfile, or what it names, changed after the run began";
-        return Err(refused(reason.to_owned()).help("run it again"));
+        return Err(changed());
     }
     let plan = compiled.plan.broker.into_iter().find_map(|entry| plan(entry, part, name));
-    let plan = plan.ok_or_else(|| refused(format!("the plan has no `{name}` that is a run of its own")))?;
-    let digest = digest::digest(&plan)
-        .map_err(|error| refused(format!("the plan of `{name}` has no canonical form: {error}")))?;
-    Ok(Compiled { plan, digest })
+    let plan = plan.ok_or_else(|| {
+        Refusal::new(format!("the plan has no `{name}` that is a run of its own")).step(STEP)
+    })?;
+    Compiled::of(plan)
 }
 
 /// The plan of `entry`, if it is that part.

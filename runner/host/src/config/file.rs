@@ -1,5 +1,6 @@
 //! One configuration file: whose it is, and its text as TOML, with the place of everything in it.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -26,6 +27,8 @@ pub(super) struct Read {
     pub(super) memory: Memory,
     #[serde(default)]
     pub(super) approvals: Approvals,
+    #[serde(default)]
+    pub(super) tools: Tools,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -33,6 +36,13 @@ pub(super) struct Read {
 pub(super) struct Approvals {
     pub(super) require: Option<Vec<Spanned<String>>>,
     pub(super) expires_seconds: Option<Spanned<u64>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tools {
+    #[serde(default)]
+    pub(super) namespaces: BTreeMap<String, Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -68,6 +78,11 @@ impl Text {
             why: error.message().trim().to_owned(),
             help: "docs/configuration.md lists what can be set".to_owned(),
         })
+    }
+
+    /// Whose it is, and what it says.
+    pub(super) fn into_parts(self) -> (PathBuf, String) {
+        (self.path, self.text)
     }
 
     /// `value`, where `written` is.

@@ -302,3 +302,61 @@ fn what_nobody_can_be_asked_about_is_an_error_with_its_place() {
         assert!(error.contains("home/agentrc.toml:2:19"), "{seconds}: {error}");
     }
 }
+
+#[test]
+fn namespaces_are_filled_by_the_user_and_not_changed() {
+    let files = Files::with(
+        "[tools.namespaces]\nstrands = \"utcp\"\n",
+        "[tools.namespaces]\nstrands = \"utcp\"\nmath = \"mcp:calc\"\n",
+    );
+    let found = files.load().unwrap().namespaces;
+    let found: Vec<_> = found
+        .iter()
+        .map(|(name, setting)| (name.as_str(), setting.value.clone(), setting.place.line))
+        .collect();
+    use agentfile::host::Serves;
+    assert_eq!(found, [("math", Serves::Server("calc".to_owned()), 3), ("strands", Serves::BuiltIn, 2)]);
+    let other = Files::with(
+        "[tools.namespaces]\nstrands = \"utcp\"\n",
+        "[tools.namespaces]\nstrands = \"mcp:calc\"\n",
+    );
+    assert!(refused(&other).contains("home/agentrc.toml:2:11: `tools.namespaces` says something else"));
+    for (line, why) in [
+        ("utcp = \"utcp\"", "no namespace of a framework's"),
+        ("\"a:b\" = \"utcp\"", "no namespace of a framework's"),
+        ("\"\" = \"utcp\"", "no namespace of a framework's"),
+        ("a = \"local\"", "serves no tools"),
+        ("a = \"mcp:\"", "serves no tools"),
+        ("a = \"mcp:x.y\"", "serves no tools"),
+        ("a = \"mcp:x/y\"", "serves no tools"),
+        ("a = 1", "invalid type"),
+    ] {
+        let said = refused(&Files::with(&format!("[tools.namespaces]\n{line}\n"), ""));
+        assert!(said.contains("agentrc.toml:2:") && said.contains(why), "{line}: {said}");
+    }
+}
+
+#[test]
+fn tables_of_servers_lie_beside_the_files_and_are_as_much_their_owners() {
+    let files = Files::new();
+    let me = rustix::process::geteuid().as_raw();
+    let tables = || servers_as(&files.system(), me, Some(&files.user()), me);
+    assert!(tables().unwrap().is_empty());
+    let at = |folder: &str| files.0.path().join(folder).join("mcp.json");
+    for folder in ["etc", "home"] {
+        std::fs::write(at(folder), folder).unwrap();
+        set_mode(&at(folder), 0o644);
+    }
+    let found: Vec<_> =
+        tables().unwrap().into_iter().map(|table| (PathBuf::from(table.path), table.bytes)).collect();
+    assert_eq!(found, [(at("etc"), b"etc".to_vec()), (at("home"), b"home".to_vec())]);
+    set_mode(&at("home"), 0o666);
+    assert!(tables().unwrap_err().to_string().contains("can be written by others"));
+    std::fs::remove_file(at("home")).unwrap();
+    symlink("none", at("home")).unwrap();
+    assert!(tables().is_err());
+    std::fs::remove_file(at("home")).unwrap();
+    assert!(
+        servers_as(&files.system(), me + 1, None, me).unwrap_err().to_string().contains("belongs to user")
+    );
+}

@@ -209,6 +209,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Refusal> {
 mod tests {
     use std::os::unix::fs::symlink;
 
+    use agentfile::Nothing;
     use agentfile::compile::{Validate, compile};
     use agentfile::plan::Plan;
 
@@ -218,27 +219,6 @@ mod tests {
     use crate::resolve::Places;
 
     const AUTHORITY: &[u8] = b"-----BEGIN CERTIFICATE-----\nown\n-----END CERTIFICATE-----\n";
-
-    struct Nothing;
-
-    impl agentfile::Package for Nothing {
-        fn kind(&self, _: &str) -> agentfile::Kind {
-            agentfile::Kind::Missing
-        }
-        fn read(&self, _: &str) -> std::io::Result<Vec<u8>> {
-            Err(std::io::ErrorKind::NotFound.into())
-        }
-        fn executables(&self, _: &str) -> std::io::Result<Vec<String>> {
-            Ok(Vec::new())
-        }
-
-        fn list(&self, _: &str, _: &str) -> std::io::Result<Vec<String>> {
-            Ok(Vec::new())
-        }
-        fn folder_name(&self) -> &'static str {
-            "folder"
-        }
-    }
 
     fn plan(lines: &str) -> Plan {
         let source = format!("AGENT x\nCMD /bin/true\n{lines}\n");
