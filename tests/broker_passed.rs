@@ -3,64 +3,10 @@
 
 #![allow(clippy::expect_used)]
 
-use agentrc_test_support::{Lab, Outcome, as_each, sdk};
-use serde_json::{Value, json};
+use agentrc_test_support::{Lab, Outcome, as_each, sdk, servers};
+use serde_json::Value;
 
 const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
-
-const SERVER: &str = r"from mcp.server.mcpserver import MCPServer, Context
-from mcp.types import SamplingMessage, TextContent
-from pydantic import BaseModel
-
-server = MCPServer('notes')
-
-@server.resource('memo://public/a')
-def public() -> str:
-    'A public memo.'
-    return 'public a'
-
-@server.resource('memo://secret/b')
-def secret() -> str:
-    'A secret memo.'
-    return 'secret b'
-
-@server.resource('memo://public/{name}')
-def any_public(name: str) -> str:
-    'Any public memo.'
-    return 'public ' + name
-
-@server.resource('memo://secret/{name}')
-def any_secret(name: str) -> str:
-    'Any secret memo.'
-    return 'secret ' + name
-
-@server.prompt()
-def summary(of: str) -> str:
-    'Sums up.'
-    return 'Sum up ' + of
-
-@server.prompt()
-def hidden() -> str:
-    'Not for the agent.'
-    return 'hidden'
-
-class Name(BaseModel):
-    name: str
-
-@server.tool()
-async def greet(ctx: Context) -> str:
-    'Greets by name.'
-    given = await ctx.elicit('Who are you?', Name)
-    return 'hello ' + given.data.name if given.action == 'accept' else given.action
-
-@server.tool()
-async def think(ctx: Context) -> str:
-    'Has a model think.'
-    said = await ctx.session.create_message([SamplingMessage(role='user', content=TextContent(type='text', text='think'))], max_tokens=10, related_request_id=ctx.request_id)
-    return 'the model: ' + said.content.text
-
-server.run()
-";
 
 const CLIENT: &str = r"import asyncio
 from mcp import Client, StdioServerParameters
@@ -108,13 +54,9 @@ asyncio.run(main())
 #[track_caller]
 fn run(lab: &Lab, lines: &str) -> Outcome {
     lab.copy(sdk::python(AGENTRC), &lab.project("python"));
-    lab.file(lab.project("notes.py"), SERVER);
+    lab.file(lab.project("notes.py"), servers::NOTES);
     lab.file(lab.project("client.py"), CLIENT);
-    let table = json!({ "mcpServers": { "notes": {
-        "command": "/usr/bin/python3", "args": ["-B", "./notes.py"], "env": { "PYTHONPATH": "/sdk" },
-        "boundaries": ["BIND ./python /sdk ro", "LIMIT open_files 256"],
-    } } });
-    lab.file(lab.project("mcp.json"), table.to_string());
+    lab.file(lab.project("mcp.json"), servers::notes());
     lab.run(&format!(
         "AGENT client\nBIND ./python /sdk ro\nMCP notes\nTOOL mcp:notes.greet\nTOOL mcp:notes.think\nALLOW invoke mcp:notes.greet\nALLOW invoke mcp:notes.think\n{lines}\n\
          CMD /usr/bin/env PYTHONPATH=/sdk PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 ./client.py\n",

@@ -11,8 +11,6 @@ use agentfile::plan::Target;
 use agentrc_audit::line::Digest;
 use agentrc_audit::text::printable_text;
 use agentrc_memory::{Provenance, Trust};
-use rmcp::RoleServer;
-use rmcp::service::Peer;
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
@@ -24,9 +22,10 @@ use crate::limits::Limits;
 use crate::memory::{self, Confirms, Memories, lesser};
 use crate::outcome::{self, Outcome};
 use crate::program::{Ended, pipes};
+use crate::protocol::Paused;
 use crate::report::Call;
 use crate::reporter::{Granted, Reporter};
-use crate::server::Server;
+use crate::server::{Client, Server};
 use crate::tools::{Does, Tool, Tools};
 use crate::{arguments, clock, facts};
 
@@ -59,6 +58,8 @@ pub(crate) struct Broker {
     pub(crate) trust: Cell<Trust>,
     programs: Semaphore,
     apart: Semaphore,
+    /// Calls whose clients are asked something meanwhile.
+    pub(crate) paused: Rc<Paused>,
 }
 
 /// What a broker knows of its run.
@@ -87,7 +88,7 @@ pub(crate) struct Request {
     /// Who asks, as the host numbers it.
     pub(crate) pid: i32,
     /// And by which client, of which a server may ask something meanwhile.
-    pub(crate) client: Option<Peer<RoleServer>>,
+    pub(crate) client: Option<Client>,
 }
 
 /// A call that is permitted and counted.
@@ -124,6 +125,7 @@ impl Broker {
             trust: Cell::new(trust),
             programs: Semaphore::new(PROGRAMS),
             apart: Semaphore::new(APART),
+            paused: Rc::default(),
         }
     }
 
@@ -221,6 +223,12 @@ impl Broker {
             entry: None,
         };
         (call, Ending::new(&self.reporter, id, act.to_owned()))
+    }
+
+    /// Whether a server may ask the agent's client for something while this tool is called.
+    pub(crate) fn may_ask(&self, name: &str) -> bool {
+        let tool = self.tools.borrow().get(name);
+        tool.is_some_and(|tool| self.server(&tool.does).is_some_and(|server| server.may_ask()))
     }
 
     /// The server that a tool is one of.

@@ -8,9 +8,11 @@ mod once;
 mod room;
 mod splitter;
 mod transport;
+mod underway;
 
 pub(crate) use handler::Handler;
 pub(crate) use message::read as message;
 pub(crate) use room::Room;
 pub(crate) use splitter::Splitter;
 pub(crate) use transport::Lines;
+pub(crate) use underway::Paused;

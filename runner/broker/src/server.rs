@@ -2,6 +2,7 @@
 //! output; or somewhere else, and asked over HTTP through the gateway. What a server says is as little trusted as what an agent does.
 
 mod asks;
+mod client;
 mod events;
 mod lines;
 mod listed;
@@ -11,6 +12,7 @@ mod place;
 mod remote;
 
 pub(crate) use asks::Ours;
+pub(crate) use client::{Ask, Client};
 pub use events::Events;
 pub use pin::Pins;
 pub(crate) use place::Place;
@@ -258,6 +260,11 @@ impl Server {
             found.push(Found { name: name.clone(), definition, origin: origin.clone(), new });
         }
         Ok(found)
+    }
+
+    /// Whether it may ask for anything while a call of it is under way.
+    pub(crate) fn may_ask(&self) -> bool {
+        self.offers.sampling.is_some() || self.offers.elicitation.is_some()
     }
 
     /// Calls its tool for whoever asks by `request`. At most `most` bytes of its answer are taken.

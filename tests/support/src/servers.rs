@@ -10,3 +10,15 @@ pub fn table(boundaries: &[&str]) -> String {
     json!({ "mcpServers": { "own": { "command": "/usr/bin/python3", "args": ["./own.py"], "boundaries": boundaries } } })
         .to_string()
 }
+
+/// A server with the official Python SDK, `notes.py` beside the Agentfile: resources, prompts, and tools that ask whoever calls them.
+pub const NOTES: &str = include_str!("../programs/notes.py");
+
+/// The table of a package with that server as `notes`, and the SDK in `python` beside it.
+pub fn notes() -> String {
+    json!({ "mcpServers": { "notes": {
+        "command": "/usr/bin/python3", "args": ["-B", "./notes.py"], "env": { "PYTHONPATH": "/sdk" },
+        "boundaries": ["BIND ./python /sdk ro", "LIMIT open_files 256"],
+    } } })
+    .to_string()
+}

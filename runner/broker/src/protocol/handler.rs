@@ -5,18 +5,21 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorCode, GetPromptRequestParams,
-    GetPromptResponse, Implementation, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
-    ListToolsResult, MetaObject, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
-    ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
+    CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ContentBlock, ErrorCode,
+    GetPromptRequestParams, GetPromptResponse, Implementation, ListPromptsResult,
+    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, MetaObject, PaginatedRequestParams,
+    ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig, Tool,
+    ToolAnnotations,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::Value;
 use tokio::sync::watch;
 
+use super::underway::{Step, Underway, Which};
 use crate::call::{Broker, Request};
 use crate::outcome::{Outcome, refused_meta, told};
+use crate::server::Client;
 
 /// The member of a call's `_meta` with words of a command line, from `/agentrc/tools/NAME`.
 const WORDS: &str = "io.agentrc/argv";
@@ -54,7 +57,7 @@ impl Handler {
             arguments: params.arguments.unwrap_or_default(),
             words,
             pid: self.pid,
-            client: Some(context.peer.clone()),
+            client: Some(Client::Now(context.peer.clone())),
         })
     }
 }
@@ -115,26 +118,29 @@ impl ServerHandler for Handler {
 
     async fn call_tool(
         &self,
-        params: CallToolRequestParams,
+        mut params: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        let (state, responses) = (params.request_state.take(), params.input_responses.take());
         let request = self.request(params, &context)?;
-        let outcome =
-            self.awaited(&context, self.broker.call(request)).await.unwrap_or_else(|outcome| outcome);
-        let (text, failed, refused) = told(&outcome);
-        let content = match &outcome {
-            Outcome::Content(content, _) => content.clone(),
-            _ => vec![ContentBlock::text(text)],
+        let which = Which::of(&request);
+        let offers = asked_later(&context).filter(|_| self.broker.may_ask(&request.name));
+        let mut underway = match (state, offers) {
+            (Some(state), _) => self.broker.paused.resume(&state, &which, responses)?,
+            (None, Some(offers)) => Underway::begin(Rc::clone(&self.broker), request, offers),
+            (None, None) => {
+                let outcome = self.awaited(&context, self.broker.call(request)).await;
+                return Ok(result(outcome.unwrap_or_else(|outcome| outcome)).into());
+            }
         };
-        let mut result =
-            if failed { CallToolResult::error(content) } else { CallToolResult::success(content) };
-        if let Outcome::Value(value @ Value::Object(_)) | Outcome::Content(_, Some(value)) = outcome {
-            result.structured_content = Some(value);
-        }
-        if refused {
-            result.meta = Some(MetaObject(refused_meta()));
-        }
-        Ok(result.into())
+        let outcome = match self.awaited(&context, underway.next()).await {
+            Ok(Step::Asks(ask)) => match self.broker.paused.keep(underway, which, *ask) {
+                Ok(asked) => return Ok(asked.into()),
+                Err(outcome) => outcome,
+            },
+            Ok(Step::Done(outcome)) | Err(outcome) => outcome,
+        };
+        Ok(result(outcome).into())
     }
 
     async fn list_resources(
@@ -181,6 +187,29 @@ impl ServerHandler for Handler {
         let got = self.broker.prompt(&params.name, params.arguments, self.pid);
         self.awaited(&context, got).await.flatten().map(Into::into).map_err(|outcome| error(&outcome))
     }
+}
+
+/// A call's outcome, as a client hears it.
+fn result(outcome: Outcome) -> CallToolResult {
+    let (text, failed, refused) = told(&outcome);
+    let content = match &outcome {
+        Outcome::Content(content, _) => content.clone(),
+        _ => vec![ContentBlock::text(text)],
+    };
+    let mut result = if failed { CallToolResult::error(content) } else { CallToolResult::success(content) };
+    if let Outcome::Value(value @ Value::Object(_)) | Outcome::Content(_, Some(value)) = outcome {
+        result.structured_content = Some(value);
+    }
+    if refused {
+        result.meta = Some(MetaObject(refused_meta()));
+    }
+    result
+}
+
+/// What a client offers that is asked in the answer to his call, if it is one of those.
+fn asked_later(context: &RequestContext<RoleServer>) -> Option<ClientCapabilities> {
+    let version = context.protocol_version()?;
+    context.client_capabilities().filter(|_| version >= ProtocolVersion::V_2026_07_28)
 }
 
 /// What is told of that which is no call, and so has no result for it.

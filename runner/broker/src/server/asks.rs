@@ -6,15 +6,14 @@ use std::time::Duration;
 
 use agentrc_audit::text::printable_text;
 use rmcp::RoleClient;
-use rmcp::RoleServer;
 use rmcp::model::{
     ClientCapabilities, ClientConfig, ClientResult, ElicitRequestParams, ElicitationCapability, ErrorCode,
     ErrorData, FormElicitationCapability, Implementation, SamplingCapability, ServerNotification,
     ServerRequest,
 };
-use rmcp::service::{NotificationContext, Peer, RequestContext, Service};
+use rmcp::service::{NotificationContext, RequestContext, Service};
 
-use super::{Server, said};
+use super::{Client, Server};
 use crate::call::Broker;
 use crate::judge::Verdict;
 
@@ -34,7 +33,7 @@ pub(crate) struct Ours {
 /// Somebody who waits for a call of the server's.
 pub(super) struct Caller {
     number: u64,
-    client: Peer<RoleServer>,
+    client: Client,
     pid: i32,
 }
 
@@ -98,7 +97,7 @@ impl Service<RoleClient> for Ours {
 
 impl Server {
     /// Whom it may ask while this is kept.
-    pub(super) fn called_by(&self, client: Option<&Peer<RoleServer>>, pid: i32) -> Waiting<'_> {
+    pub(super) fn called_by(&self, client: Option<&Client>, pid: i32) -> Waiting<'_> {
         let number = self.numbers.get() + 1;
         self.numbers.set(number);
         self.callers.borrow_mut().extend(client.cloned().map(|client| Caller { number, client, pid }));
@@ -121,10 +120,8 @@ impl Broker {
         // The last that called: which call it is about, the protocol does not say.
         let caller = server.callers.borrow().last().map(|caller| (caller.client.clone(), caller.pid));
         let Some((client, pid)) = caller else { return Err(failed("no call is under way")) };
-        let can = client.peer_info().is_some_and(|info| match method {
-            SAMPLING => info.capabilities.sampling.is_some(),
-            _ => info.capabilities.elicitation.is_some(),
-        });
+        let offers = client.offers();
+        let can = if method == SAMPLING { offers.sampling.is_some() } else { offers.elicitation.is_some() };
         if !can {
             return Err(failed("the agent's client does not offer it"));
         }
@@ -142,8 +139,8 @@ impl Broker {
         self.reporter.intent(call, &[]).await.map_err(|reason| failed(&reason))?;
         // What it asks is content, as what it answers is.
         self.give(server.trust());
-        let answer = match tokio::time::timeout(PATIENCE, client.send_request(request)).await {
-            Ok(answer) => answer.map_err(|error| said(&error.to_string())),
+        let answer = match tokio::time::timeout(PATIENCE, client.ask(request)).await {
+            Ok(answer) => answer,
             Err(_) => Err(format!("it took more than {} s", PATIENCE.as_secs())),
         };
         ending.of(answer).map_err(|why| failed(&why))
