@@ -177,3 +177,47 @@ fn what_comes_back_is_bounded_and_makes_the_run_untrusted() {
         assert!(said[6].starts_with("error ") && said[6].contains("not the caller's"), "{said:#?}");
     });
 }
+
+#[test]
+fn redirects_end_keep_what_they_must_and_lead_to_no_private_address() {
+    as_each(AGENTRC, |lab| {
+        let world = World::new(lab);
+        let lines = format!(
+            "{TOOL}\nURL https://api.example.com\nURL https://other.example.com\nURL http://private.example.com"
+        );
+        let code = "say(b.get('https://api.example.com/moved?/moved'))\nsay(b.get('https://api.example.com/moved?https://other.example.com/echo', method='POST', body='kept'))\nsay(b.get('https://api.example.com/redirect?http://private.example.com/x'))\nsay(b.get('https://api.example.com/redirect?https://api.example.com/x/../y'))";
+        let (said, outcome) = run(&world, &lines, code);
+        assert_eq!(said.len(), 4, "as {}: {said:#?}{}", lab.who.name, outcome.stderr);
+        // `/moved` without more leads to itself.
+        assert!(said[0].starts_with("error it redirects more than 5 times"), "{said:#?}");
+        assert_eq!(said[1], "200 https://other.example.com/echo kept", "as {}", lab.who.name);
+        assert!(said[2].starts_with("refused ") && said[2].contains("private"), "{said:#?}");
+        assert!(said[3].starts_with("error it redirects to what "), "{said:#?}");
+        let asked = world.asked();
+        assert_eq!(asked.iter().filter(|one| one.contains("/moved")).count(), 7, "{asked:#?}");
+        let ends = |end: &str| asked.iter().any(|one| one.ends_with(end) && !one.contains('?'));
+        assert!(!ends("private.example.com/x") && !ends("/y"), "{asked:#?}");
+        assert!(asked.contains(&"POST https://other.example.com/echo".to_owned()), "{asked:#?}");
+    });
+}
+
+#[test]
+fn a_request_ends_in_its_time_carries_bytes_and_is_counted_with_the_agents() {
+    as_each(AGENTRC, |lab| {
+        let world = World::new(lab);
+        let lines = format!(
+            "{TOOL}\nURL http://api.example.com\nURL http://other.example.com\nRATELIMIT other.example.com 2/hour\nLIMIT egress_bytes 3000"
+        );
+        let code = "import base64\nraw = base64.b64encode(bytes(range(256))).decode()\nr = json.loads(b.call('http_request', url='http://api.example.com/echo', method='POST', body=raw, encoding='base64')[3:])\nsay(r['encoding'], r['body'] == raw)\nsay(b.get('http://api.example.com/events?9', timeout_seconds=1))\nsay(b.get('http://api.example.com/echo', method='POST', body='!!', encoding='base64'))\nimport urllib.request\nsay(urllib.request.urlopen('http://other.example.com/fine').status)\nfor _ in range(2): say(b.get('http://other.example.com/fine'))\nsay(b.get('http://api.example.com/echo', method='POST', body='x' * 4000))\nsay(b.get('http://api.example.com/fine'))";
+        let (said, outcome) = run(&world, &lines, code);
+        assert_eq!(said.len(), 8, "as {}: {said:#?}{}", lab.who.name, outcome.stderr);
+        assert_eq!(said[0], "base64 True", "as {}", lab.who.name);
+        assert!(said[1].starts_with("error it took more than 1 s"), "{said:#?}");
+        assert!(said[2].starts_with("error `body` is no base64"), "{said:#?}");
+        // One of the agent's own, and one of the broker's.
+        assert_eq!(said[3], "200");
+        assert!(said[4].starts_with("200 "), "{said:#?}");
+        assert!(said[5].starts_with("refused ") && said[5].contains("other.example.com"), "{said:#?}");
+        assert!(said[6].contains("egress_bytes") && said[7].contains("egress_bytes"), "{said:#?}");
+    });
+}

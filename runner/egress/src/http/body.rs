@@ -1,6 +1,7 @@
 //! The body of a request on its way out: counted against the limits on bytes, held back while they want it, and cut when
 //! they are used up.
 
+use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -63,6 +64,9 @@ where
     Box::pin(body.map_err(Into::into))
 }
 
+/// Where a body that is cut leaves the limit that is used up, with its line.
+pub(super) type UsedUp = Rc<RefCell<Option<String>>>;
+
 /// A counted body.
 pub(super) struct Metered {
     inner: Incoming,
@@ -71,11 +75,12 @@ pub(super) struct Metered {
     /// What has arrived and is not yet granted.
     held: Bytes,
     wait: Option<Pin<Box<Sleep>>>,
+    used_up: UsedUp,
 }
 
 impl Metered {
-    pub(super) fn new(inner: Incoming, gateway: Rc<Gateway>, agent: Client) -> Self {
-        Self { inner, gateway, agent, held: Bytes::new(), wait: None }
+    pub(super) fn new(inner: Incoming, gateway: Rc<Gateway>, agent: Client, used_up: UsedUp) -> Self {
+        Self { inner, gateway, agent, held: Bytes::new(), wait: None, used_up }
     }
 
     /// As much of what is held as the limits give.
@@ -94,7 +99,9 @@ impl Metered {
                 Err((Some(wait), _)) => {
                     self.wait = Some(Box::pin(tokio::time::sleep(wait.max(Duration::from_millis(1)))));
                 }
-                Err((None, _)) => {
+                Err((None, limit)) => {
+                    let limit = format!("{} [{}]", limit.name(), limit.origin());
+                    *self.used_up.borrow_mut() = Some(limit);
                     self.tell();
                     return Poll::Ready(Err(Error::Limit));
                 }

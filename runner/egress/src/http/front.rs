@@ -13,7 +13,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::body::{Boxed, Metered, incoming, is_empty, text};
+use super::body::{Boxed, Metered, UsedUp, incoming, is_empty, text};
 use super::client::{Client, Error};
 use super::guarded::{Reason, Redacted, Scanned};
 use super::idle::Idle;
@@ -159,8 +159,9 @@ impl Front {
             return Err(Refused::Unrecorded);
         }
         self.head_counts(&parts).await?;
+        let used_up = UsedUp::default();
         let mut body: Boxed = if self.gateway.limits.counts_bytes() {
-            Box::pin(Metered::new(body, Rc::clone(&self.gateway), self.agent))
+            Box::pin(Metered::new(body, Rc::clone(&self.gateway), self.agent, Rc::clone(&used_up)))
         } else {
             incoming(body)
         };
@@ -185,6 +186,9 @@ impl Front {
         let answer = self.client.send(Request::from_parts(parts, body), websocket).await;
         if let Some(refusal) = reason.borrow_mut().take() {
             return Err(Refused::Body(refusal));
+        }
+        if let (Err(_), Some(limit)) = (&answer, used_up.borrow_mut().take()) {
+            return Err(Refused::Limit(limit));
         }
         self.gateway.eager.moved(Side::World);
         self.back(answer?, from_agent.filter(|_| websocket), head_only)

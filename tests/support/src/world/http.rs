@@ -133,9 +133,11 @@ async fn answer(
             server.turns.0.send_replace(query.parse().unwrap_or_default());
             Response::new(whole("\n"))
         }
-        "/redirect" => {
+        // The one keeps the method, the other does not.
+        "/redirect" | "/moved" => {
             let mut response = Response::new(whole("elsewhere\n"));
-            *response.status_mut() = StatusCode::FOUND;
+            *response.status_mut() =
+                if path == "/moved" { StatusCode::TEMPORARY_REDIRECT } else { StatusCode::FOUND };
             response.headers_mut().insert(LOCATION, HeaderValue::from_str(query).expect("a location"));
             response
         }
