@@ -58,28 +58,58 @@ fn a_server_of_the_host_serves_whoever_consents_to_it() {
 }
 
 #[test]
+fn a_server_that_the_agent_could_rewrite_by_another_path_is_a_refusal() {
+    as_each(AGENTRC, |lab| {
+        lab.directory(lab.project("work"));
+        lab.file(
+            lab.project("work/own.py"),
+            servers::SERVER.replace("pass # MARK", "r['content'][0]['text'] = 'done'"),
+        );
+        let bind = format!("BIND {} /own.py ro", lab.project("work/own.py").display());
+        let table = json!({ "mcpServers": { "own": {
+            "command": "/usr/bin/python3", "args": ["/own.py"], "boundaries": [bind],
+        } } });
+        host(lab, "", Some(&table.to_string()));
+        lab.script(lab.project("go.sh"), &python("say(Broker().call('own.act'))"));
+        for (line, refused) in [
+            ("BIND ./work /work rw", true),
+            ("BIND . /work rw", true),
+            ("BIND ./work/own.py /own.py rw", true),
+            ("BIND ./work /work ro", false),
+            ("BIND ./work /work copy", false),
+        ] {
+            let path = lab.agentfile(&format!(
+                "AGENT caller\nMCP own\nTOOL mcp:own.act\nALLOW invoke mcp:own.act\n{line}\nCMD /bin/sh ./go.sh\n"
+            ));
+            let outcome = agentrc(lab, &["run", "--grant", &path.to_string_lossy()]);
+            if refused {
+                outcome.expect_refusal(&[
+                    "could rewrite what `own` executes",
+                    "Agentfile:2:1",
+                    "Agentfile:5:1",
+                ]);
+            } else {
+                assert_eq!(outcome.out(), "ok done\n", "as {}: {line}: {}", lab.who.name, outcome.stderr);
+            }
+        }
+    });
+}
+
+#[test]
 fn a_frameworks_tool_is_refused_unless_the_host_says_what_serves_it() {
     as_each(AGENTRC, |lab| {
         lab.file(lab.project("data/a"), "of data\n");
-        lab.script(
-            lab.project("go.sh"),
-            &python("b = Broker()\nsay(b.call('file_read', path='/data/a'))\nsay(b.call('own.act'))"),
+        lab.script(lab.project("go.sh"), &python("say(Broker().call('file_read', path='/data/a'))"));
+        let path = lab.agentfile(
+            "AGENT caller\nTOOL strands:file_read\nALLOW invoke strands:file_read\nBIND ./data /data ro\nCMD /bin/sh ./go.sh\n",
         );
-        lab.agentfile(
-            "AGENT caller\nTOOL strands:file_read\nTOOL strands:act\nALLOW invoke strands:file_read\nALLOW invoke strands:act\nBIND ./data /data ro\nCMD /bin/sh ./go.sh\n",
-        );
-        let path = lab.project("Agentfile").to_string_lossy().into_owned();
+        let path = path.to_string_lossy().into_owned();
         agentrc(lab, &["run", &path]).expect_refusal(&[
             "`TOOL strands:file_read` is not yet enforced here",
-            "Agentfile:3:1",
+            "Agentfile:2:1",
             "[tools.namespaces]",
         ]);
-        // What is built in has no `act`.
         host(lab, "[tools.namespaces]\nstrands = \"utcp\"\n", None);
-        agentrc(lab, &["run", &path]).expect_refusal(&["E081", "`act`"]);
-        let text = std::fs::read_to_string(lab.project("Agentfile")).expect("the Agentfile");
-        lab.agentfile(&text.replace("strands:act", "tests:act"));
-        host(lab, "[tools.namespaces]\nstrands = \"utcp\"\ntests = \"mcp:own\"\n", Some(&table(lab)));
         let plan = agentrc(lab, &["plan", &path]).out();
         assert!(
             plan.contains("utcp:file_read")
@@ -88,14 +118,18 @@ fn a_frameworks_tool_is_refused_unless_the_host_says_what_serves_it() {
             "as {}: {plan}",
             lab.who.name
         );
-        let outcome = agentrc(lab, &["run", "--grant", &path]);
+        let outcome = agentrc(lab, &["run", &path]);
         assert!(
-            outcome.out().starts_with("ok {") && outcome.out().ends_with("ok /own.py\n"),
+            outcome.out().contains("of data"),
             "as {}: {}{}",
             lab.who.name,
             outcome.out(),
             outcome.stderr
         );
+        // What is built in has no such tool.
+        let text = std::fs::read_to_string(&path).expect("the Agentfile").replace("file_read", "calculator");
+        lab.agentfile(&text);
+        agentrc(lab, &["run", &path]).expect_refusal(&["E081", "`calculator`"]);
         host(lab, "[tools.namespaces]\nstrands = \"local\"\n", None);
         agentrc(lab, &["run", &path]).expect_refusal(&["agentrc.toml:2:", "serves no tools"]);
     });

@@ -44,8 +44,6 @@ struct Check<'a> {
     manuals: Option<manuals::Manuals>,
     /// MCP servers that manuals mean: the manual's path, the server, and the line of the tool.
     meant: Vec<(String, crate::manual::mcp::Meant, Span)>,
-    /// MCP servers that the host has tools of ours served by, and the lines of these.
-    implied: Vec<(String, Place)>,
     /// RATELIMIT lines, whose targets may be declared further down.
     rate_targets: Vec<Word>,
     /// ALLOW and DENY lines, likewise.
@@ -77,7 +75,6 @@ pub(crate) fn check(
         tools: HashMap::new(),
         manuals: None,
         meant: Vec::new(),
-        implied: Vec::new(),
         rate_targets: Vec::new(),
         pending_rules: Vec::new(),
         by_target: HashMap::new(),

@@ -73,11 +73,12 @@ pub trait Package {
     fn host_servers(&self) -> Result<Vec<host::ServerTable>, String> {
         Ok(Vec::new())
     }
-    /// What `namespace`, none of agentrc's own, is on this host, if anything.
+    /// Where the host says that the tools of `namespace`, none of agentrc's own, are what is built in and the package's manuals, if it
+    /// does: `NAMESPACE:NAME` is `utcp:NAME` then.
     ///
     /// # Errors
     /// The host's configuration cannot be used: why, and what to do.
-    fn host_namespace(&self, namespace: &str) -> Result<Option<host::Mapping>, String> {
+    fn host_namespace(&self, namespace: &str) -> Result<Option<String>, String> {
         let _ = namespace;
         Ok(None)
     }

@@ -127,8 +127,8 @@ fn of_no_package(name: &str, entry: &Entry, statements: &[Statement]) -> Result<
         _ => None,
     });
     let words = std::iter::once(&entry.command).chain(&entry.args).filter(|word| word.starts_with("./"));
-    let relative =
-        sources.filter(|path| !path.starts_with(['/', '~'])).chain(words.map(String::as_str)).next();
+    let of_host = |path: &&str| path.starts_with('/') || path.starts_with("~/") || *path == "~";
+    let relative = sources.filter(|path| !of_host(path)).chain(words.map(String::as_str)).next();
     relative.map_or(Ok(()), |path| {
         Err(Fault::new(
             format!("has in `{name}` the path `{path}`, which is one of a package's folder"),

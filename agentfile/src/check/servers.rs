@@ -39,7 +39,6 @@ impl Check<'_> {
     /// Compiles the servers of the package's table and of the host's: they record as the agent does, which any line may say.
     pub(super) fn finish_servers(&mut self) {
         let audit = self.out.audit.0;
-        self.declare_implied();
         let mut servers = std::mem::take(&mut self.out.mcp);
         for server in servers.iter_mut().filter(|server| !server.reference.contains(['/', ':', '@'])) {
             let span = server.place.span;
@@ -78,18 +77,6 @@ impl Check<'_> {
         self.finish_server_tools();
         self.finish_servers_of_manuals();
         self.finish_credentials_of_servers();
-    }
-
-    /// The servers that the host has tools served by, as if there were a line for each.
-    fn declare_implied(&mut self) {
-        for (server, place) in std::mem::take(&mut self.implied) {
-            let known = self.out.mcp.iter().any(|mcp| mcp.name == server)
-                || self.out.servers.iter().any(|known| known.name == server);
-            if !known {
-                let (reference, name) = (server.clone(), server);
-                self.out.mcp.push(McpServer { reference, name, plan: None, host: None, place });
-            }
-        }
     }
 
     /// The table that says what the server `name` is: the package's, or the first of the host's that has it.

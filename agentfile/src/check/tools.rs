@@ -6,7 +6,7 @@ use super::Check;
 use crate::Kind;
 use crate::boundary::Tool;
 use crate::directive::near;
-use crate::host::{Mapping, NAMESPACES, Serves};
+use crate::host::NAMESPACES;
 use crate::place::Place;
 use crate::plan::{PROJECTION, ToolDefinition};
 use crate::span::Span;
@@ -22,7 +22,7 @@ impl Check<'_> {
     /// equal TOOL lines are a mistake.
     pub(super) fn declare_tool(&mut self, tool: &Namespaced, toolset: Option<String>, place: Place) {
         let by_toolset = toolset.is_some();
-        let mapped = self.mapped(tool, &place);
+        let mapped = self.mapped(tool);
         let (tool, mapped) = mapped.as_ref().map_or((tool, None), |(meant, by)| (meant, Some(by)));
         let written = format!("{}:{}", tool.namespace, tool.name);
         match self.tools.entry(written) {
@@ -68,26 +68,17 @@ impl Check<'_> {
     }
 
     /// What a tool of a namespace that is none of ours is on this host, and where that is said.
-    fn mapped(&mut self, tool: &Namespaced, place: &Place) -> Option<(Namespaced, String)> {
+    fn mapped(&mut self, tool: &Namespaced) -> Option<(Namespaced, String)> {
         if NAMESPACES.contains(&tool.namespace.as_str()) {
             return None;
         }
-        let Mapping { to, place: by } = match self.package.host_namespace(&tool.namespace) {
-            Ok(mapping) => mapping?,
+        match self.package.host_namespace(&tool.namespace) {
+            Ok(by) => Some((Namespaced { namespace: "utcp".to_owned(), ..tool.clone() }, by?)),
             Err(why) => {
                 self.host_fault(tool.word.span, &why);
-                return None;
+                None
             }
-        };
-        let (namespace, name) = match to {
-            Serves::BuiltIn => ("utcp", tool.name.clone()),
-            Serves::Server(server) => {
-                let name = format!("{server}.{}", tool.name);
-                self.implied.push((server, place.clone()));
-                ("mcp", name)
-            }
-        };
-        Some((Namespaced { word: tool.word.clone(), namespace: namespace.to_owned(), name }, by))
+        }
     }
 
     /// The host's own configuration cannot be used.

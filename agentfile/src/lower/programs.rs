@@ -2,30 +2,14 @@
 //! the one who says what it does.
 
 use super::sources::below;
-use crate::base::PROJECTION;
 use crate::boundary::{Boundaries, Content, McpServer, Share};
-use crate::path::is_beneath;
-use crate::plan::{Access, HostPath, Mount, MountSource, Plan, Protected};
+use crate::plan::{Access, HostPath, Mount, MountSource, Protected};
 use crate::syntax::BindMode;
-
-/// What `plan` executes of what lines show it: the files of its command beside the Agentfile, and the binds in which a word of its
-/// command lies.
-fn programs(plan: &Plan) -> impl Iterator<Item = &HostPath> {
-    let words = || plan.command.iter().flat_map(|command| &command.argv);
-    plan.mounts.iter().filter_map(move |mount| {
-        let MountSource::Bind { source, .. } = &mount.source else { return None };
-        let target = &mount.target;
-        // Also the value of an option, such as `--import=/srv/x.js`.
-        let named = |word: &String| word.split('=').any(|part| is_beneath(part, target));
-        let executed = is_beneath(target, PROJECTION) || words().any(named);
-        (executed && mount.origin.is_written()).then_some(source)
-    })
-}
 
 /// Holds them read-only in the agent's writable binds.
 pub(super) fn hold(boundaries: &Boundaries, mounts: &mut super::mounts::Table) {
     for server in &boundaries.mcp {
-        for program in server.plan.iter().flat_map(|plan| programs(plan)) {
+        for program in server.plan.iter().flat_map(|plan| plan.executed()) {
             for mount in mounts.values_mut().filter(|mount| mount.access == Access::ReadWrite) {
                 hold_in(mount, program, server);
             }
@@ -49,7 +33,7 @@ pub(crate) fn written<'a>(boundaries: &'a Boundaries, server: &McpServer) -> Opt
     let plan = server.plan.as_deref()?;
     boundaries.shares.iter().find(|share| match &share.content {
         Content::Bind { source, mode: BindMode::ReadWrite, .. } => {
-            programs(plan).any(|program| below(program, source).is_some())
+            plan.executed().any(|program| below(program, source).is_some())
         }
         _ => false,
     })

@@ -1,6 +1,8 @@
 //! The MCP servers that the broker asks, numbered as the broker and the supervisor know them.
 
-use super::{BrokerEntry, Origin, Plan};
+use super::{BrokerEntry, HostPath, MountSource, Origin, Plan};
+use crate::base::PROJECTION;
+use crate::path::is_beneath;
 use crate::server::tool_of;
 
 /// A server that is asked for tools.
@@ -63,6 +65,19 @@ impl Plan {
                 (of == server).then_some((tool, origin, *permitted))
             }
             _ => None,
+        })
+    }
+
+    /// What this plan's command executes of what lines show it: files beside the Agentfile, and the binds in which a word of it lies.
+    pub fn executed(&self) -> impl Iterator<Item = &HostPath> {
+        let words = || self.command.iter().flat_map(|command| &command.argv);
+        self.mounts.iter().filter_map(move |mount| {
+            let MountSource::Bind { source, .. } = &mount.source else { return None };
+            let target = &mount.target;
+            // Also the value of an option, such as `--import=/srv/x.js`.
+            let named = |word: &String| word.split('=').any(|part| is_beneath(part, target));
+            let executed = is_beneath(target, PROJECTION) || words().any(named);
+            (executed && mount.origin.is_written()).then_some(source)
         })
     }
 }

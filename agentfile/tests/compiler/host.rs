@@ -40,7 +40,15 @@ fn a_frameworks_tool_is_refused_unless_the_host_says_what_serves_it() {
     let by = "langchain:file_read /etc/agentrc/agentrc.toml:2:1".to_owned();
     assert_eq!(tools(&mapped), [("utcp:file_read".to_owned(), true, Some(by))]);
     assert_eq!(mapped.limits.counted.first().unwrap().applies_to, [Target::Tool("file_read".to_owned())]);
-    // It is the same tool, by whichever name.
+    // It is the same tool, by whichever name, and whoever declares it.
+    for line in ["DENY invoke langchain:file_read", "DENY invoke file_read"] {
+        let denied = plan(&format!(
+            "AGENT x\nCMD true\nTOOLSET utcp:read\nTOOL langchain:file_read\nPOLICY\npermit (principal, action == AgentRC::Action::\"tool.invoke\", resource);\nEND\n{line}\n"
+        ));
+        let forbids =
+            |text: &str| text.starts_with("forbid") && text.contains("AgentRC::Tool::\"file_read\"");
+        assert!(denied.cedar.policies.iter().any(|policy| forbids(&policy.text)), "{line}");
+    }
     assert_eq!(
         errors("AGENT x\nCMD true\nTOOL langchain:file_read\nTOOL utcp:file_read\nALLOW invoke file_read\n"),
         ["E052"]
@@ -50,8 +58,8 @@ fn a_frameworks_tool_is_refused_unless_the_host_says_what_serves_it() {
 }
 
 #[test]
-fn a_server_of_the_host_serves_a_framework_s_tools_and_is_consented_to() {
-    let text = "AGENT x\nCMD true\nTOOL calculators:add\nALLOW invoke calculators:add\n";
+fn a_server_of_the_host_is_consented_to() {
+    let text = "AGENT x\nCMD true\nMCP math\nTOOL mcp:math.add\nALLOW invoke mcp:math.add\n";
     let found = with_table(
         text,
         r#""math": {"command": "/usr/bin/python3", "boundaries": ["BIND /srv/math /data ro"]}"#,
@@ -78,7 +86,7 @@ fn a_server_of_the_host_serves_a_framework_s_tools_and_is_consented_to() {
 }
 
 #[test]
-fn a_package_s_own_server_comes_first_and_a_host_s_needs_no_table_of_the_package() {
+fn a_packages_own_server_comes_first_and_a_host_s_needs_no_table_of_the_package() {
     let text = "AGENT x\nCMD true\nMCP notes\n";
     let mut package = Folder::usual();
     let table =
@@ -122,6 +130,7 @@ fn a_hosts_table_names_nothing_of_the_package_that_asks() {
         r#"{"command": "/usr/bin/python3", "boundaries": ["BIND ../x /src ro"]}"#,
         r#"{"command": "/usr/bin/python3", "boundaries": ["URL https://a.example", "CRED k file:./key host:a.example"]}"#,
         r#"{"command": "/usr/bin/python3", "boundaries": ["URL https://a.example", "CRED k file:key host:a.example"]}"#,
+        r#"{"command": "/usr/bin/python3", "boundaries": ["URL https://a.example", "CRED k file:~key host:a.example"]}"#,
         r#"{"command": "/usr/bin/python3", "boundaries": ["URL https://a.example", "CRED k dotenv:KEY host:a.example"]}"#,
     ] {
         let said = refused(server);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use agentfile::compile::{Compiled, Validate, compile};
 use agentfile::diag::Severity;
-use agentfile::host::{Mapping, ServerTable, Serves};
+use agentfile::host::ServerTable;
 use agentfile::plan::Plan;
 use agentfile::{Kind, Package};
 
@@ -111,11 +111,10 @@ impl Package for Folder {
         Ok(tables.map(|(path, bytes)| ServerTable { path: path.clone(), bytes: bytes.clone() }).collect())
     }
 
-    fn host_namespace(&self, namespace: &str) -> Result<Option<Mapping>, String> {
+    fn host_namespace(&self, namespace: &str) -> Result<Option<String>, String> {
         let place = "/etc/agentrc/agentrc.toml:2:1".to_owned();
         match namespace {
-            "langchain" => Ok(Some(Mapping { to: Serves::BuiltIn, place })),
-            "calculators" => Ok(Some(Mapping { to: Serves::Server("math".to_owned()), place })),
+            "langchain" => Ok(Some(place)),
             "unreadable" => Err(format!("{place}: `x` serves no tools\n  help: write `utcp`")),
             _ => Ok(None),
         }

@@ -27,6 +27,7 @@ pub mod python;
 pub mod recorder;
 pub mod refusal;
 pub mod remedy;
+mod rewritable;
 #[cfg(test)]
 mod sample;
 pub mod servers;

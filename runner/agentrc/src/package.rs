@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use agentfile::host::{Mapping, ServerTable};
+use agentfile::host::ServerTable;
 use agentfile::{Kind, Package};
 use agentrc_host::config::{self, Config};
 use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags, fstat, open, openat2};
@@ -152,10 +152,9 @@ impl Package for Folder {
         config::servers().map_err(|error| error.to_string())
     }
 
-    fn host_namespace(&self, namespace: &str) -> Result<Option<Mapping>, String> {
+    fn host_namespace(&self, namespace: &str) -> Result<Option<String>, String> {
         let config = Config::of_this_host().map_err(|error| error.to_string())?;
-        let setting = config.namespaces.get(namespace);
-        Ok(setting.map(|setting| Mapping { to: setting.value.clone(), place: setting.place.to_string() }))
+        Ok(config.namespaces.get(namespace).map(|setting| setting.place.to_string()))
     }
 }
 

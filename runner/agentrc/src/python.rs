@@ -1,12 +1,13 @@
 //! Whether functions of Python can be called: asked before the start, so that a sandbox without an interpreter is a refusal with the
 //! line's place, and not an error of the first call.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use agentfile::path::ancestors;
-use agentfile::plan::{BrokerEntry, Calls, HostPath, MountSource, Plan};
+use agentfile::plan::{BrokerEntry, Calls, MountSource, Plan};
 
 use crate::refusal::Refusal;
+use crate::rewritable::on_host;
 
 /// The step's name in refusals.
 const STEP: &str = "python";
@@ -57,16 +58,10 @@ fn is_shown(plan: &Plan, path: &str, folder: &Path, home: Option<&Path>) -> bool
     found.symlink_metadata().is_ok()
 }
 
-fn on_host(source: &HostPath, folder: &Path, home: Option<&Path>) -> Option<PathBuf> {
-    Some(match source {
-        HostPath::Project(rest) | HostPath::Outside(rest) => folder.join(rest),
-        HostPath::Home(rest) => home?.join(rest),
-        HostPath::Absolute(path) => PathBuf::from(path),
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use agentfile::plan::HostPath;
+
     use super::*;
     use crate::sample;
 

@@ -176,6 +176,23 @@ mod ceilings {
         assert_eq!(Chain::new(Vec::new()).decide(&invoke("file_read")).denial, Some(Denial::NoCeiling));
     }
 
+    /// As far as decisions go: whatever a child permits or leaves out, its parent's forbid holds. That a package which tries is refused
+    /// as a whole, with both lines, is for packages to show.
+    #[test]
+    fn child_widens_forbid_fails() {
+        let forbid = "forbid (principal, action == AgentRC::Action::\"tool.invoke\", resource == AgentRC::Tool::\"shell\");";
+        let all = ("all", "permit (principal, action, resource);");
+        let child = || Ceiling::load("child", &cedar(&[all])).unwrap();
+        assert!(Chain::new(vec![child()]).decide(&invoke("shell")).allow, "control");
+        let parent = Ceiling::load("parent", &cedar(&[all, ("no-shell", forbid)])).unwrap();
+        let chain = Chain::new(vec![parent, child()]);
+        let decision = chain.decide(&invoke("shell"));
+        assert!(!decision.allow);
+        assert_eq!(ids(&decision), ["no-shell"]);
+        assert_eq!(decision.determining[0].ceiling, "parent");
+        assert!(chain.decide(&invoke("file_read")).allow, "what both permit");
+    }
+
     #[test]
     fn a_folder_takes_in_what_is_beneath_it_and_not_its_namesakes() {
         let chain = chain(&[(

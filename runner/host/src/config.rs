@@ -37,7 +37,7 @@ pub struct Config {
     pub untrusted: Option<Setting<Untrusted>>,
     /// What a person is asked about, whatever the policies say, and how long that waits.
     pub approvals: Approvals,
-    /// What serves the tools of namespaces that are none of agentrc's.
+    /// Namespaces of tools, none of agentrc's, that are served as its own are.
     pub namespaces: Namespaces,
 }
 
@@ -291,7 +291,8 @@ impl Said {
             (system, user) => user.or(system),
         };
         let approvals = self.approvals.narrowed_by(user.approvals);
-        let namespaces = tools::filled(self.namespaces, user.namespaces)?;
+        // The system's places, where both say it.
+        let namespaces = user.namespaces.into_iter().chain(self.namespaces).collect();
         Ok(Config { require, proxy, private, untrusted, approvals, namespaces })
     }
 }

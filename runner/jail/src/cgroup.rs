@@ -137,8 +137,12 @@ impl Cgroup {
                 drop(Self::below_root(base, &wanted.join(" ")));
             }
         };
-        let directory = run(Step::Cgroup, 1, || make(&path, again))
-            .map_err(|failure| Refusal::kernel(failure.step, &path.display().to_string(), failure.errno))?;
+        let directory = run(Step::Cgroup, 1, || make(&path, again)).map_err(|failure| {
+            if moved.is_none() {
+                drop(std::fs::remove_dir(&parent));
+            }
+            Refusal::kernel(failure.step, &path.display().to_string(), failure.errno)
+        })?;
         // What it is in may be another than that which was given the controllers; now it stays.
         again();
         let cgroup = Self { path, directory, moved };

@@ -23,6 +23,8 @@ use crate::refusal::Refusal;
 const PROGRAM: &str = "/proc/self/exe";
 /// A run that is asked three times kills what it runs, at once and in order.
 const ASKING: [Signal; 3] = [Signal::TERM, Signal::INT, Signal::QUIT];
+/// Most that wait for their turn: the broker hands over one at a time, and the next once the last was cancelled.
+const MOST: usize = 32;
 /// How long one may take for that.
 const ASKED: Duration = Duration::from_secs(2);
 
@@ -108,6 +110,9 @@ impl Scripts {
         let waits = self.waiting.iter().any(|waiting| waiting.call == call);
         if waits || self.running.as_ref().is_some_and(|running| running.call == call) {
             return Err("a call of this number is under way".to_owned());
+        }
+        if self.waiting.len() >= MOST {
+            return Err(format!("{MOST} calls of skills wait already"));
         }
         let next = Waiting { call, entry, streams, status };
         if self.is_free() && self.waiting.is_empty() {

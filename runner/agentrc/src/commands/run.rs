@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use agentfile::compile::Validate;
 use agentfile::plan::unenforced::{remedy, unenforced};
-use agentfile::plan::{HostPath, MountSource, Plan};
+use agentfile::plan::{MountSource, Plan};
 use agentrc_audit::Event;
 use agentrc_broker::judge::{Operator, Rule, Untrusted};
 use agentrc_host::StateDir;
@@ -32,7 +32,7 @@ use crate::refusal::{Failure, Refusal};
 use crate::skill::capture::Capture;
 use crate::source::{Compiled, Source};
 use crate::terminal::Style;
-use crate::{consent, exit, fault, host, inside, python, terminal};
+use crate::{consent, exit, fault, host, inside, python, rewritable, terminal};
 
 /// Runs an Agentfile to its end.
 ///
@@ -98,7 +98,8 @@ pub fn execute(job: Job<'_>, compiled: &Compiled) -> Result<Ran, Failure> {
     let Compiled { plan, digest } = compiled;
     enforceable(plan)?;
     let home = home();
-    let reasons = python::missing(plan, source.folder(), home.as_deref());
+    let mut reasons = python::missing(plan, source.folder(), home.as_deref());
+    reasons.extend(rewritable::executed(plan, source.folder(), home.as_deref()));
     if !reasons.is_empty() {
         return Err(Failure::Refused { reasons, code: exit::REFUSED });
     }
@@ -197,7 +198,7 @@ pub fn execute(job: Job<'_>, compiled: &Compiled) -> Result<Ran, Failure> {
             let extra = arguments.first().map(|word| word.to_string_lossy());
             let planned = plan.command.as_ref().and_then(|command| command.argv.first());
             let program = planned.map_or_else(|| extra.unwrap_or_default(), |word| word.as_str().into());
-            let code = finish(plan, &program, recorder, &ended);
+            let code = finish(plan, &program, recorder, &ended, skill.is_some());
             drop(signals);
             if !quiet && has_copies(plan) {
                 terminal::complain_if_terminal(&review(&state, run.id()));
@@ -299,11 +300,7 @@ fn describe(
     let mut copies = Vec::new();
     for mount in &plan.mounts {
         let MountSource::Copy { source: written, layer, protected } = &mount.source else { continue };
-        let path = match written {
-            HostPath::Project(rest) | HostPath::Outside(rest) => source.folder().join(rest),
-            HostPath::Home(rest) => home.unwrap_or(Path::new("/nonexistent")).join(rest),
-            HostPath::Absolute(path) => PathBuf::from(path),
-        };
+        let path = rewritable::on_host(written, source.folder(), home).unwrap_or("/nonexistent".into());
         let identity = path.canonicalize().and_then(|path| Ok((rustix::fs::stat(&path)?, path)));
         let (stat, path) = identity.map_err(|error| {
             Refusal::new(format!("cannot find `{}`: {error}", String::from(written.clone())))

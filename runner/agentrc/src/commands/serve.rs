@@ -46,9 +46,9 @@ fn told(failure: Failure) -> Failure {
     let refusal = if step == CHANGED {
         changed()
     } else {
-        Refusal::new("the script was not executed: its sandbox could not be made")
-            .step(step)
-            .help("whoever runs the agent finds why in the log of that run, the last one of `agentrc runs`")
+        Refusal::new("the script was not executed: its sandbox could not be made").step(step).help(
+            "where the call's run had begun, whoever runs the agent finds why in its log (`agentrc runs`)",
+        )
     };
     Failure::Refused { reasons: vec![refusal], code }
 }

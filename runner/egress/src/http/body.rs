@@ -35,7 +35,7 @@ pub(crate) enum Error {
 }
 
 /// Whether a body that announces no byte has none, which in HTTP/2 only its end tells: what goes on is malformed, and must not be
-/// passed on (RFC 9113, section 8.1.1).
+/// passed on (RFC 9113, section 8.1.1). Trailers behind no body are nobody's either.
 pub(super) async fn is_empty<B>(body: &mut B, patience: Duration) -> bool
 where
     B: Body<Data = Bytes> + Unpin,

@@ -31,6 +31,9 @@ use crate::upstream::Unreachable;
 /// How long a request's head may take, and a kept connection may be silent.
 const HEAD: Duration = Duration::from_secs(120);
 
+/// The same of the end of a request that announces no body.
+const END: Duration = Duration::from_secs(10);
+
 /// What the gateway's own answers are told by.
 const DENIED: HeaderName = HeaderName::from_static("agentrc-denied");
 
@@ -103,9 +106,6 @@ impl Front {
         if without && !body.is_end_stream() && body.size_hint().exact().is_none() {
             return Err(target::NotPassed::Form.into());
         }
-        if announced == Some(0) && !body.is_end_stream() && !is_empty(&mut body, HEAD).await {
-            return Err(target::NotPassed::Form.into());
-        }
         let others = headers::method_overrides(&parts.headers);
         let mut methods = vec![method.to_owned()];
         if method.bytes().any(|byte| byte.is_ascii_lowercase()) {
@@ -131,6 +131,9 @@ impl Front {
                 return Err(Refused::Policy(verdict));
             }
             rule = verdict.rule;
+        }
+        if announced == Some(0) && !body.is_end_stream() && !is_empty(&mut body, END).await {
+            return Err(target::NotPassed::Form.into());
         }
         let websocket = headers::is_websocket(&parts.headers);
         let from_agent = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();

@@ -304,31 +304,20 @@ fn what_nobody_can_be_asked_about_is_an_error_with_its_place() {
 }
 
 #[test]
-fn namespaces_are_filled_by_the_user_and_not_changed() {
+fn namespaces_of_both_files_are_served() {
     let files = Files::with(
         "[tools.namespaces]\nstrands = \"utcp\"\n",
-        "[tools.namespaces]\nstrands = \"utcp\"\nmath = \"mcp:calc\"\n",
+        "[tools.namespaces]\n\nstrands = \"utcp\"\nlangchain = \"utcp\"\n",
     );
     let found = files.load().unwrap().namespaces;
-    let found: Vec<_> = found
-        .iter()
-        .map(|(name, setting)| (name.as_str(), setting.value.clone(), setting.place.line))
-        .collect();
-    use agentfile::host::Serves;
-    assert_eq!(found, [("math", Serves::Server("calc".to_owned()), 3), ("strands", Serves::BuiltIn, 2)]);
-    let other = Files::with(
-        "[tools.namespaces]\nstrands = \"utcp\"\n",
-        "[tools.namespaces]\nstrands = \"mcp:calc\"\n",
-    );
-    assert!(refused(&other).contains("home/agentrc.toml:2:11: `tools.namespaces` says something else"));
+    let found: Vec<_> = found.iter().map(|(name, setting)| (name.as_str(), setting.place.line)).collect();
+    assert_eq!(found, [("langchain", 4), ("strands", 2)]);
     for (line, why) in [
         ("utcp = \"utcp\"", "no namespace of a framework's"),
         ("\"a:b\" = \"utcp\"", "no namespace of a framework's"),
         ("\"\" = \"utcp\"", "no namespace of a framework's"),
         ("a = \"local\"", "serves no tools"),
-        ("a = \"mcp:\"", "serves no tools"),
-        ("a = \"mcp:x.y\"", "serves no tools"),
-        ("a = \"mcp:x/y\"", "serves no tools"),
+        ("a = \"mcp:x\"", "serves no tools"),
         ("a = 1", "invalid type"),
     ] {
         let said = refused(&Files::with(&format!("[tools.namespaces]\n{line}\n"), ""));

@@ -1,14 +1,17 @@
-//! `[tools]`: what stands on this host for namespaces of tools that only a framework inside an agent could serve.
+//! `[tools]`: which namespaces of tools, that only a framework inside an agent could serve otherwise, are served here.
 
 use std::collections::BTreeMap;
 
-use agentfile::host::{NAMESPACES, Serves};
+use agentfile::host::NAMESPACES;
 
 use super::file::{self, Text};
-use super::{Error, SYSTEM, Setting, wrong};
+use super::{Error, Setting};
 
-/// For each namespace, what serves its tools.
-pub type Namespaces = BTreeMap<String, Setting<Serves>>;
+/// What a namespace is written to be.
+const BUILT_IN: &str = "utcp";
+
+/// Those whose tools are what is built in, and the package's manuals.
+pub type Namespaces = BTreeMap<String, Setting<()>>;
 
 pub(super) fn of(text: &Text, read: file::Tools) -> Result<Namespaces, Error> {
     let mut all = Namespaces::new();
@@ -21,37 +24,16 @@ pub(super) fn of(text: &Text, read: file::Tools) -> Result<Namespaces, Error> {
                 "write it as `TOOL` lines do, such as `strands`; agentrc's own stay what they are",
             ));
         }
-        let serves = match written.get_ref().split_once(':') {
-            None if written.get_ref() == "utcp" => Serves::BuiltIn,
-            Some(("mcp", server)) if is_name(server) => Serves::Server(server.to_owned()),
-            _ => {
-                let why = format!("`{}` serves no tools", written.get_ref().escape_debug());
-                return Err(refuse(why, "write `utcp`, for what is built in, or `mcp:SERVER`"));
-            }
-        };
-        all.insert(namespace, text.setting(&written, serves));
-    }
-    Ok(all)
-}
-
-/// The system's, and what a user adds.
-pub(super) fn filled(system: Namespaces, user: Namespaces) -> Result<Namespaces, Error> {
-    let mut all = system;
-    for (namespace, setting) in user {
-        match all.get(&namespace) {
-            Some(known) if known.value != setting.value => {
-                let why =
-                    format!("`tools.namespaces` says something else of `{namespace}` by {}", known.place);
-                return Err(wrong(setting.place, why, format!("remove the line, or change {SYSTEM}")));
-            }
-            Some(_) => {}
-            None => drop(all.insert(namespace, setting)),
+        if written.get_ref() != BUILT_IN {
+            let why = format!("`{}` serves no tools", written.get_ref().escape_debug());
+            return Err(refuse(why, "write `utcp`: what is built in, and the package's manuals"));
         }
+        all.insert(namespace, text.setting(&written, ()));
     }
     Ok(all)
 }
 
-/// A namespace, or a server's name: neither has a dot, a colon or a slash.
+/// One that a TOOL line can have: no dot, no colon, no slash.
 fn is_name(text: &str) -> bool {
     !text.is_empty()
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))

@@ -8,20 +8,20 @@ use agentrc_jail::Ended;
 use crate::recorder::Recorder;
 use crate::{exit, terminal};
 
-/// Closes the log, and says what a person has to know.
-pub(super) fn finish(plan: &Plan, program: &str, recorder: Recorder<'_>, ended: &Ended) -> u8 {
+/// Closes the log, and says what a person has to know. Of a skill's call (`call`) an agent reads it: that learns nothing of the host.
+pub(super) fn finish(plan: &Plan, program: &str, recorder: Recorder<'_>, ended: &Ended, call: bool) -> u8 {
     let mut code = exit::program(ended.exit_code);
-    if let Some(reason) = &ended.killed {
+    if ended.killed.is_some() && call {
+        terminal::complain("agentrc: killed: the log of the call's run has why\n");
+    } else if let Some(reason) = &ended.killed {
         terminal::complain(&format!("agentrc: killed: {}\n", terminal::escape(reason)));
     }
     if let Some(reason) = &ended.exec_failed {
         terminal::complain(&not_executed(plan, program, reason));
     }
     if let Err(error) = recorder.finish() {
-        terminal::complain(&format!(
-            "agentrc: the audit log could not be closed: {}\n",
-            terminal::escape(&error.to_string())
-        ));
+        let why = if call { String::new() } else { format!(": {}", terminal::escape(&error.to_string())) };
+        terminal::complain(&format!("agentrc: the audit log could not be closed{why}\n"));
         // A run whose log is not whole has not ended well, whatever its program says.
         code = exit::KILLED;
     }
