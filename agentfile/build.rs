@@ -264,6 +264,10 @@ fn mounts(out: &mut String, mounts: &[Mount]) -> Result<()> {
         match mount.generated.as_deref() {
             Some("passwd") => sources.push("BaseSource::Generated(Generated::Passwd)".to_owned()),
             Some("group") => sources.push("BaseSource::Generated(Generated::Group)".to_owned()),
+            Some("audit") => sources.push("BaseSource::Generated(Generated::Audit)".to_owned()),
+            Some("policy") => sources.push("BaseSource::Generated(Generated::Policy)".to_owned()),
+            Some("limits") => sources.push("BaseSource::Generated(Generated::Limits)".to_owned()),
+            Some("status") => sources.push("BaseSource::Generated(Generated::Status)".to_owned()),
             Some(other) => return Err(format!("{}: unknown generated file `{other}`", mount.target).into()),
             None => {}
         }

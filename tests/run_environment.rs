@@ -145,7 +145,7 @@ fn the_system_is_small_and_has_what_programs_need() {
         )
         .out();
         let lines: Vec<_> = out.lines().collect();
-        for folder in ["root", "boot", "media", "mnt", "opt", "srv", "lost+found"] {
+        for folder in ["root", "boot", "media", "opt", "srv", "lost+found"] {
             assert!(
                 !lines[0].split(' ').any(|name| name == folder)
                     || shell(lab, "", &format!("ls -A /{folder} | wc -l\n")).out().trim() == "0",
@@ -153,6 +153,8 @@ fn the_system_is_small_and_has_what_programs_need() {
                 lab.who.name
             );
         }
+        // Ours, and nothing of the host's.
+        assert_eq!(shell(lab, "", "ls -A /mnt\n").out(), "proc\n", "as {}", lab.who.name);
         for node in [
             "null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm", "fd", "stdin",
             "stdout", "stderr",
@@ -168,6 +170,39 @@ fn the_system_is_small_and_has_what_programs_need() {
         let users: Vec<_> = out.lines().take_while(|line| *line != "--").skip(2).collect();
         assert!(users.len() <= 3, "as {}: the host's users are listed: {users:?}", lab.who.name);
         assert!(out.contains("\nx\n1777\n4\nz\n"), "as {}:\n{out}", lab.who.name);
+    });
+}
+
+#[test]
+fn an_agent_finds_what_it_is_and_may_at_both_places_and_changes_nothing_there() {
+    as_each(AGENTRC, |lab| {
+        let outcome = shell(
+            lab,
+            "URL https://api.example.com\nTOOL utcp:current_time\nALLOW invoke current_time\nLIMIT tool_calls 9\nAUDIT all\nBIND . /there ro\n",
+            "cd /agentrc/proc && ls && cat audit limits policy status && diff -r . /mnt/proc/ && cmp /agentrc/tools/current_time /mnt/tools/current_time\n\
+             for file in *; do { echo x >>$file; } 2>/dev/null && echo changed $file; rm -f $file 2>/dev/null && echo removed $file; done; exit 0\n",
+        );
+        let out = outcome.out();
+        let plan = outcome.events_named("run.armed")[0].get("plan_sha256").cloned().expect("a digest");
+        let plan = plan.as_str().expect("a text").trim_start_matches("sha256:").to_owned();
+        for line in [
+            "audit",
+            "limits",
+            "policy",
+            "status",
+            "level: all",
+            "tool_calls: 9 in all [Agentfile:5:1]",
+            "// allow@4 [Agentfile:4:1]",
+            "agent: finds",
+            &format!("plan: sha256:{plan}"),
+            "network: https://api.example.com",
+            "tool: current_time",
+        ] {
+            assert!(out.lines().any(|said| said == line), "as {}: `{line}` in {out}", lab.who.name);
+        }
+        assert!(!out.contains("changed") && !out.contains("removed"), "as {}: {out}", lab.who.name);
+        let home = lab.path("").canonicalize().expect("the lab");
+        assert!(!out.contains(&*home.to_string_lossy()), "as {}: {out}", lab.who.name);
     });
 }
 

@@ -2,6 +2,7 @@
 //! It is plain data, serialisable, and the same for the same inputs: it holds no time, no user, no host name, and
 //! host paths only as they were written (`./src`, `~/x`, `/abs`). Its digest is what a person consents to.
 
+pub mod about;
 mod broker;
 mod command;
 pub mod describe;

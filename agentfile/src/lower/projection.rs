@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::broker::served;
 use super::mounts::Table;
+use crate::base::BASE_FILE;
 use crate::boundary::Boundaries;
 use crate::path;
 use crate::place::Place;
@@ -19,6 +20,9 @@ use crate::policy::permits::Permits;
 use crate::server::tool_of;
 use crate::tool::{self, Shown};
 
+/// Where newer packages look for it.
+const NEWER: &str = "/mnt";
+
 /// Adds all of it to `table`.
 pub(super) fn projection(boundaries: &Boundaries, permits: &Permits, table: &mut Table) {
     named(boundaries, table);
@@ -26,6 +30,23 @@ pub(super) fn projection(boundaries: &Boundaries, permits: &Permits, table: &mut
         text(table, "/agentrc/SOP".to_owned(), procedure.text.clone(), &procedure.place.origin);
     }
     broker(boundaries, permits, table);
+    newer(table);
+}
+
+/// The same tree where newer packages look for it, but for what lines show there.
+fn newer(table: &mut Table) {
+    // A line's own `/mnt` is that as a whole.
+    if table.contains_key(NEWER) {
+        return;
+    }
+    for name in ["SOP", "functions", "mcp", "memory", "proc", "skills", "tools"] {
+        let (at, shown) = (format!("{NEWER}/{name}"), format!("/agentrc/{name}"));
+        let has = |table: &Table, folder: &str| table.keys().any(|target| path::is_beneath(target, folder));
+        if has(table, &shown) && !has(table, &at) {
+            let to = format!("..{shown}");
+            add(table, at, MountSource::Symlink { to }, &Origin::builtin(BASE_FILE));
+        }
+    }
 }
 
 /// The files and folders that lines name.

@@ -117,7 +117,7 @@ fn broker(plan: &Plan) -> Vec<Line> {
         .collect()
 }
 
-fn limits(plan: &Plan) -> Vec<Line> {
+pub(super) fn limits(plan: &Plan) -> Vec<Line> {
     let limits = &plan.limits;
     let mut lines = Vec::new();
     for limit in &limits.cgroup {
@@ -155,7 +155,7 @@ fn policies(plan: &Plan) -> Vec<Line> {
         .collect()
 }
 
-fn audit(plan: &Plan) -> Vec<Line> {
+pub(super) fn audit(plan: &Plan) -> Vec<Line> {
     let level = match plan.audit.level {
         super::AuditLevel::Off => "start and end only",
         super::AuditLevel::Basic => {

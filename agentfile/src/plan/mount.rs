@@ -167,6 +167,14 @@ pub enum Generated {
     TrustBundle,
     /// Our own static program that talks to the broker; anyone may execute it (0555).
     Client,
+    /// What the agent is told about itself ([`crate::plan::about`]): what is recorded.
+    Audit,
+    /// The same: its policies.
+    Policy,
+    /// The same: its limits.
+    Limits,
+    /// The same: which agent it is, and what it can ask for.
+    Status,
 }
 
 /// A path below a writable bind that stays read-only.

@@ -99,6 +99,10 @@ pub fn source(source: &MountSource) -> String {
         MountSource::Generated { what: Generated::Passwd | Generated::Group } => {
             "a file made for the run".to_owned()
         }
+        MountSource::Generated { what: Generated::Audit } => "what is recorded of the run".to_owned(),
+        MountSource::Generated { what: Generated::Policy } => "the policies of the run".to_owned(),
+        MountSource::Generated { what: Generated::Limits } => "the limits of the run".to_owned(),
+        MountSource::Generated { what: Generated::Status } => "what the agent can ask for".to_owned(),
         MountSource::Socket => "the broker's socket".to_owned(),
         MountSource::Mask => "hidden".to_owned(),
         MountSource::Narrow => "read-only here".to_owned(),

@@ -238,6 +238,7 @@ fn the_way_to_the_broker_is_shown_where_there_is_something_to_ask_for() {
         let mounts = plan.mounts.iter().filter(|mount| {
             mount.target.starts_with("/agentrc/")
                 && !mount.target.starts_with("/agentrc/src")
+                && !mount.target.starts_with("/agentrc/proc/")
                 && mount.source != MountSource::Directory
         });
         let rights = |target: &str| {
@@ -299,4 +300,60 @@ fn what_is_shown_of_a_tool_is_its_link_its_schema_and_its_help() {
     );
     let MountSource::File { content, .. } = source("/agentrc/memory/notes.json") else { panic!() };
     assert_eq!(content.as_bytes(), Folder::usual().0["schemas/notes.json"]);
+}
+
+#[test]
+fn what_is_shown_is_also_where_newer_packages_look_for_it() {
+    let links = |lines: &str| -> Vec<(String, String)> {
+        let plan = plan(&format!("AGENT x\nCMD true\n{lines}\n"));
+        let links = plan.mounts.into_iter().filter(|mount| mount.target.starts_with("/mnt/"));
+        links
+            .filter_map(|mount| match mount.source {
+                MountSource::Symlink { to } => Some((mount.target, to)),
+                _ => None,
+            })
+            .collect()
+    };
+    let to = |name: &str| (format!("/mnt/{name}"), format!("../agentrc/{name}"));
+    assert_eq!(links(""), [to("proc")]);
+    let all = "TOOL utcp:shell\nALLOW invoke shell\nMCP m\nTOOL mcp:m.act\nALLOW invoke mcp:m.act\nMEMORY notes ./schemas/notes.json schema:Note mode:ro\nSOP\nx\nEND";
+    assert_eq!(links(all), ["SOP", "mcp", "memory", "proc", "tools"].map(to));
+    // What a line shows there is the line's.
+    assert_eq!(links(&format!("{all}\nBIND ./src /mnt ro")), []);
+    assert_eq!(links(&format!("{all}\nBIND ./src /mnt/tools ro")), ["SOP", "mcp", "memory", "proc"].map(to));
+    assert_eq!(links("TOOL utcp:shell\nALLOW invoke shell\nMOUNT /mnt/tools/x rw"), [to("proc")]);
+}
+
+#[test]
+fn an_agent_is_told_about_itself_and_nothing_of_the_host() {
+    use agentfile::plan::about;
+
+    let plan = plan(
+        "AGENT x\nCMD true\nURL https://a.example/v1\nCRED key file:~/secret/of-host host:a.example\nBIND ~/of-host /work rw\nTOOL utcp:shell\nTOOL utcp:file_read\nALLOW invoke shell\n\
+         DENY egress b.example\nFUNCTION ./functions/review.py:summarize\nALLOW invoke summarize\nMEMORY notes ./schemas/notes.json schema:Note mode:rw\nLIMIT tool_calls 9\nLIMIT wall 60\nAUDIT all",
+    );
+    let status = about::status(&plan, "00ff");
+    for line in [
+        "agent: x",
+        "plan: sha256:00ff",
+        "network: https://a.example/v1",
+        "tool: shell",
+        "function: summarize",
+        "memory: notes rw",
+        "credential: key",
+    ] {
+        assert!(status.lines().any(|said| said == line), "{line}: {status}");
+    }
+    assert!(!status.contains("file_read"), "what nothing permits: {status}");
+    assert!(about::audit(&plan).starts_with("level: all\n"), "{}", about::audit(&plan));
+    let limits = about::limits(&plan);
+    assert!(
+        limits.contains("tool_calls: 9 in all [Agentfile:13:1]\n") && limits.contains("wall time: "),
+        "{limits}"
+    );
+    let policy = about::policy(&plan);
+    assert!(policy.contains("// allow@8 [Agentfile:8:1]\npermit") && policy.contains("forbid"), "{policy}");
+    for text in [status, about::audit(&plan), limits, policy] {
+        assert!(!text.contains("of-host"), "{text}");
+    }
 }

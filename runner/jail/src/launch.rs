@@ -51,6 +51,7 @@ pub fn launch(
     let mut placeholders = Placeholders::default();
     let inputs = mounts::Inputs {
         plan,
+        plan_sha256: request.plan_sha256,
         places: &places,
         run: request.run,
         placeholders: &mut placeholders,

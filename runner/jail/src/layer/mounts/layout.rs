@@ -11,7 +11,7 @@ use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use agentfile::plan::{Access, Generated, Mount, MountSource, Origin, Plan};
+use agentfile::plan::{Access, Generated, Mount, MountSource, Origin, Plan, about};
 
 use super::op::{Entry, Op, Slot, Slots};
 use super::table::{Expected, FileSystem};
@@ -27,6 +27,8 @@ use crate::sys::mount::{NO_DEV, NO_EXEC, NO_SUID, READ_ONLY};
 pub(crate) struct Inputs<'a> {
     /// What will be enforced.
     pub(crate) plan: &'a Plan,
+    /// Its digest, which the agent is told.
+    pub(crate) plan_sha256: &'a str,
     /// What relative host paths are relative to.
     pub(crate) places: &'a Places,
     /// The run's own folder of the state directory; private copies live in it.
@@ -300,6 +302,12 @@ impl Layout<'_> {
                     Generated::Group => (0o444, own::group().into_bytes()),
                     Generated::TrustBundle => return Ok(()),
                     Generated::Client => (0o555, self.client(origin)?),
+                    Generated::Audit => (0o444, about::audit(self.inputs.plan).into_bytes()),
+                    Generated::Limits => (0o444, about::limits(self.inputs.plan).into_bytes()),
+                    Generated::Policy => (0o444, about::policy(self.inputs.plan).into_bytes()),
+                    Generated::Status => {
+                        (0o444, about::status(self.inputs.plan, self.inputs.plan_sha256).into_bytes())
+                    }
                 };
                 let (mode, content) = made;
                 self.parent(target, origin)?;

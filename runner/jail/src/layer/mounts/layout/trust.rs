@@ -231,6 +231,7 @@ mod tests {
         let mut placeholders = Placeholders::default();
         let inputs = Inputs {
             plan,
+            plan_sha256: "",
             places: &places,
             run: host,
             placeholders: &mut placeholders,
@@ -316,6 +317,7 @@ mod tests {
             let mut placeholders = Placeholders::default();
             prepare(Inputs {
                 plan: &plan,
+                plan_sha256: "",
                 places: &places,
                 run: folder.path(),
                 placeholders: &mut placeholders,
