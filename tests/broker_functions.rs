@@ -228,7 +228,7 @@ fn policy_decides_each_call_on_its_arguments_and_rates_count() {
         let outcome = lab.run(
             "AGENT caller\nFUNCTION ./f.py:say\nRATELIMIT say 2/hour\nPOLICY\n\
              permit(principal, action == AgentRC::Action::\"function.invoke\", resource == AgentRC::Function::\"say\")\n\
-             when { context.namespace == \"function\" && context.arguments like \"*good*\" && context.path == \"\" };\nEND\nCMD /bin/sh ./go.sh\n",
+             when { context.namespace == \"function\" && context.args like \"*good*\" && context.path == \"\" };\nEND\nCMD /bin/sh ./go.sh\n",
         );
         assert_eq!(
             outcome.out(),

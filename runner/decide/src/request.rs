@@ -157,7 +157,7 @@ impl Request {
             vec![
                 ("name", text(&call.name)),
                 ("namespace", text(&call.namespace)),
-                ("arguments", text(&call.arguments)),
+                ("args", text(&call.arguments)),
                 ("path", text(&call.path)),
                 ("url", text(&call.url)),
                 ("host", text(&call.host)),

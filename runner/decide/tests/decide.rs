@@ -331,4 +331,37 @@ mod ceilings {
         };
         assert!(decide(2, "trusted") && !decide(3, "trusted") && !decide(1, "network"));
     }
+
+    #[test]
+    fn a_policy_sees_the_facts_of_a_call_by_their_names() {
+        let call = Call {
+            name: "t".to_owned(),
+            arguments: r#"{"a":1}"#.to_owned(),
+            path: "/a".to_owned(),
+            url: "https://h.example/a".to_owned(),
+            host: "h.example".to_owned(),
+            caller: "agent".to_owned(),
+            call_count: 1,
+            trust: "tool".to_owned(),
+            ..Call::default()
+        };
+        for (fact, value) in [
+            ("args", r#""{\"a\":1}""#),
+            ("path", r#""/a""#),
+            ("url", r#""https://h.example/a""#),
+            ("host", r#""h.example""#),
+            ("caller", r#""agent""#),
+            ("call_count", "1"),
+            ("trust", r#""tool""#),
+        ] {
+            let decide = |comparison: &str| {
+                let policy = format!(
+                    "permit(principal, action, resource) when {{ context.{fact} {comparison} {value} }};"
+                );
+                let act = Act::Tool { call: call.clone(), server: None };
+                chain(&[("some", &policy)]).decide(&Request { agent: "a".to_owned(), act }).allow
+            };
+            assert!(decide("==") && !decide("!="), "{fact}");
+        }
+    }
 }
