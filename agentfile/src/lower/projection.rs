@@ -39,7 +39,7 @@ fn newer(table: &mut Table) {
     if table.contains_key(NEWER) {
         return;
     }
-    for name in ["SOP", "functions", "mcp", "memory", "proc", "skills", "tools"] {
+    for name in ["SOP", "bin", "functions", "mcp", "memory", "proc", "skills", "tools"] {
         let (at, shown) = (format!("{NEWER}/{name}"), format!("/agentrc/{name}"));
         let has = |table: &Table, folder: &str| table.keys().any(|target| path::is_beneath(target, folder));
         if has(table, &shown) && !has(table, &at) {

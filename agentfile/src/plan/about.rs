@@ -48,7 +48,11 @@ pub fn status(plan: &Plan, plan_sha256: &str) -> String {
             BrokerEntry::Skill { definition: Some(skill), permitted: true, .. } => {
                 format!("skill: {}\n", skill.name)
             }
-            BrokerEntry::Mcp { name, .. } | BrokerEntry::Server { name, .. } => format!("server: {name}\n"),
+            BrokerEntry::Mcp { name, more, .. } | BrokerEntry::Server { name, more, .. }
+                if *more || plan.tools_of(name).any(|(_, _, permitted)| permitted) =>
+            {
+                format!("server: {name}\n")
+            }
             BrokerEntry::Memory { name, writable, .. } => {
                 format!("memory: {name} {}\n", if *writable { "rw" } else { "ro" })
             }

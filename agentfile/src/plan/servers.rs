@@ -72,7 +72,9 @@ impl Plan {
     pub fn executed(&self) -> impl Iterator<Item = &HostPath> {
         let words = || self.command.iter().flat_map(|command| &command.argv);
         self.mounts.iter().filter_map(move |mount| {
-            let MountSource::Bind { source, .. } = &mount.source else { return None };
+            let (MountSource::Bind { source, .. } | MountSource::Copy { source, .. }) = &mount.source else {
+                return None;
+            };
             let target = &mount.target;
             // Also the value of an option, such as `--import=/srv/x.js`.
             let named = |word: &String| word.split('=').any(|part| is_beneath(part, target));

@@ -317,11 +317,14 @@ fn what_is_shown_is_also_where_newer_packages_look_for_it() {
     let to = |name: &str| (format!("/mnt/{name}"), format!("../agentrc/{name}"));
     assert_eq!(links(""), [to("proc")]);
     let all = "TOOL utcp:shell\nALLOW invoke shell\nMCP m\nTOOL mcp:m.act\nALLOW invoke mcp:m.act\nMEMORY notes ./schemas/notes.json schema:Note mode:ro\nSOP\nx\nEND";
-    assert_eq!(links(all), ["SOP", "mcp", "memory", "proc", "tools"].map(to));
+    assert_eq!(links(all), ["SOP", "bin", "mcp", "memory", "proc", "tools"].map(to));
     // What a line shows there is the line's.
     assert_eq!(links(&format!("{all}\nBIND ./src /mnt ro")), []);
-    assert_eq!(links(&format!("{all}\nBIND ./src /mnt/tools ro")), ["SOP", "mcp", "memory", "proc"].map(to));
-    assert_eq!(links("TOOL utcp:shell\nALLOW invoke shell\nMOUNT /mnt/tools/x rw"), [to("proc")]);
+    assert_eq!(
+        links(&format!("{all}\nBIND ./src /mnt/tools ro")),
+        ["SOP", "bin", "mcp", "memory", "proc"].map(to)
+    );
+    assert_eq!(links("TOOL utcp:shell\nALLOW invoke shell\nMOUNT /mnt/tools/x rw"), [to("bin"), to("proc")]);
 }
 
 #[test]

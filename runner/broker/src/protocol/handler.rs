@@ -123,24 +123,30 @@ impl ServerHandler for Handler {
     ) -> Result<CallToolResponse, ErrorData> {
         let (state, responses) = (params.request_state.take(), params.input_responses.take());
         let request = self.request(params, &context)?;
-        let which = Which::of(&request);
         let offers = asked_later(&context).filter(|_| self.broker.may_ask(&request.name));
-        let mut underway = match (state, offers) {
-            (Some(state), _) => self.broker.paused.resume(&state, &which, responses)?,
-            (None, Some(offers)) => Underway::begin(Rc::clone(&self.broker), request, offers),
+        let (mut underway, mut which) = match (state, offers) {
+            (Some(state), _) => {
+                let which = Which::of(&request);
+                (self.broker.paused.resume(&state, &which, responses)?, which)
+            }
+            (None, Some(offers)) => {
+                let which = Which::of(&request);
+                (Underway::begin(Rc::clone(&self.broker), request, offers), which)
+            }
             (None, None) => {
                 let outcome = self.awaited(&context, self.broker.call(request)).await;
                 return Ok(result(outcome.unwrap_or_else(|outcome| outcome)).into());
             }
         };
-        let outcome = match self.awaited(&context, underway.next()).await {
-            Ok(Step::Asks(ask)) => match self.broker.paused.keep(underway, which, *ask) {
-                Ok(asked) => return Ok(asked.into()),
-                Err(outcome) => outcome,
-            },
-            Ok(Step::Done(outcome)) | Err(outcome) => outcome,
-        };
-        Ok(result(outcome).into())
+        loop {
+            match self.awaited(&context, underway.next()).await {
+                Ok(Step::Asks(ask)) => match self.broker.paused.keep(underway, which, *ask) {
+                    Ok(asked) => return Ok(asked.into()),
+                    Err(goes_on) => (underway, which) = goes_on,
+                },
+                Ok(Step::Done(outcome)) | Err(outcome) => return Ok(result(outcome).into()),
+            }
+        }
     }
 
     async fn list_resources(

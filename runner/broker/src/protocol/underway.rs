@@ -44,12 +44,15 @@ impl Underway {
     }
 
     pub(super) async fn next(&mut self) -> Step {
-        tokio::select! {
-            biased;
-            outcome = &mut self.outcome => {
-                Step::Done(outcome.unwrap_or_else(|_| Outcome::Error("it was ended".to_owned())))
+        loop {
+            tokio::select! {
+                biased;
+                outcome = &mut self.outcome => {
+                    return Step::Done(outcome.unwrap_or_else(|_| Outcome::Error("it was ended".to_owned())));
+                }
+                // One that nobody waits for any more is not put.
+                Some(ask) = self.asks.recv() => if !ask.answer.is_closed() { return Step::Asks(Box::new(ask)) },
             }
-            Some(ask) = self.asks.recv() => Step::Asks(Box::new(ask)),
         }
     }
 }
@@ -84,7 +87,7 @@ impl Which {
 struct Asked {
     underway: Underway,
     which: Which,
-    answer: oneshot::Sender<Value>,
+    answer: oneshot::Sender<Result<Value, String>>,
     /// Ends it when its client does not call again.
     expiry: AbortHandle,
 }
@@ -97,19 +100,20 @@ pub(crate) struct Paused {
 }
 
 impl Paused {
-    /// Keeps a call until its client calls again. What he is told.
-    ///
-    /// # Errors
-    /// There are too many.
+    /// Keeps a call until its client calls again: what he is told. Where there is no room, the server is told so instead, and the call
+    /// goes on.
     pub(super) fn keep(
         self: &Rc<Self>,
         underway: Underway,
         which: Which,
         ask: Ask,
-    ) -> Result<InputRequiredResult, Outcome> {
+    ) -> Result<InputRequiredResult, (Underway, Which)> {
         let Ask { request, answer } = ask;
+        self.sweep();
         if self.calls.borrow().len() >= MOST {
-            return Err(Outcome::Error(format!("{MOST} calls wait for their clients' answers already")));
+            // Unless it has given up waiting.
+            drop(answer.send(Err(format!("{MOST} calls wait for their clients' answers already"))));
+            return Err((underway, which));
         }
         self.last.set(self.last.get() + 1);
         // Whoever calls again is held to the rest of the call.
@@ -126,6 +130,20 @@ impl Paused {
         self.calls.borrow_mut().insert(state.clone(), asked);
         let requests = BTreeMap::from([(INPUT.to_owned(), request)]);
         Ok(InputRequiredResult::new(Some(requests), Some(state)))
+    }
+
+    /// Forgets those that have ended, and those whose process has: nobody else may go on with one.
+    fn sweep(&self) {
+        let mut ended = Vec::new();
+        self.calls.borrow_mut().retain(|_, asked| {
+            let stays = !asked.underway.outcome.is_finished() && is_there(asked.which.pid);
+            if !stays {
+                asked.expiry.abort();
+                ended.push(asked.underway.outcome.abort_handle());
+            }
+            stays
+        });
+        ended.iter().for_each(AbortHandle::abort);
     }
 
     /// The call that goes on with this answer.
@@ -149,7 +167,12 @@ impl Paused {
         let Some(Asked { underway, answer, expiry, .. }) = calls.remove(state) else { return Err(none()) };
         expiry.abort();
         // A server that has given up waiting says so by the end of the call.
-        drop(answer.send(value));
+        drop(answer.send(Ok(value)));
         Ok(underway)
     }
+}
+
+/// Whether there is a process of this number, as the host has it.
+fn is_there(pid: i32) -> bool {
+    std::fs::exists(format!("/proc/{pid}")).unwrap_or(true)
 }

@@ -21,8 +21,8 @@ pub(crate) enum Client {
 #[derive(Debug)]
 pub(crate) struct Ask {
     pub(crate) request: InputRequest,
-    /// His answer, when he has called again.
-    pub(crate) answer: oneshot::Sender<Value>,
+    /// His answer, when he has called again; or why he is not asked.
+    pub(crate) answer: oneshot::Sender<Result<Value, String>>,
 }
 
 impl Client {
@@ -57,7 +57,7 @@ impl Client {
         let (answer, answered) = oneshot::channel();
         let gone = || "the agent's client did not answer".to_owned();
         asks.send(Ask { request, answer }).await.map_err(|_| gone())?;
-        let value = answered.await.map_err(|_| gone())?;
+        let value = answered.await.map_err(|_| gone())??;
         let result = serde_json::from_value::<ClientResult>(value).ok().filter(wanted);
         result.ok_or_else(|| "the agent's client answered something else".to_owned())
     }

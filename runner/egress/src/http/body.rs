@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use agentrc_service::limit;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use tokio::time::Sleep;
@@ -99,14 +100,16 @@ impl Metered {
                 Err((Some(wait), _)) => {
                     self.wait = Some(Box::pin(tokio::time::sleep(wait.max(Duration::from_millis(1)))));
                 }
-                Err((None, limit)) => {
-                    let limit = format!("{} [{}]", limit.name(), limit.origin());
-                    *self.used_up.borrow_mut() = Some(limit);
-                    self.tell();
-                    return Poll::Ready(Err(Error::Limit));
-                }
+                Err((None, limit)) => return Poll::Ready(Err(self.cut(limit))),
             }
         }
+    }
+
+    /// The limit is used up: said to whoever sent it, and recorded.
+    fn cut(&self, limit: &limit::Limit) -> Error {
+        *self.used_up.borrow_mut() = Some(format!("{} [{}]", limit.name(), limit.origin()));
+        self.tell();
+        Error::Limit
     }
 
     /// Records that a limit is used up: by the one that says so when it is asked once more.
@@ -138,9 +141,13 @@ impl Body for Metered {
                         let size: usize = frame.trailers_ref().map_or(0, |trailers| {
                             trailers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
                         });
-                        let granted = this.gateway.limits.bytes(size as u64, Instant::now());
-                        let enough = granted.is_ok_and(|granted| granted == size as u64);
-                        return Poll::Ready(Some(if enough { Ok(frame) } else { Err(Error::Limit) }));
+                        return Poll::Ready(Some(
+                            match this.gateway.limits.bytes(size as u64, Instant::now()) {
+                                Ok(granted) if granted == size as u64 => Ok(frame),
+                                Ok(_) => Err(Error::Limit),
+                                Err((_, limit)) => Err(this.cut(limit)),
+                            },
+                        ));
                     }
                 },
             }
