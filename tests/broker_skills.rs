@@ -167,7 +167,7 @@ fn a_skill_whose_script_is_the_command_is_no_tool_and_has_no_broker() {
             "AGENT caller\nSKILL ./skills/probe\nALLOW invoke probe\nCMD /agentrc/skills/probe/scripts/run.sh\n",
         );
         outcome.expect_code(0);
-        assert_eq!(outcome.out(), "skills\nsrc\n", "as {}: {}", lab.who.name, outcome.stderr);
+        assert_eq!(outcome.out(), "proc\nskills\nsrc\n", "as {}: {}", lab.who.name, outcome.stderr);
     });
 }
 

@@ -104,7 +104,11 @@ fn what_is_no_skill_is_refused_and_reported() {
         fs::remove_file(lab.project("probe/scripts/run.sh")).expect("remove");
         lab.symlink("/bin/true", lab.project("probe/scripts/run.sh"));
         refused(lab, &["probe"], &["no executable file in `probe/scripts`"]);
-        refused(lab, &["probe", "--script", "scripts/run.sh"], &["there is no `scripts/run.sh`"]);
+        refused(
+            lab,
+            &["probe", "--script", "scripts/run.sh"],
+            &["`scripts/run.sh` is not a file", "leads out of the skill's folder"],
+        );
     });
 }
 

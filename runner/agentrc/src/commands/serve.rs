@@ -35,7 +35,7 @@ pub fn mcp(arguments: &Serve) -> Outcome {
 /// # Errors
 /// A refusal: it was not executed.
 pub fn skill(arguments: &Serve) -> Outcome {
-    serve(arguments, Part::Skill).map_err(told)
+    serve(arguments, Part::Skill)
 }
 
 /// What the agent, which reads the script's standard error, is told of a refusal. Its reasons name what is where on the host; where the
@@ -61,8 +61,12 @@ fn changed() -> Refusal {
 fn serve(arguments: &Serve, part: Part) -> Outcome {
     let Serve { agentfile, name, plan_sha256, supervisor, run } = arguments;
     tied_to(*supervisor).map_err(|reason| Failure::refused(Refusal::new(reason).step(STEP)))?;
+    let tell = |failure: Failure| match part {
+        Part::Server => failure,
+        Part::Skill => told(failure),
+    };
     // It was read and compiled when the run began.
-    let source = Source::open(agentfile).map_err(|refusal| Failure::refused(refusal.step(CHANGED)))?;
+    let source = Source::open(agentfile).map_err(|refusal| tell(Failure::refused(refusal.step(CHANGED))))?;
     let compiled = match part {
         Part::Server => source.compile(Validate::WhenWritten),
         Part::Skill => source
@@ -88,7 +92,7 @@ fn serve(arguments: &Serve, part: Part) -> Outcome {
         };
         execute(job, &compiled)
     });
-    ran.map(|ran| ran.code).map_err(Failure::into_refused)
+    ran.map(|ran| ran.code).map_err(|failure| tell(failure.into_refused()))
 }
 
 /// The part's plan, if the agent's is still the one that was consented to.

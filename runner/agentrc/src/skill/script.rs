@@ -110,7 +110,10 @@ impl Skill {
                 format!("there is no `{shown}` in the skill `{}`", self.name),
                 "write its path from the skill's folder on, such as `scripts/run.sh`",
             ),
-            Kind::Directory | Kind::Other => refuse(format!("`{shown}` is not a file"), "name a script"),
+            Kind::Directory | Kind::Other => refuse(
+                format!("`{shown}` is not a file"),
+                "name a script; a link that leads out of the skill's folder, or nowhere, is none",
+            ),
         }
     }
 

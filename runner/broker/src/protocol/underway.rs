@@ -134,16 +134,13 @@ impl Paused {
 
     /// Forgets those that have ended, and those whose process has: nobody else may go on with one.
     fn sweep(&self) {
-        let mut ended = Vec::new();
         self.calls.borrow_mut().retain(|_, asked| {
             let stays = !asked.underway.outcome.is_finished() && is_there(asked.which.pid);
             if !stays {
                 asked.expiry.abort();
-                ended.push(asked.underway.outcome.abort_handle());
             }
             stays
         });
-        ended.iter().for_each(AbortHandle::abort);
     }
 
     /// The call that goes on with this answer.
