@@ -20,6 +20,15 @@ const LINKS: usize = 40;
 #[must_use]
 pub(crate) fn executed(plan: &Plan, folder: &Path, home: Option<&Path>) -> Vec<Refusal> {
     let at = |written: &HostPath| on_host(written, folder, home);
+    let started = plan.servers_asked().filter_map(|server| match server.reached {
+        Reached::Started(own) => Some((server, own)),
+        Reached::Remote { .. } => None,
+    });
+    let started: Vec<_> = started.collect();
+    // Most runs have none, and look at nothing.
+    if started.is_empty() {
+        return Vec::new();
+    }
     let writable = plan.mounts.iter().filter(|mount| mount.access == Access::ReadWrite);
     // What is not there is for those to refuse that need it.
     let writable: Vec<_> = writable
@@ -31,8 +40,7 @@ pub(crate) fn executed(plan: &Plan, folder: &Path, home: Option<&Path>) -> Vec<R
         })
         .collect();
     let mut found = Vec::new();
-    for server in plan.servers_asked() {
-        let Reached::Started(own) = server.reached else { continue };
+    for (server, own) in started {
         for place in own.executed().filter_map(at).flat_map(|path| passed(&path)) {
             for (mount, source, protected) in &writable {
                 let is_held = |rest: &Path| protected.iter().any(|held| rest.starts_with(&held.path));

@@ -123,7 +123,8 @@ impl ServerHandler for Handler {
     ) -> Result<CallToolResponse, ErrorData> {
         let (state, responses) = (params.request_state.take(), params.input_responses.take());
         let request = self.request(params, &context)?;
-        let offers = asked_later(&context).filter(|_| self.broker.may_ask(&request.name));
+        // What a client offers is only read where somebody may ask for it.
+        let offers = self.broker.may_ask(&request.name).then(|| asked_later(&context)).flatten();
         let (mut underway, mut which) = match (state, offers) {
             (Some(state), _) => {
                 let which = Which::of(&request);
