@@ -248,3 +248,83 @@ fn wait(take: &mpsc::Receiver<Child>, to: &OwnedFd) {
         let _ = rustix::io::write(to, &status.into_raw().to_ne_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use rustix::pipe::{PipeFlags, pipe_with};
+
+    use super::*;
+
+    /// The other end of a call's status, and the call's own ends.
+    fn ends() -> (std::fs::File, [OwnedFd; 3], OwnedFd) {
+        let null =
+            || OwnedFd::from(std::fs::File::options().read(true).write(true).open("/dev/null").unwrap());
+        let (ours, theirs) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+        (ours.into(), [null(), null(), null()], theirs)
+    }
+
+    /// One skill, of which call 1 runs until it is killed.
+    fn busy() -> (Scripts, Child) {
+        let child = Command::new("/bin/sleep").arg("60").spawn().unwrap();
+        let running = Running { call: 1, pidfd: open(&child).unwrap(), asked: None };
+        let skill = Skill {
+            name: "no-skill".to_owned(),
+            origin: Origin::builtin("none"),
+            plan_sha256: "no-digest".to_owned(),
+        };
+        let scripts = Scripts {
+            skills: HashMap::from([(0, skill)]),
+            running: Some(running),
+            waiting: VecDeque::new(),
+            agentfile: "/nonexistent/Agentfile".into(),
+            plan_sha256: "no-digest".to_owned(),
+            run: "no-run".to_owned(),
+        };
+        (scripts, child)
+    }
+
+    fn runs(scripts: &Scripts) -> Option<u64> {
+        scripts.running.as_ref().map(|running| running.call)
+    }
+
+    #[test]
+    fn a_call_begins_when_the_last_has_ended_and_not_when_it_was_asked_to() {
+        let (mut scripts, mut child) = busy();
+        let (_status, streams, theirs) = ends();
+        scripts.start(0, 2, streams, theirs).unwrap();
+        scripts.tick();
+        assert_eq!((runs(&scripts), scripts.waiting.len()), (Some(1), 1));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        scripts.tick();
+        assert_eq!((runs(&scripts), scripts.waiting.len()), (Some(2), 0));
+    }
+
+    #[test]
+    fn one_that_waits_can_be_cancelled_and_a_number_is_one_call() {
+        let (mut scripts, mut child) = busy();
+        let (mut status, streams, theirs) = ends();
+        scripts.start(0, 2, streams, theirs).unwrap();
+        for call in [1, 2] {
+            let (_status, streams, theirs) = ends();
+            assert!(scripts.start(0, call, streams, theirs).unwrap_err().contains("under way"));
+        }
+        scripts.kill(2);
+        // An end of file, and no status: it was never started.
+        assert_eq!(status.read(&mut [0; 4]).unwrap(), 0);
+        let mut kept = Vec::new();
+        for call in 0..MOST as u64 {
+            let (status, streams, theirs) = ends();
+            scripts.start(0, 10 + call, streams, theirs).unwrap();
+            kept.push(status);
+        }
+        let (_status, streams, theirs) = ends();
+        assert!(scripts.start(0, 99, streams, theirs).unwrap_err().contains("wait already"));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        scripts.end();
+        assert!(scripts.waiting.is_empty() && scripts.running.is_none());
+    }
+}
