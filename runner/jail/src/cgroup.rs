@@ -113,39 +113,40 @@ impl Cgroup {
         let mut wanted: Vec<_> = limits.iter().map(|limit| format!("+{}", limit.controller)).collect();
         wanted.sort();
         wanted.dedup();
+        let wanted = wanted.join(" ");
+        let unable = |error: std::io::Error| {
+            refuse(format!("could not enable {wanted} in `{}`: {error}", base.display())).help(way_out())
+        };
         let (parent, moved) = if rustix::process::geteuid().is_root() {
-            (Self::below_root(base, &wanted.join(" ")), None)
+            (base.join(PARENT), None)
         } else {
             if rustix::fs::access(base.join("cgroup.subtree_control"), Access::WRITE_OK).is_err() {
                 return Err(refuse(format!("the cgroup `{}` is not delegated to this user", base.display()))
                     .help(way_out()));
             }
-            match Self::below_own(base, &wanted.join(" ")) {
-                Ok(moved) => (Ok(base.clone()), Some(moved)),
-                Err(error) => (Err(error), None),
-            }
+            (base.clone(), Some(Self::below_own(base, &wanted).map_err(unable)?))
         };
-        let parent = parent.map_err(|error| {
-            refuse(format!("could not enable {} in `{}`: {error}", wanted.join(" "), base.display()))
-                .help(way_out())
-        })?;
-        let path = parent.join(format!("{PREFIX}{name}"));
+        let shared = moved.is_none();
         sweep(&parent);
         let again = || {
-            if moved.is_none() {
-                // Refused once more by what follows.
-                drop(Self::below_root(base, &wanted.join(" ")));
+            if shared {
+                // One that others have made, too, is there; without one, what follows is refused.
+                drop(std::fs::create_dir(&parent));
             }
         };
-        let directory = run(Step::Cgroup, 1, || make(&path, again)).map_err(|failure| {
-            if moved.is_none() {
+        again();
+        let path = parent.join(format!("{PREFIX}{name}"));
+        let made = run(Step::Cgroup, 1, || make(&path, again)).map_err(|failure| {
+            if shared {
                 drop(std::fs::remove_dir(&parent));
             }
             Refusal::kernel(failure.step, &path.display().to_string(), failure.errno)
-        })?;
-        // What it is in may be another than that which was given the controllers; now it stays.
-        again();
-        let cgroup = Self { path, directory, moved };
+        });
+        let cgroup = Self { path: path.clone(), directory: made?, moved };
+        if shared {
+            // Now that there is something in it, nobody removes it.
+            Self::below_root(base, &parent, &wanted).map_err(unable)?;
+        }
         for limit in limits {
             cgroup.limit(limit)?;
         }
@@ -153,21 +154,9 @@ impl Cgroup {
     }
 
     /// The hierarchy's root may hold processes and children with controllers both; nothing has to be moved.
-    fn below_root(root: &Path, wanted: &str) -> std::io::Result<PathBuf> {
+    fn below_root(root: &Path, parent: &Path, wanted: &str) -> std::io::Result<()> {
         std::fs::write(root.join("cgroup.subtree_control"), wanted)?;
-        let parent = root.join(PARENT);
-        let mut tries = TRIES;
-        loop {
-            match std::fs::create_dir(&parent) {
-                Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
-                _ => {}
-            }
-            match std::fs::write(parent.join("cgroup.subtree_control"), wanted) {
-                // The last run that had it has ended meanwhile.
-                Err(error) if is_gone(&error) && tries > 0 => tries -= 1,
-                written => return written.map(|()| parent),
-            }
-        }
+        std::fs::write(parent.join("cgroup.subtree_control"), wanted)
     }
 
     /// A delegated cgroup must be empty to give controllers to children: the supervisor, alone in it but for its own
@@ -299,11 +288,6 @@ fn make(path: &Path, again: impl Fn()) -> Result<OwnedFd, Errno> {
         }
     }
     Err(Errno::BUSY)
-}
-
-/// Whether it was removed while it was written to.
-fn is_gone(error: &std::io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV))
 }
 
 /// Removes what supervisors left that were killed: nobody holds their locks, and the kernel removes no cgroup with a
