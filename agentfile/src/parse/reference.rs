@@ -6,7 +6,7 @@ use crate::span::Span;
 use crate::syntax::{Body, Namespaced, Word};
 
 /// Whether `text` is a name: `[A-Za-z0-9][A-Za-z0-9._-]*`.
-pub(super) fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphanumeric())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
 }

@@ -6,16 +6,34 @@ use super::{Base, BrokerEntry, CountedLimit, HostPath, MountSource, Origin, Plan
 use crate::host::NAMESPACES;
 use crate::server::tool_of;
 
-/// Each part of `plan` that nothing enforces, in words, with its line.
+/// A part of a plan that nothing enforces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unenforced {
+    /// What it is, in words.
+    pub what: String,
+    /// Its line.
+    pub origin: Origin,
+    /// What can be done about it, where that is more than to remove the line.
+    pub help: Option<String>,
+}
+
+impl Unenforced {
+    fn new(what: String, origin: &Origin) -> Self {
+        Self { what, origin: origin.clone(), help: None }
+    }
+}
+
+/// Each part of `plan` that nothing enforces.
 #[must_use]
-pub fn unenforced(plan: &Plan) -> Vec<(String, Origin)> {
+pub fn unenforced(plan: &Plan) -> Vec<Unenforced> {
     let mut found = Vec::new();
     if let Base::Reference { reference, origin } = &plan.base {
-        found.push((format!("FROM {reference}"), origin.clone()));
+        found.push(Unenforced::new(format!("FROM {reference}"), origin));
     }
     for entry in plan.broker.iter().filter(|entry| !is_served(plan, entry)) {
         let (directive, name, _) = words::entry(entry);
-        found.push((format!("{directive} {name}"), words::entry_origin(entry).clone()));
+        let what = format!("{directive} {name}");
+        found.push(Unenforced { help: help(entry), ..Unenforced::new(what, words::entry_origin(entry)) });
     }
     for entry in &plan.broker {
         match entry {
@@ -28,21 +46,22 @@ pub fn unenforced(plan: &Plan) -> Vec<(String, Origin)> {
     }
     for counted in plan.limits.counted.iter().filter(|counted| !is_counted(plan, counted)) {
         let amount = words::rate(counted.value, counted.per_seconds);
-        found.push((format!("the limit {} ({amount})", counted.name), counted.origin.clone()));
+        found.push(Unenforced::new(format!("the limit {} ({amount})", counted.name), &counted.origin));
     }
     if let Some(disk) = &plan.limits.disk_bytes {
         // The upper layer of a copy lies on the host's disk, which has no quota for it.
         for mount in &plan.mounts {
             if let MountSource::Copy { source, .. } = &mount.source {
                 let source: String = HostPath::into(source.clone());
-                found.push((format!("LIMIT disk for the copy of {source}"), disk.origin.clone()));
+                let what = format!("LIMIT disk for the copy of {source}");
+                found.push(Unenforced::new(what, &disk.origin));
             }
         }
     }
     for policy in plan.cedar.policies.iter().filter(|policy| policy.approval.is_some()) {
         if let Some(why) = waits_for_nobody(&policy.text) {
             let id = &policy.id;
-            found.push((format!("@approval of the policy `{id}` {why}"), policy.origin.clone()));
+            found.push(Unenforced::new(format!("@approval of the policy `{id}` {why}"), &policy.origin));
         }
     }
     found
@@ -71,12 +90,11 @@ fn waits_for_nobody(text: &str) -> Option<String> {
     (!others.is_empty()).then(|| format!("on {} ({})", others.join(", "), asked()))
 }
 
-/// What can be done about one of these, in words, where that is more than to remove the line: a tool of a namespace that is a
-/// framework's inside an agent has no place here to be decided about, unless the host says what serves it.
-#[must_use]
-pub fn remedy(what: &str) -> Option<String> {
-    let (namespace, name) = what.strip_prefix("TOOL ")?.split_once(':')?;
-    let theirs = !NAMESPACES.contains(&namespace);
+/// A tool of a namespace that is a framework's inside an agent has no place here to be decided about, unless the host says what
+/// serves it.
+fn help(entry: &BrokerEntry) -> Option<String> {
+    let BrokerEntry::Tool { namespace, name, .. } = entry else { return None };
+    let theirs = !NAMESPACES.contains(&namespace.as_str());
     theirs.then(|| {
         format!(
             "only a framework inside the agent could serve `{namespace}:{name}`: remove the line, or say in the host's configuration what serves it here, such as `{namespace} = \"utcp\"` in `[tools.namespaces]` (docs/configuration.md)"

@@ -1,7 +1,7 @@
 //! What the operator of a host has for every package.
 
 use agentfile::compile::{Compiled, Validate, compile};
-use agentfile::plan::unenforced::{remedy, unenforced};
+use agentfile::plan::unenforced::unenforced;
 use agentfile::plan::{BrokerEntry, Plan, Target};
 
 use crate::support::{Folder, errors, findings, plan};
@@ -29,10 +29,11 @@ fn tools(plan: &Plan) -> Vec<(String, bool, Option<String>)> {
 #[test]
 fn a_frameworks_tool_is_refused_unless_the_host_says_what_serves_it() {
     let open = plan("AGENT x\nCMD true\nTOOL strands:file_read\nALLOW invoke strands:file_read\n");
-    let [(what, _)] = &unenforced(&open)[..] else { panic!("{:?}", unenforced(&open)) };
-    assert_eq!(what, "TOOL strands:file_read");
-    assert!(remedy(what).unwrap().contains("`[tools.namespaces]`"));
-    assert_eq!(remedy("TOOL mcp:a.b"), None);
+    let [one] = &unenforced(&open)[..] else { panic!("{:?}", unenforced(&open)) };
+    assert_eq!(one.what, "TOOL strands:file_read");
+    assert!(one.help.as_ref().unwrap().contains("`[tools.namespaces]`"));
+    let [trace] = &unenforced(&plan("AGENT x\nCMD true\nTRACE on\n"))[..] else { panic!("one line") };
+    assert_eq!(trace.help, None);
     let mapped = plan(
         "AGENT x\nCMD true\nTOOL langchain:file_read\nALLOW invoke langchain:file_read\nRATELIMIT langchain:file_read 1/s\n",
     );

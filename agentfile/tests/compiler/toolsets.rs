@@ -129,7 +129,7 @@ fn what_is_not_served_is_refused_at_run() {
     for toolset in [format!("registry://example.com/tools@sha256:{digest}"), "strands:workspace".to_owned()] {
         let found = compiled(&format!("TOOLSET {toolset}"), b"");
         let open = unenforced(&found.plan.unwrap());
-        assert_eq!(open[0].0, format!("TOOLSET {toolset}"));
+        assert_eq!(open[0].what, format!("TOOLSET {toolset}"));
     }
     // A tool of a server needs the server's line, wherever it is listed.
     let found = compiled("TOOLSET local:./toolsets/x.toml", b"tools = [\"mcp:files.read\"]");

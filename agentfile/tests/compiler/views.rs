@@ -131,7 +131,7 @@ fn a_description_has_every_line_of_the_file_with_its_origin() {
 fn what_is_not_yet_enforced_is_all_named() {
     let of = |name: &str| -> Vec<(String, u32)> {
         let plan = plans::all().remove(name).unwrap();
-        unenforced(&plan).into_iter().map(|(what, origin)| (what, origin.line)).collect()
+        unenforced(&plan).into_iter().map(|one| (one.what, one.origin.line)).collect()
     };
     for name in ["minimal", "python", "reviewer", "scratch", "procedure", "denied", "outside"] {
         assert_eq!(of(name), [], "{name}");
@@ -149,7 +149,7 @@ fn what_is_not_yet_enforced_is_all_named() {
     let rates = plan(
         "AGENT x\nCMD true\nURL https://a.example\nURL https://*.b.example\nRATELIMIT a.example 1/s\nRATELIMIT *.b.example 1/s\nRATELIMIT c.example 1/s\nSERVER s https://d.example\nRATELIMIT d.example 1/s\n",
     );
-    let lines: Vec<u32> = unenforced(&rates).into_iter().map(|(_, origin)| origin.line).collect();
+    let lines: Vec<u32> = unenforced(&rates).into_iter().map(|one| one.origin.line).collect();
     assert_eq!(lines, [7, 9]);
     let copy = plan("AGENT x\nCMD true\nBIND ./src /w\nLIMIT disk 1GiB\n");
     assert_eq!(unenforced(&copy).len(), 1);
@@ -161,7 +161,7 @@ fn an_approval_of_what_waits_for_nobody_is_not_enforced() {
         let text = format!(
             "AGENT x\nCMD true\nURL https://a.example\nPOLICY\n@approval(\"why\") permit(principal, {scope}, resource);\nEND\n"
         );
-        unenforced(&plan(&text)).into_iter().map(|(what, _)| what).collect::<Vec<_>>()
+        unenforced(&plan(&text)).into_iter().map(|one| one.what).collect::<Vec<_>>()
     };
     let action = |name: &str| format!("AgentRC::Action::\"{name}\"");
     for name in ["tool.invoke", "function.invoke", "skill.invoke", "memory.read", "memory.write"] {

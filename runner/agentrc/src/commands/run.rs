@@ -8,7 +8,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use agentfile::compile::Validate;
-use agentfile::plan::unenforced::{remedy, unenforced};
+use agentfile::plan::unenforced::{Unenforced, unenforced};
 use agentfile::plan::{MountSource, Plan};
 use agentrc_audit::Event;
 use agentrc_broker::judge::{Operator, Rule, Untrusted};
@@ -249,8 +249,8 @@ fn as_served(gateway: &mut Option<Gateway>) -> Option<&mut (dyn agentrc_jail::Ga
 fn enforceable(plan: &Plan) -> Result<(), Failure> {
     let reasons: Vec<_> = unenforced(plan)
         .into_iter()
-        .map(|(what, origin)| {
-            let help = remedy(&what).unwrap_or_else(|| {
+        .map(|Unenforced { what, origin, help }| {
+            let help = help.unwrap_or_else(|| {
                 "remove the line, or run this Agentfile with a version that enforces it (`agentrc support`)"
                     .to_owned()
             });

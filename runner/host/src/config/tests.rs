@@ -307,14 +307,15 @@ fn what_nobody_can_be_asked_about_is_an_error_with_its_place() {
 fn namespaces_of_both_files_are_served() {
     let files = Files::with(
         "[tools.namespaces]\nstrands = \"utcp\"\n",
-        "[tools.namespaces]\n\nstrands = \"utcp\"\nlangchain = \"utcp\"\n",
+        "[tools.namespaces]\n\nstrands = \"utcp\"\n\"lang.chain\" = \"utcp\"\n",
     );
     let found = files.load().unwrap().namespaces;
     let found: Vec<_> = found.iter().map(|(name, setting)| (name.as_str(), setting.place.line)).collect();
-    assert_eq!(found, [("langchain", 4), ("strands", 2)]);
+    assert_eq!(found, [("lang.chain", 4), ("strands", 2)]);
     for (line, why) in [
         ("utcp = \"utcp\"", "no namespace of a framework's"),
         ("\"a:b\" = \"utcp\"", "no namespace of a framework's"),
+        ("\".a\" = \"utcp\"", "no namespace of a framework's"),
         ("\"\" = \"utcp\"", "no namespace of a framework's"),
         ("a = \"local\"", "serves no tools"),
         ("a = \"mcp:x\"", "serves no tools"),

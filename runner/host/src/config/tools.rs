@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use agentfile::host::NAMESPACES;
+use agentfile::host::is_frameworks;
 
 use super::file::{self, Text};
 use super::{Error, Setting};
@@ -17,7 +17,7 @@ pub(super) fn of(text: &Text, read: file::Tools) -> Result<Namespaces, Error> {
     let mut all = Namespaces::new();
     for (namespace, written) in read.namespaces {
         let refuse = |why: String, help: &str| text.wrong(&written, why, help.to_owned());
-        if !is_name(&namespace) || NAMESPACES.contains(&namespace.as_str()) {
+        if !is_frameworks(&namespace) {
             let why = format!("`{}` is no namespace of a framework's", namespace.escape_debug());
             return Err(refuse(
                 why,
@@ -31,11 +31,4 @@ pub(super) fn of(text: &Text, read: file::Tools) -> Result<Namespaces, Error> {
         all.insert(namespace, text.setting(&written, ()));
     }
     Ok(all)
-}
-
-/// One that a TOOL line can have: no dot, no colon, no slash.
-fn is_name(text: &str) -> bool {
-    !text.is_empty()
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
-        && !text.starts_with(['_', '-'])
 }
