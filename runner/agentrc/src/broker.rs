@@ -19,11 +19,10 @@ use std::time::{Duration, Instant};
 
 use agentfile::plan::{BrokerEntry, MountSource, Plan};
 use agentrc_audit::Event;
-use agentrc_audit::event::Denial;
 use agentrc_audit::folder::Folder;
 use agentrc_broker::Config;
 use agentrc_broker::judge::Operator;
-use agentrc_broker::report::{Call, Denied, Done, Order, Report};
+use agentrc_broker::report::{Call, Done, Order, Report};
 use agentrc_host::StateDir;
 use agentrc_host::runs::Run;
 use agentrc_jail::service::{Role, Service, confine_broker};
@@ -38,12 +37,13 @@ use self::memories::memories;
 use self::pins::Pins;
 use self::program::{Program, c_string};
 use self::scripts::Scripts;
-use crate::exit;
+use crate::beside::Agent;
 use crate::health::Health;
 use crate::policies::Policies;
 use crate::refusal::Refusal;
 use crate::servers::{Pipes, Servers};
 use crate::socket::{self, Process};
+use crate::{denial, exit};
 
 /// The layer's name in the log.
 pub const LAYER: &str = "broker";
@@ -121,11 +121,12 @@ impl Broker {
         } = setting;
         let remembers = plan.broker.iter().any(|entry| matches!(entry, BrokerEntry::Memory { .. }));
         let health = Health::of(plan).map_err(|reason| Refusal::new(reason).step(LAYER))?;
-        let mut servers = Servers::of(plan, agentfile, plan_sha256, run.id())?;
+        let agent = Agent::new(agentfile, plan_sha256, run.id());
+        let mut servers = Servers::of(plan, agent.clone())?;
         if !plan.mounts.iter().any(|mount| mount.source == MountSource::Socket) {
             return Ok(None);
         }
-        let scripts = Scripts::of(plan, agentfile, plan_sha256, run.id())?;
+        let scripts = Scripts::of(plan, agent)?;
         let pins = if servers.is_empty() { Pins::none() } else { Pins::of(state, folder)? };
         let pinned = pins.known.clone();
         let memories = remembers.then(|| memories(state)).transpose()?;
@@ -299,7 +300,9 @@ impl Broker {
                 Ok(None)
             }
             Report::Denied { number, denied, count, pid } => {
-                let event = self.denial(denied.cut(), count, pid);
+                let pid = pid.filter(|_| denied.limit.is_none());
+                let process = pid.and_then(|pid| self.process(pid));
+                let event = denial::event(LAYER, denied, count, process);
                 recorder.record(&event).map_err(unrecorded)?;
                 Ok(number.map(|number| Order::Recorded { number }))
             }
@@ -344,28 +347,6 @@ impl Broker {
         // One that comes back is no other.
         self.awaited.remove(&server);
         Ok(())
-    }
-
-    fn denial(&self, denied: Denied, count: u64, pid: Option<i32>) -> Event {
-        let Denied { act, verdict, reason, rule, limit } = denied;
-        match limit {
-            Some(limit) => {
-                Event::Limit { limit, outcome: format!("denied ({act})"), count, origin: Some(rule) }
-            }
-            None => {
-                let process = pid.and_then(|pid| self.process(pid));
-                Event::Denial(Denial {
-                    layer: LAYER.to_owned(),
-                    act,
-                    pid: process.as_ref().map(|process| process.pid),
-                    program: process.map(|process| process.name),
-                    verdict,
-                    rule,
-                    reason: Some(reason),
-                    count,
-                })
-            }
-        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use agentfile::plan::inside::takes_in;
 use agentfile::plan::{AuditLevel, Egress, Plan, words};
 use agentrc_audit::Event;
-use agentrc_audit::event::{Denial, LayerEvidence};
+use agentrc_audit::event::LayerEvidence;
 use agentrc_decide::Act;
 use agentrc_egress::Config;
 use agentrc_egress::judge::{Asked, BROKER, Judge, Verdict};
@@ -26,7 +26,7 @@ use self::inward::Inward;
 use crate::policies::{Answer, Policies};
 use crate::refusal::Refusal;
 use crate::socket::Process;
-use crate::{exit, socket};
+use crate::{denial, exit, socket};
 
 /// The layer's name in the log.
 pub const LAYER: &str = "gateway";
@@ -227,29 +227,10 @@ impl Gateway {
         let unrecorded = |reason: String| format!("the audit log cannot be written: {reason}");
         match report {
             Report::Denied { number, denied, count, client } => {
-                let denied = denied.cut();
-                let event = match denied.limit {
-                    Some(limit) => Event::Limit {
-                        limit,
-                        outcome: format!("denied ({})", denied.act),
-                        count,
-                        origin: Some(denied.rule),
-                    },
-                    None => {
-                        let client = client.filter(|client| *client != Client::BROKER);
-                        let process = client.and_then(|client| self.process_of(&client, init));
-                        Event::Denial(Denial {
-                            layer: LAYER.to_owned(),
-                            act: denied.act,
-                            pid: process.as_ref().map(|process| process.pid),
-                            program: process.map(|process| process.name),
-                            verdict: denied.verdict,
-                            rule: denied.rule,
-                            reason: Some(denied.reason),
-                            count,
-                        })
-                    }
-                };
+                // Whose socket it was is looked up where it is told.
+                let client = client.filter(|client| denied.limit.is_none() && *client != Client::BROKER);
+                let process = client.and_then(|client| self.process_of(&client, init));
+                let event = denial::event(LAYER, denied, count, process);
                 recorder.record(&event).map_err(unrecorded)?;
                 Ok(number)
             }

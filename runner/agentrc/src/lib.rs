@@ -8,10 +8,12 @@
 #![forbid(unsafe_code)]
 
 pub mod arguments;
+mod beside;
 pub mod broker;
 pub mod commands;
 pub mod consent;
 pub mod credentials;
+pub mod denial;
 pub mod events;
 pub mod exit;
 pub mod fault;

@@ -4,21 +4,18 @@
 
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use agentfile::plan::servers::{Asked, Reached};
 use agentfile::plan::{Origin, Plan, digest};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::beside::Agent;
 use crate::broker::LAYER;
 use crate::fault;
 use crate::refusal::Refusal;
 
-/// This program, whatever became of its file.
-const PROGRAM: &str = "/proc/self/exe";
 /// How long a server waits before it is started again: doubled each time, up to the most.
 const BACK_OFF: Duration = Duration::from_secs(1);
 const MOST_BACK_OFF: Duration = Duration::from_secs(60);
@@ -32,9 +29,7 @@ const COMPLAINT: usize = 8 * 1024;
 /// The servers of one run, in the order of the plan.
 pub struct Servers {
     all: Vec<Server>,
-    agentfile: PathBuf,
-    plan_sha256: String,
-    run: String,
+    agent: Agent,
 }
 
 /// One of them.
@@ -63,11 +58,11 @@ struct Running {
 pub type Pipes = [OwnedFd; 2];
 
 impl Servers {
-    /// Those of `plan`, none of them started.
+    /// Those of `plan`, which is `agent`'s, none of them started.
     ///
     /// # Errors
     /// A plan without a canonical form.
-    pub fn of(plan: &Plan, agentfile: &Path, plan_sha256: &str, run: &str) -> Result<Self, Refusal> {
+    pub(crate) fn of(plan: &Plan, agent: Agent) -> Result<Self, Refusal> {
         let mut all = Vec::new();
         for Asked { name, reached, origin, .. } in plan.servers_asked() {
             let plan_sha256 = match reached {
@@ -79,8 +74,7 @@ impl Servers {
             let (name, origin) = (name.to_owned(), origin.clone());
             all.push(Server { name, origin, plan_sha256, running: None, failures: 0, due: None });
         }
-        let (agentfile, plan_sha256) = (agentfile.to_owned(), plan_sha256.to_owned());
-        Ok(Self { all, agentfile, plan_sha256, run: run.to_owned() })
+        Ok(Self { all, agent })
     }
 
     /// How many there are.
@@ -129,7 +123,7 @@ impl Servers {
         let here = self.all.iter_mut().enumerate().filter(|(_, server)| server.plan_sha256.is_some());
         for (number, server) in here {
             fault::check(fault::SERVER).map_err(|reason| Refusal::new(reason).step(fault::SERVER))?;
-            let started = server.start([&self.plan_sha256, &self.run], &self.agentfile);
+            let started = server.start(&self.agent);
             let started = started.map_err(|reason| {
                 Refusal::new(format!("the server `{}` cannot be started: {reason}", server.name))
                     .step(fault::SERVER)
@@ -158,7 +152,7 @@ impl Servers {
         let number = self.all.iter().position(due)?;
         let server = self.all.get_mut(number)?;
         server.due = None;
-        let started = server.start([&self.plan_sha256, &self.run], &self.agentfile);
+        let started = server.start(&self.agent);
         if started.is_err() {
             server.back_off(Duration::ZERO);
         }
@@ -189,14 +183,9 @@ impl Servers {
 }
 
 impl Server {
-    fn start(&mut self, [plan_sha256, run]: [&str; 2], agentfile: &Path) -> Result<Pipes, String> {
-        let supervisor = std::process::id().to_string();
-        let mut command = Command::new(PROGRAM);
-        command.arg("serve-mcp").arg(agentfile).args([&self.name, plan_sha256, &supervisor, run]);
-        // What a terminal tells the agent's run to do is not for a server: it ends after the agent.
-        command.process_group(0);
+    fn start(&mut self, agent: &Agent) -> Result<Pipes, String> {
+        let mut command = agent.command("serve-mcp", &self.name);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        fault::unarmed(&mut command);
         let mut child = command.spawn().map_err(|error| error.to_string())?;
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let running = Running { child, since: Instant::now(), asked: None, complaint: Vec::new() };

@@ -14,6 +14,7 @@ mod approval;
 mod arguments;
 mod call;
 mod clock;
+mod counted;
 pub mod credential;
 mod ending;
 pub mod facts;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 
 use agentrc_service::channel::cut;
-use agentrc_service::tally::{Counted, DISTINCT};
+use agentrc_service::denied::Denied;
 use serde::{Deserialize, Serialize};
 
 /// From the broker. Servers are numbered as [`agentfile::plan::Plan::servers_asked`] has them.
@@ -198,58 +198,6 @@ impl Done {
             reason: cut(&self.reason),
             sha256: cut(&self.sha256),
             ..self
-        }
-    }
-}
-
-/// Something that is refused.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Denied {
-    /// What was tried: `call file_read`, `connect to the broker`.
-    pub act: String,
-    /// What the caller got: `refused`, `invalid`, `limited`, `closed`.
-    pub verdict: String,
-    /// Why, as a clause in lower case.
-    pub reason: String,
-    /// The rule that decided, or the line that set the limit; empty when there is none.
-    pub rule: String,
-    /// The limit that is reached, if that is the reason.
-    pub limit: Option<String>,
-}
-
-impl Denied {
-    /// The same with every text cut, whoever made it.
-    #[must_use]
-    pub fn cut(self) -> Self {
-        Self {
-            act: cut(&self.act),
-            verdict: cut(&self.verdict),
-            reason: cut(&self.reason),
-            rule: cut(&self.rule),
-            limit: self.limit.as_deref().map(cut),
-        }
-    }
-}
-
-impl Counted for Denied {
-    /// Whether it is about a limit: the rest can be made up by the agent without end.
-    type Kind = bool;
-
-    fn kind(&self) -> bool {
-        self.limit.is_some()
-    }
-
-    fn others(&self) -> Self {
-        if self.limit.is_some() {
-            return Self { act: "other calls".to_owned(), ..self.clone() };
-        }
-        Self {
-            act: "other calls".to_owned(),
-            verdict: "refused".to_owned(),
-            reason: format!("more than {DISTINCT} different ones were refused"),
-            rule: String::new(),
-            limit: None,
         }
     }
 }

@@ -6,13 +6,15 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Instant;
 
 use agentrc_service::channel::cut;
+use agentrc_service::denied::Denied;
 use agentrc_service::limit::Limit;
 use agentrc_service::tally::Tally;
 use agentrc_service::voice::Voice;
 
 use serde_json::Value;
 
-use crate::report::{Answer, Asked, Call, Denied, Done, LONGEST_ASKED, LONGEST_PART, Report};
+use crate::counted::Key;
+use crate::report::{Answer, Asked, Call, Done, LONGEST_ASKED, LONGEST_PART, Report};
 
 /// Most reports that are told in one go.
 const AT_ONCE: usize = 32;
@@ -24,7 +26,7 @@ const PART: usize = 2000;
 #[derive(Debug)]
 pub(crate) struct Reporter {
     voice: Voice<Answer>,
-    denied: RefCell<Tally<Denied>>,
+    denied: RefCell<Tally<Key>>,
     calls: Cell<u64>,
 }
 
@@ -153,31 +155,17 @@ impl Reporter {
 
     /// Something is refused. Returns when it is on record, or counted.
     pub(crate) async fn denied(&self, act: &str, verdict: &str, reason: &str, rule: &str, pid: i32) {
-        let denied = Denied {
-            act: cut(act),
-            verdict: verdict.to_owned(),
-            reason: cut(reason),
-            rule: cut(rule),
-            limit: None,
-        };
-        self.count(denied, pid).await;
+        self.count(Denied::new(act, verdict, reason, rule), pid).await;
     }
 
     /// A limit is reached.
     pub(crate) async fn limited(&self, limit: &Limit, act: &str, pid: i32) {
-        let denied = Denied {
-            act: cut(act),
-            verdict: "limited".to_owned(),
-            reason: format!("the limit `{}` is reached", limit.name()),
-            rule: limit.origin().to_owned(),
-            limit: Some(limit.name().to_owned()),
-        };
-        self.count(denied, pid).await;
+        self.count(Denied::limited(limit, act), pid).await;
     }
 
-    async fn count(&self, key: Denied, pid: i32) {
-        let counted = self.denied.borrow_mut().count(key, Instant::now());
-        let Some((denied, count)) = counted else { return };
+    async fn count(&self, denied: Denied, pid: i32) {
+        let counted = self.denied.borrow_mut().count(Key(denied), Instant::now());
+        let Some((Key(denied), count)) = counted else { return };
         let (number, recorded) = self.voice.numbered();
         self.tell(&Report::Denied { number: Some(number), denied, count, pid: Some(pid) });
         // That nobody answers is noticed by whoever listens to the supervisor.
@@ -189,7 +177,7 @@ impl Reporter {
         // While this tells, it hears nothing: only as much as a socket holds, unless it is the end.
         let most = if all { usize::MAX } else { AT_ONCE };
         let due = self.denied.borrow_mut().due(all, most, Instant::now());
-        for (denied, count) in due {
+        for (Key(denied), count) in due {
             self.tell(&Report::Denied { number: None, denied, count, pid: None });
         }
     }

@@ -7,6 +7,7 @@ mod events;
 mod lines;
 mod listed;
 mod more;
+mod pages;
 pub(crate) mod pin;
 mod place;
 mod remote;

@@ -9,6 +9,7 @@
 
 pub mod authority;
 mod connection;
+mod counted;
 pub mod credential;
 pub mod destination;
 pub mod dns;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use agentrc_service::channel::{DESCRIPTORS, cut, send};
-use agentrc_service::tally::{Counted, DISTINCT};
+use agentrc_service::channel::{DESCRIPTORS, send};
+use agentrc_service::denied::Denied;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -57,82 +57,6 @@ pub enum Report {
         /// Why, as a clause in lower case.
         reason: String,
     },
-}
-
-/// Something that is denied.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Denied {
-    /// What was tried: `resolve evil.example`, `connect api.example.com:443`, `GET https://…`.
-    pub act: String,
-    /// What the program got: `NXDOMAIN`, `reset`, `403`.
-    pub verdict: String,
-    /// Why, as a clause in lower case.
-    pub reason: String,
-    /// The rule that decided, or the line that set the limit; empty when there is none.
-    pub rule: String,
-    /// The limit that is reached, if that is the reason.
-    pub limit: Option<String>,
-}
-
-impl Denied {
-    /// The same with every text cut, whoever made it.
-    #[must_use]
-    pub fn cut(self) -> Self {
-        Self {
-            act: cut(&self.act),
-            verdict: cut(&self.verdict),
-            reason: cut(&self.reason),
-            rule: cut(&self.rule),
-            limit: self.limit.as_deref().map(cut),
-        }
-    }
-}
-
-/// What a denial is about, each with its own places in the tally.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// Names that are asked for.
-    Names,
-    /// Connections.
-    Connections,
-    /// HTTP requests.
-    Requests,
-    /// Limits.
-    Limits,
-}
-
-impl Counted for Denied {
-    type Kind = Kind;
-
-    /// By the answer: it is the gateway's, where the act is the agent's own words.
-    fn kind(&self) -> Kind {
-        match self.verdict.as_str() {
-            _ if self.limit.is_some() => Kind::Limits,
-            "NXDOMAIN" | "dropped" => Kind::Names,
-            "reset" | "alert" | "closed" => Kind::Connections,
-            _ => Kind::Requests,
-        }
-    }
-
-    fn others(&self) -> Self {
-        let (act, verdict) = match self.kind() {
-            Kind::Names => ("resolve other names", "NXDOMAIN"),
-            Kind::Connections => ("connect elsewhere", "reset"),
-            Kind::Requests => ("other requests", "403"),
-            // Which limit it is stays told: there are as many as the plan has.
-            Kind::Limits => {
-                return Self { act: "other acts".to_owned(), ..self.clone() };
-            }
-        };
-        Self {
-            act: act.to_owned(),
-            verdict: verdict.to_owned(),
-            reason: format!("more than {DISTINCT} different ones were denied"),
-            rule: String::new(),
-            limit: None,
-        }
-    }
 }
 
 /// The agent's end of what was denied, by which its process can be found.

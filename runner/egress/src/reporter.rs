@@ -6,11 +6,13 @@ use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 use agentrc_service::channel::cut;
+use agentrc_service::denied::Denied;
 use agentrc_service::limit::Limit;
 use agentrc_service::tally::Tally;
 use agentrc_service::voice::Voice;
 
-use crate::report::{Client, Denied, Report};
+use crate::counted::Key;
+use crate::report::{Client, Report};
 
 /// Most reports that are told in one go.
 const AT_ONCE: usize = 32;
@@ -22,7 +24,7 @@ pub struct Reporter {
     voice: Voice<Option<OwnedFd>>,
     /// Whether what is permitted is told, too, and waited for.
     intents: bool,
-    denied: RefCell<Tally<Denied>>,
+    denied: RefCell<Tally<Key>>,
 }
 
 impl Reporter {
@@ -51,30 +53,17 @@ impl Reporter {
 
     /// Something is denied. Returns when it is on record, or counted: then the program may be told.
     pub async fn denied(&self, act: &str, verdict: &str, reason: &str, rule: &str, client: Client) {
-        let denied = Denied {
-            act: cut(act),
-            verdict: verdict.to_owned(),
-            reason: cut(reason),
-            rule: cut(rule),
-            limit: None,
-        };
-        self.count(denied, client).await;
+        self.count(Denied::new(act, verdict, reason, rule), client).await;
     }
 
     /// A limit is reached.
     pub async fn limited(&self, limit: &Limit, act: &str, client: Client) {
-        let denied = Denied {
-            act: cut(act),
-            verdict: "limited".to_owned(),
-            reason: format!("the limit `{}` is reached", limit.name()),
-            rule: limit.origin().to_owned(),
-            limit: Some(limit.name().to_owned()),
-        };
-        self.count(denied, client).await;
+        self.count(Denied::limited(limit, act), client).await;
     }
 
-    async fn count(&self, key: Denied, client: Client) {
-        let Some((denied, count)) = self.denied.borrow_mut().count(key, Instant::now()) else { return };
+    async fn count(&self, denied: Denied, client: Client) {
+        let counted = self.denied.borrow_mut().count(Key(denied), Instant::now());
+        let Some((Key(denied), count)) = counted else { return };
         let (number, recorded) = self.voice.numbered();
         self.tell(&Report::Denied { number: Some(number), denied, count, client: Some(client) });
         // That nobody answers is noticed by whoever listens to the supervisor.
@@ -86,7 +75,7 @@ impl Reporter {
         // While this tells, it hears nothing: only as much as a socket holds, unless it is the end.
         let most = if all { usize::MAX } else { AT_ONCE };
         let due = self.denied.borrow_mut().due(all, most, Instant::now());
-        for (denied, count) in due {
+        for (Key(denied), count) in due {
             self.tell(&Report::Denied { number: None, denied, count, client: None });
         }
     }
@@ -190,13 +179,7 @@ mod tests {
     #[test]
     fn names_without_end_do_not_hide_a_connection_or_a_request() {
         let (reporter, supervisor) = reporter(false);
-        let denied = |act: &str, verdict: &str| Denied {
-            act: act.to_owned(),
-            verdict: verdict.to_owned(),
-            reason: "no line declares it".to_owned(),
-            rule: String::new(),
-            limit: None,
-        };
+        let denied = |act: &str, verdict: &str| Key(Denied::new(act, verdict, "no line declares it", ""));
         let now = Instant::now();
         for n in 0..2 * DISTINCT {
             let _ =
@@ -204,7 +187,7 @@ mod tests {
         }
         for (act, verdict) in [("connect 10.0.0.5:22", "reset"), ("resolve https://a.example/", "403")] {
             let told = reporter.denied.borrow_mut().count(denied(act, verdict), now).unwrap();
-            assert_eq!((told.0.act.as_str(), told.1), (act, 1));
+            assert_eq!((told.0.0.act.as_str(), told.1), (act, 1));
         }
         reporter.catch_up(true);
         let [Report::Denied { denied, count, .. }] = &heard(&supervisor)[..] else {

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod channel;
+pub mod denied;
 pub mod limit;
 pub mod tally;
 pub mod voice;

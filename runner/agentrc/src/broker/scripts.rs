@@ -4,9 +4,8 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -16,11 +15,9 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::LAYER;
-use crate::fault;
+use crate::beside::Agent;
 use crate::refusal::Refusal;
 
-/// This program, whatever became of its file.
-const PROGRAM: &str = "/proc/self/exe";
 /// A run that is asked three times kills what it runs, at once and in order.
 const ASKING: [Signal; 3] = [Signal::TERM, Signal::INT, Signal::QUIT];
 /// Most that wait for their turn: the broker hands over one at a time, and the next once the last was cancelled.
@@ -34,9 +31,7 @@ pub(super) struct Scripts {
     running: Option<Running>,
     /// Those that follow it, in their order.
     waiting: VecDeque<Waiting>,
-    agentfile: PathBuf,
-    plan_sha256: String,
-    run: String,
+    agent: Agent,
 }
 
 /// A skill whose calls are runs.
@@ -63,11 +58,11 @@ struct Waiting {
 }
 
 impl Scripts {
-    /// Those of `plan`, none of them started.
+    /// Those of `plan`, which is `agent`'s, none of them started.
     ///
     /// # Errors
     /// A plan without a canonical form.
-    pub(super) fn of(plan: &Plan, agentfile: &Path, plan_sha256: &str, run: &str) -> Result<Self, Refusal> {
+    pub(super) fn of(plan: &Plan, agent: Agent) -> Result<Self, Refusal> {
         let mut skills = HashMap::new();
         for (entry, declared) in plan.broker.iter().enumerate() {
             let BrokerEntry::Skill { definition: Some(skill), permitted: true, origin, .. } = declared else {
@@ -80,9 +75,7 @@ impl Scripts {
             })?;
             skills.insert(entry, Skill { name: skill.name.clone(), origin: origin.clone(), plan_sha256 });
         }
-        let (agentfile, plan_sha256) = (agentfile.to_owned(), plan_sha256.to_owned());
-        let (running, waiting) = (None, VecDeque::new());
-        Ok(Self { skills, running, waiting, agentfile, plan_sha256, run: run.to_owned() })
+        Ok(Self { skills, running: None, waiting: VecDeque::new(), agent })
     }
 
     /// Name and plan of each, and its line.
@@ -133,14 +126,8 @@ impl Scripts {
     fn execute(&mut self, next: Waiting) -> Result<(), String> {
         let Waiting { call, entry, streams: [stdin, stdout, stderr], status } = next;
         let skill = self.skills.get(&entry).ok_or("the plan has no such skill")?;
-        let supervisor = std::process::id().to_string();
-        let mut command = Command::new(PROGRAM);
-        command.arg("serve-skill").arg(&self.agentfile);
-        command.args([&skill.name, &self.plan_sha256, &supervisor, &self.run]);
-        // What a terminal tells the agent's run to do is not for it: it ends with the agent.
-        command.process_group(0);
+        let mut command = self.agent.command("serve-skill", &skill.name);
         command.stdin(Stdio::from(stdin)).stdout(Stdio::from(stdout)).stderr(Stdio::from(stderr));
-        fault::unarmed(&mut command);
         // Before there is a process, which could not be waited for otherwise.
         let (give, take) = mpsc::channel();
         let waiter = std::thread::Builder::new().spawn(move || wait(&take, &status));
@@ -252,6 +239,7 @@ fn wait(take: &mpsc::Receiver<Child>, to: &OwnedFd) {
 #[cfg(test)]
 mod tests {
     use std::io::Read as _;
+    use std::process::Command;
 
     use rustix::pipe::{PipeFlags, pipe_with};
 
@@ -278,9 +266,7 @@ mod tests {
             skills: HashMap::from([(0, skill)]),
             running: Some(running),
             waiting: VecDeque::new(),
-            agentfile: "/nonexistent/Agentfile".into(),
-            plan_sha256: "no-digest".to_owned(),
-            run: "no-run".to_owned(),
+            agent: Agent::new("/nonexistent/Agentfile".as_ref(), "no-digest", "no-run"),
         };
         (scripts, child)
     }
@@ -292,14 +278,16 @@ mod tests {
     #[test]
     fn a_call_begins_when_the_last_has_ended_and_not_when_it_was_asked_to() {
         let (mut scripts, mut child) = busy();
-        let (_status, streams, theirs) = ends();
+        let (mut status, streams, theirs) = ends();
         scripts.start(0, 2, streams, theirs).unwrap();
         scripts.tick();
         assert_eq!((runs(&scripts), scripts.waiting.len()), (Some(1), 1));
         child.kill().unwrap();
         child.wait().unwrap();
         scripts.tick();
-        assert_eq!((runs(&scripts), scripts.waiting.len()), (Some(2), 0));
+        assert!(runs(&scripts) != Some(1) && scripts.waiting.is_empty());
+        // It may have ended by now: it was started.
+        assert_eq!(status.read(&mut [0; 4]).unwrap(), 4);
     }
 
     #[test]

@@ -6,16 +6,14 @@ use agentfile::plan::Origin;
 use agentfile::tool;
 use agentrc_audit::text::printable_text;
 use rmcp::RoleClient;
-use rmcp::model::PaginatedRequestParams;
 use rmcp::service::Peer;
 use serde_json::Value;
 
-use super::said;
+use super::{pages, said};
 use crate::server::pin::definition;
 
-/// Most tools that a server may have, and most answers in which it may tell them.
+/// Most tools that a server may have.
 const TOOLS: usize = 1024;
-const PAGES: usize = 64;
 /// Tools that are named when one is missing.
 const NAMES: usize = 30;
 
@@ -60,21 +58,18 @@ pub(super) async fn list(
     wanted: &BTreeMap<String, Origin>,
 ) -> Result<Listed, String> {
     let mut listed = Listed::default();
-    let mut cursor: Option<String> = None;
-    for _ in 0..PAGES {
-        let params = cursor.take().map(|cursor| PaginatedRequestParams::default().with_cursor(Some(cursor)));
-        let page = peer
-            .list_tools(params)
-            .await
+    let page = async |params| {
+        let page = peer.list_tools(params).await;
+        let page = page
             .map_err(|error| format!("it does not say what its tools are: {}", said(&error.to_string())))?;
-        for tool in page.tools {
+        Ok((page.tools, page.next_cursor))
+    };
+    let take = |tools: Vec<_>| {
+        tools.into_iter().try_for_each(|tool| {
             let tool = serde_json::to_value(tool).map_err(|error| error.to_string())?;
-            listed.add(&tool, wanted)?;
-        }
-        match page.next_cursor {
-            None => return Ok(listed),
-            next => cursor = next,
-        }
-    }
-    Err(format!("it tells its tools in more than {PAGES} answers"))
+            listed.add(&tool, wanted)
+        })
+    };
+    pages::each("it tells its tools", page, take).await?;
+    Ok(listed)
 }

@@ -10,13 +10,12 @@ use rmcp::model::{
 use rmcp::service::{Peer, ServiceError};
 use serde::Serialize;
 
-use super::{PATIENCE, Server};
+use super::{PATIENCE, Server, pages};
 
 /// How long a server may take for a list.
 const LISTING: Duration = Duration::from_secs(20);
-/// Most things in a list, most answers in which it may come, and most bytes of it as JSON.
+/// Most things in a list, and most bytes of it as JSON.
 const THINGS: usize = 1024;
-const PAGES: usize = 64;
 const BYTES: usize = 1 << 20;
 
 type Page<T> = Result<(Vec<T>, Option<String>), ServiceError>;
@@ -98,24 +97,18 @@ impl Server {
         page: impl AsyncFn(Option<PaginatedRequestParams>) -> Page<T>,
     ) -> Result<Vec<T>, String> {
         let all = async {
-            let mut all = Vec::new();
-            let mut bytes = 0;
-            let mut cursor: Option<String> = None;
-            for _ in 0..PAGES {
-                let params =
-                    cursor.take().map(|cursor| PaginatedRequestParams::default().with_cursor(Some(cursor)));
-                let (things, next) = page(params).await.map_err(|error| self.failed(&error))?;
+            let (mut all, mut bytes) = (Vec::new(), 0);
+            let take = |things: Vec<T>| {
                 bytes += serde_json::to_vec(&things).map_err(|error| error.to_string())?.len();
                 all.extend(things);
-                if all.len() > THINGS || bytes > BYTES {
-                    return Err(format!("the server `{}` lists more than can be looked at", self.name));
-                }
-                match next {
-                    None => return Ok(all),
-                    next => cursor = next,
-                }
-            }
-            Err(format!("the server `{}` lists what it has in more than {PAGES} answers", self.name))
+                let more = all.len() > THINGS || bytes > BYTES;
+                let why = || format!("the server `{}` lists more than can be looked at", self.name);
+                if more { Err(why()) } else { Ok(()) }
+            };
+            let page = async |params| page(params).await.map_err(|error| self.failed(&error));
+            let telling = format!("the server `{}` lists what it has", self.name);
+            pages::each(&telling, page, take).await?;
+            Ok(all)
         };
         let late =
             |_| format!("the server `{}` did not list what it has within {} s", self.name, LISTING.as_secs());
