@@ -188,6 +188,45 @@ fn both_permits_are_needed_and_both_limits_count() {
     });
 }
 
+/// What Pydantic makes of `path: str | None`, and lists, and a second path: each is decided about.
+#[test]
+fn every_path_that_a_call_names_is_decided_about_whatever_its_schema_says() {
+    as_each(AGENTRC, |lab| {
+        let text = r#"{'anyOf': [{'type': 'string'}, {'type': 'null'}]}"#;
+        let own = servers::SERVER
+            .replace("{'type': 'string'}", &format!("{text}, 'source': {text}, 'paths': {{}}, 'edits': {{}}"))
+            .replace("pass # MARK", "r['content'][0]['text'] = json.dumps(a, sort_keys=True)");
+        lab.file(lab.project("own.py"), own);
+        lab.file(lab.project("mcp.json"), table(&[]));
+        let code = r#"
+b = Broker()
+say(b.call('own.act', path='/data/x/../private/k'))
+say(b.call('own.act', path='/data/x/../open', paths=['/data/a', '/data/b'], source=None))
+say(b.call('own.act', path='/data/a', paths=['/data/b', '/data/private/k']))
+say(b.call('own.act', path='/data/a', source='/data/private/k'))
+say(b.call('own.act', path='/data/a', source='/data/x/../private/k'))
+say(b.call('own.act', path='/data/a', edits=[{'file_path': '/data/private/k'}]))
+say(b.call('own.act', path='/data/a', source='/etc/passwd'))
+"#;
+        lab.script(lab.project("go.sh"), &python(code));
+        let lines = "MCP own\nTOOL mcp:own.act\nPOLICY\n@id(\"data\")\npermit(principal, action in [AgentRC::Action::\"tool.invoke\", AgentRC::Action::\"mcp.request\"], resource in AgentRC::MCPServer::\"own\") when { !(context has path) || context.path like \"/data/*\" };\n@id(\"private\")\nforbid(principal, action == AgentRC::Action::\"tool.invoke\", resource in AgentRC::MCPServer::\"own\") when { context.path like \"/data/private/*\" };\nEND";
+        let outcome = lab.run(&format!("AGENT caller\n{lines}\nCMD /bin/sh ./go.sh\n"));
+        let out = outcome.out();
+        let lines: Vec<&str> = out.lines().collect();
+        assert_eq!(lines.len(), 7, "as {}: {out}{}", lab.who.name, outcome.stderr);
+        assert_eq!(
+            lines[1],
+            "ok {\"path\": \"/data/open\", \"paths\": [\"/data/a\", \"/data/b\"], \"source\": null}"
+        );
+        for line in [0, 2, 3, 5] {
+            assert!(lines[line].starts_with("refused") && lines[line].contains("private"), "{out}");
+        }
+        assert!(lines[4].starts_with("error") && lines[4].contains("without `..`"), "{out}");
+        assert!(lines[6].starts_with("refused") && lines[6].contains("for /etc/passwd"), "{out}");
+        assert_eq!(outcome.events_named("broker.call").len(), 1);
+    });
+}
+
 #[test]
 fn what_a_server_must_not_say_is_a_refusal_or_an_error() {
     as_each(AGENTRC, |lab| {

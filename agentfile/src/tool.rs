@@ -139,8 +139,7 @@ pub(crate) fn read(bytes: &[u8], program: String) -> Result<ToolDefinition, Faul
     defined.judged(Runs::Program(program), hints)
 }
 
-/// What an MCP server says of one of its tools ("Tool" of MCP). Policies see the arguments `path`, `url` and `method`, if they
-/// are texts: that is what servers call them.
+/// What an MCP server says of one of its tools ("Tool" of MCP). Which of its arguments are facts, it does not say.
 ///
 /// # Errors
 /// The first [`Fault`]; it continues a sentence that begins with the tool's name.
@@ -150,11 +149,6 @@ pub fn of_server(definition: &Value) -> Result<ToolDefinition, Fault> {
         definition.get("annotations").and_then(|all| all.get(name)?.as_bool()).unwrap_or(otherwise)
     };
     let input_schema = definition.get("inputSchema").cloned().unwrap_or_default();
-    let fact = |name: &str| {
-        let kind = input_schema.get("properties").and_then(|all| all.get(name)?.get("type"));
-        (kind.and_then(Value::as_str) == Some("string")).then(|| name.to_owned())
-    };
-    let facts = Facts { path: fact("path"), url: fact("url"), method: fact("method") };
     let hints = Hints {
         read_only: hint("readOnlyHint", false),
         destructive: hint("destructiveHint", true),
@@ -169,7 +163,8 @@ pub fn of_server(definition: &Value) -> Result<ToolDefinition, Fault> {
     // Servers need not say more than a name.
     let description = text("description").filter(|text| !text.trim().is_empty()).or_else(|| title.clone());
     let description = description.or_else(|| text("name"));
-    let defined = Defined { title, description, input_schema, facts, annotations: Annotations::default() };
+    let (facts, annotations) = (Facts::default(), Annotations::default());
+    let defined = Defined { title, description, input_schema, facts, annotations };
     defined.judged(Runs::Server, hints)
 }
 

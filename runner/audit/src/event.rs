@@ -50,7 +50,7 @@ pub enum Event {
     /// The broker is about to perform a call: recorded before it does.
     #[serde(rename = "broker.call")]
     Call {
-        /// Number of the call in this run, from 1.
+        /// Number of the call in this run, from 1. Each redirect that a request follows is an event of the same number.
         call: u64,
         /// What: `call file_read /work/a`.
         act: String,

@@ -26,7 +26,8 @@ pub(crate) struct Question<'a> {
     /// Its arguments, and the same as canonical JSON.
     pub(crate) given: &'a Map<String, Value>,
     pub(crate) arguments: &'a str,
-    pub(crate) seen: &'a Seen,
+    /// What it names, each of which is decided about; at least one.
+    pub(crate) seen: &'a [Seen],
     /// For the record: `call file_read /work/a`.
     pub(crate) act: &'a str,
     /// The memory that it is about, if it is about one.
@@ -120,29 +121,53 @@ impl Broker {
         verdict
     }
 
-    /// Whether a tool, a function or a skill may be called.
+    /// Whether a tool, a function or a skill may be called: with everything that the call names.
     fn call_judged(&self, question: &Question<'_>) -> Verdict {
+        match question.tool.kind {
+            Kind::Tool => self.of_server(&question.tool.does, self.each_judged(question, Called::Tool)),
+            Kind::Function => self.each_judged(question, Called::Function),
+            Kind::Skill => self.judge.judge(&judge::Asked::Skill { name: &question.tool.entity }),
+            // It names none, and is asked about otherwise.
+            Kind::Memory => Verdict::refused("it names no memory"),
+        }
+    }
+
+    /// What is decided about each path and URL; the first that is refused, refuses.
+    fn each_judged(&self, question: &Question<'_>, kind: Called) -> Verdict {
         let Question { tool, .. } = question;
-        let call = |kind| {
-            self.judge.judge(&judge::Asked::Call {
+        let mut all: Option<Verdict> = None;
+        for seen in question.seen {
+            let mut verdict = self.judge.judge(&judge::Asked::Call {
                 kind,
                 name: &tool.entity,
                 namespace: &tool.namespace,
                 arguments: question.arguments,
-                seen: question.seen,
+                seen,
                 call_count: self.calls.borrow().get(question.name).copied().unwrap_or(0)
                     + u64::from(!question.follows),
                 trust: self.trust.get().word(),
                 server: self.server(&tool.does).map(|server| server.name.as_str()),
-            })
-        };
-        match tool.kind {
-            Kind::Tool => self.of_server(&tool.does, call(Called::Tool)),
-            Kind::Function => call(Called::Function),
-            Kind::Skill => self.judge.judge(&judge::Asked::Skill { name: &tool.entity }),
-            // It names none, and is asked about otherwise.
-            Kind::Memory => Verdict::refused("it names no memory"),
+            });
+            if !verdict.permitted {
+                if let Some(what) = seen.what().filter(|_| question.seen.len() > 1) {
+                    verdict.reason = format!("{}, for {}", verdict.reason, printable_text(what));
+                }
+                return verdict;
+            }
+            match &mut all {
+                None => all = Some(verdict),
+                Some(all) => {
+                    // A policy that asks for it is one question.
+                    let more = verdict.approvals.into_iter().filter(|one| !all.approvals.contains(one));
+                    let more: Vec<_> = more.collect();
+                    all.approvals.extend(more);
+                    if !all.rule.split(", ").any(|rule| rule == verdict.rule) {
+                        all.rule = format!("{}, {}", all.rule, verdict.rule);
+                    }
+                }
+            }
         }
+        all.unwrap_or_else(|| Verdict::refused("nothing is known of what it names"))
     }
 
     /// What goes to a server needs two permits: to invoke the tool, and to ask the server.

@@ -16,7 +16,6 @@ use tokio::sync::Semaphore;
 
 use crate::approval::{Meant, Question, Settled, Stopped};
 use crate::ending::{Ending, Killer};
-use crate::facts::Whose;
 use crate::judge::{Judge, Operator};
 use crate::limits::Limits;
 use crate::memory::{self, Confirms, Memories, lesser};
@@ -26,7 +25,7 @@ use crate::protocol::Paused;
 use crate::report::Call;
 use crate::reporter::{Granted, Reporter};
 use crate::server::{Client, Server};
-use crate::tools::{Does, Tool, Tools};
+use crate::tools::{Does, Kind, Tool, Tools};
 use crate::{arguments, clock, facts};
 
 /// How long a program may take, and how much longer than it says itself (`timeout_seconds` of a built-in one).
@@ -148,7 +147,7 @@ impl Broker {
             }
         };
         let arguments = text(&request.arguments);
-        let what = [&seen.path, &seen.url].into_iter().find(|what| !what.is_empty());
+        let what = seen.first().and_then(facts::Seen::what);
         let mut act = what.map_or(called.clone(), |what| format!("{called} {}", printable_text(what)));
         let mut memory = None;
         if let Does::Memory(kind) = tool.does {
@@ -212,16 +211,7 @@ impl Broker {
     /// What is put on record of it before it is done, and after: also when nobody waits any more.
     pub(crate) fn begun(&self, act: &str, arguments: &str, rule: String, pid: i32) -> (Call, Ending<'_>) {
         let id = self.reporter.next_call();
-        let call = Call {
-            id,
-            act: act.to_owned(),
-            arguments_sha256: Digest::of(arguments.as_bytes()).to_string(),
-            arguments: printable_text(arguments),
-            rule,
-            pid,
-            asked: None,
-            entry: None,
-        };
+        let call = Call { id, ..recorded(act, arguments, rule, pid) };
         (call, Ending::new(&self.reporter, id, act.to_owned()))
     }
 
@@ -237,7 +227,7 @@ impl Broker {
     }
 
     /// Puts the arguments into the form that is decided about, and checks them.
-    fn fitted(&self, tool: &Tool, request: &mut Request) -> Result<facts::Seen, String> {
+    fn fitted(&self, tool: &Tool, request: &mut Request) -> Result<Vec<facts::Seen>, String> {
         let given = std::mem::take(&mut request.arguments);
         request.arguments = arguments::with_words(given, &request.words, &tool.input)?;
         if tool.does == Does::Request(None) {
@@ -248,18 +238,18 @@ impl Broker {
         if let Some(why) = tool.unfit(&whole) {
             return Err(printable_text(&why));
         }
-        let (whose, directory) = match self.server(&tool.does) {
-            Some(server) => (Whose::Named, &server.directory),
-            None => (Whose::Declared, &self.directory),
-        };
-        let mut seen = facts::take(&tool.facts, whose, &mut request.arguments, directory)
-            .map_err(|why| printable_text(&why))?;
-        if let Does::Request(Some(template)) = &tool.does {
+        let seen = if let Does::Request(Some(template)) = &tool.does {
             // What a manual makes of the arguments is what is decided about.
             let made = agentfile::request::request(template, &request.arguments)?;
             let (url, host) = facts::canonical_url(&made.url).map_err(|why| format!("its URL {why}"))?;
-            seen = facts::Seen { url, host, method: made.method, path: String::new() };
-        }
+            vec![facts::Seen { url, host, method: made.method, path: String::new() }]
+        } else if matches!(tool.kind, Kind::Memory | Kind::Skill) {
+            // A value is data, and an argument of a script is what the script makes of it.
+            vec![facts::Seen::default()]
+        } else {
+            let directory = self.server(&tool.does).map_or(&self.directory, |server| &server.directory);
+            facts::take(&tool.facts, &mut request.arguments, directory).map_err(|why| printable_text(&why))?
+        };
         // What is decided about, and handed over, is what has to fit.
         match tool.unfit(&Value::Object(request.arguments.clone())) {
             Some(why) => Err(format!("in the form that is decided about: {}", printable_text(&why))),
@@ -369,6 +359,20 @@ impl Broker {
             return Outcome::Error(format!("the result has more than {most} bytes: ask for less"));
         }
         Outcome::Value(value)
+    }
+}
+
+/// What is put on record of a call, whatever its number.
+pub(crate) fn recorded(act: &str, arguments: &str, rule: String, pid: i32) -> Call {
+    Call {
+        id: 0,
+        act: act.to_owned(),
+        arguments_sha256: Digest::of(arguments.as_bytes()).to_string(),
+        arguments: printable_text(arguments),
+        rule,
+        pid,
+        asked: None,
+        entry: None,
     }
 }
 

@@ -63,6 +63,7 @@ impl Broker {
             Ok(sent) => sent,
             Err(why) => return Outcome::Error(why),
         };
+        let id = call.id;
         if let Err(reason) = self.reporter.intent(call, &[]).await {
             return Outcome::Error(reason);
         }
@@ -72,7 +73,8 @@ impl Broker {
             _ => None,
         };
         let seconds = said.unwrap_or(PATIENCE).min(MOST);
-        match tokio::time::timeout(Duration::from_secs(seconds), self.followed(sent, tool, request)).await {
+        match tokio::time::timeout(Duration::from_secs(seconds), self.followed(id, sent, tool, request)).await
+        {
             Ok(Ok(value)) => Outcome::Value(value),
             Ok(Err(Failed::Refused(why))) => Outcome::Refused(why),
             Ok(Err(Failed::Error(why))) => Outcome::Error(why),
@@ -80,13 +82,20 @@ impl Broker {
         }
     }
 
-    /// Sends it, and what its redirects ask for.
-    async fn followed(&self, mut sent: Sent, tool: &Tool, request: &call::Request) -> Result<Value, Failed> {
+    /// Sends it, as the call `id`, and what its redirects ask for.
+    async fn followed(
+        &self,
+        id: u64,
+        mut sent: Sent,
+        tool: &Tool,
+        request: &call::Request,
+    ) -> Result<Value, Failed> {
         for _ in 0..=REDIRECTS {
             let answer = self.exchange(&sent, request).await?;
             let Some(next) = redirect(&answer, &sent.url) else { return self.answer(answer, &sent).await };
             let next = next.map_err(|why| Failed::Error(format!("it redirects to what {why}")))?;
-            self.hop(&mut sent, answer.status(), next, tool, request).await?;
+            let hop = self.hop(&mut sent, answer.status(), next, tool, request).await?;
+            self.reporter.intent(Call { id, ..hop }, &[]).await.map_err(Failed::Error)?;
         }
         Err(Failed::Error(format!("it redirects more than {REDIRECTS} times")))
     }
@@ -120,7 +129,7 @@ impl Broker {
         sender.send_request(request).await.map_err(|error| failed(&error))
     }
 
-    /// Whether a redirect may be followed; then `sent` is what it asks for.
+    /// Whether a redirect may be followed; then `sent` is what it asks for, and this is to be on record before it is sent.
     async fn hop(
         &self,
         sent: &mut Sent,
@@ -128,7 +137,7 @@ impl Broker {
         (url, host): (String, String),
         tool: &Tool,
         request: &call::Request,
-    ) -> Result<(), Failed> {
+    ) -> Result<Call, Failed> {
         let becomes_get = match status {
             StatusCode::SEE_OTHER => sent.method != Method::HEAD,
             StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => sent.method == Method::POST,
@@ -161,7 +170,7 @@ impl Broker {
             tool,
             given: &given,
             arguments: &arguments,
-            seen: &seen,
+            seen: std::slice::from_ref(&seen),
             act: &act,
             memory: None,
             pid: request.pid,
@@ -171,7 +180,7 @@ impl Broker {
         if permitted {
             let Some(approval) = approvals.first() else {
                 sent.url = url;
-                return Ok(());
+                return Ok(call::recorded(&act, &arguments, rule, request.pid));
             };
             reason = "a person must approve it, and is asked about a call, not about a redirect".to_owned();
             rule = format!("{} [{}]", approval.id, approval.origin);

@@ -1,0 +1,242 @@
+//! Facts of calls, and what has no form.
+
+use serde_json::json;
+
+use super::*;
+
+fn object(value: Value) -> Map<String, Value> {
+    let Value::Object(members) = value else { panic!("{value}") };
+    members
+}
+
+/// What a call of `arguments` is decided about, whose tool declares no facts, and what it gets.
+fn named(arguments: Value) -> Result<(Vec<Seen>, Value), String> {
+    let mut arguments = object(arguments);
+    let seen = take(&Facts::default(), &mut arguments, "/work")?;
+    Ok((seen, Value::Object(arguments)))
+}
+
+fn paths(arguments: Value) -> Vec<String> {
+    named(arguments).unwrap().0.into_iter().map(|seen| seen.path).collect()
+}
+
+#[test]
+fn a_path_has_one_form() {
+    for (text, wanted) in [
+        ("/work/a", "/work/a"),
+        ("a", "/work/a"),
+        ("./a//b/./c/", "/work/a/b/c"),
+        ("../etc/passwd", "/etc/passwd"),
+        ("/../../x/..", "/"),
+        ("/work/..", "/"),
+    ] {
+        assert_eq!(path(text, "/work").as_deref(), Ok(wanted), "{text}");
+        assert_eq!(paths(json!({ "path": text })), [wanted], "{text}");
+    }
+    assert!(path("", "/work").is_err() && path("a\0b", "/work").is_err());
+}
+
+#[test]
+fn what_a_server_gets_is_what_was_decided_about_and_what_it_understands() {
+    for (text, seen, given) in [
+        ("src/main.rs", "/work/src/main.rs", "src/main.rs"),
+        (".", "/work", "."),
+        ("", "/work", ""),
+        ("a/..", "/work", "."),
+        ("./a//b/", "/work/a/b", "a/b"),
+        ("../x/../../y", "/y", "../../y"),
+        ("../../../etc", "/etc", "../../../etc"),
+        ("/a/../../b", "/b", "/b"),
+        ("..a/...", "/work/..a/...", "..a/..."),
+    ] {
+        let (found, arguments) = named(json!({ "path": text })).unwrap();
+        assert_eq!((found[0].path.as_str(), &arguments["path"]), (seen, &json!(given)), "{text}");
+        // Read from where the server is, they are the same.
+        assert_eq!(paths(json!({ "path": given })), [seen], "{text}");
+    }
+    for text in ["~", "~/.ssh/id", "~root/x", "file:///etc/passwd", "FILE:x", "a\0b"] {
+        assert!(named(json!({ "path": text })).is_err(), "{text}");
+    }
+    let (found, arguments) = named(json!({ "url": "HTTP://A.example", "method": "get" })).unwrap();
+    assert_eq!((found[0].method.as_str(), &arguments["method"]), ("GET", &json!("get")));
+    let url = "http://a.example/";
+    assert_eq!(
+        (found[0].url.as_str(), found[0].host.as_str(), &arguments["url"]),
+        (url, "a.example", &json!(url))
+    );
+}
+
+#[test]
+fn all_that_is_named_is_decided_about_wherever_it_is() {
+    let wanted = |names: &[&str]| names.iter().map(|name| format!("/work/{name}")).collect::<Vec<_>>();
+    let call = json!({ "path": null, "source": "a", "destination": "b", "overwrite": true });
+    assert_eq!(paths(call), wanted(&["a", "b"]));
+    assert_eq!(paths(json!({ "paths": ["a", "b", "a"] })), wanted(&["a", "b"]));
+    assert_eq!(paths(json!({ "files": [{ "path": "./a", "content": "../c" }] })), wanted(&["a"]));
+    for name in
+        ["file", "file_path", "filePath", "FilePath", "file-path", "PATH", "repo_path", "outputDir", "src"]
+    {
+        assert_eq!(paths(json!({ name: "a" })), wanted(&["a"]), "{name}");
+    }
+    // What says something else, and what is no text.
+    for name in ["content", "pathological", "source_language", "profile", "xpaths_", "hosting"] {
+        assert_eq!(paths(json!({ name: "/etc/shadow" })), [""], "{name}");
+    }
+    assert_eq!(named(json!({ "path": 3, "url": [] })).unwrap().0, [Seen::default()]);
+    // Left as they are, so that they must have one meaning.
+    let (_, given) = named(json!({ "file": "a//b/./c", "source": "a/b" })).unwrap();
+    assert_eq!(given, json!({ "file": "a//b/./c", "source": "a/b" }));
+    for text in ["/data/../etc", "..", "a/..", "~/x", "file:///etc"] {
+        assert!(named(json!({ "file": text })).is_err(), "{text}");
+    }
+    let (found, _) =
+        named(json!({ "source": "https://A.example/x", "target_url": "s3://bucket/y" })).unwrap();
+    let urls: Vec<_> = found.iter().map(|seen| (seen.url.as_str(), seen.host.as_str())).collect();
+    assert_eq!(urls, [("https://a.example/x", "a.example"), ("s3://bucket/y", "")]);
+    for (host, wanted) in
+        [("A.Example", "a.example"), ("a.example:81", "a.example"), ("[::1]", "::1"), ("", "")]
+    {
+        assert_eq!(named(json!({ "host": host })).unwrap().0[0].host, wanted, "{host}");
+    }
+    for host in ["127.1", "0x7f000001", "a b", "u@a"] {
+        assert!(named(json!({ "host": host })).is_err(), "{host}");
+    }
+    for url in ["a.example/x", "file:///etc/passwd", "http://a/../b", "ftp://a"] {
+        assert!(named(json!({ "url": url })).is_err(), "{url}");
+    }
+    for url in ["file:///etc/passwd", "http://a/../b", "s3://a/../b"] {
+        assert!(named(json!({ "base_url": url })).is_err(), "{url}");
+    }
+    // What adds a scheme, adds this one.
+    for (url, wanted) in [
+        ("A.example:8080/x", "https://a.example:8080/x"),
+        ("memo:note", "memo:note"),
+        ("nothing of the kind", ""),
+    ] {
+        assert_eq!(named(json!({ "base_url": url })).unwrap().0[0].url, wanted, "{url}");
+    }
+    // Somebody's data may have such a name, too: it is decided about, and stays what it is.
+    let data = json!({ "value": { "url": "HTTP://A.example", "path": "a//b", "link": [1] } });
+    let (found, given) = named(data.clone()).unwrap();
+    assert_eq!(
+        (found[0].url.as_str(), found[0].path.as_str(), given),
+        ("http://a.example/", "/work/a/b", data)
+    );
+    // Each path with each URL; and not without end.
+    let some = |number: usize| (0..number).map(|n| format!("n{n}")).collect::<Vec<_>>();
+    let hosts = |number| some(number).iter().map(|name| format!("http://{name}/")).collect::<Vec<_>>();
+    assert_eq!(named(json!({ "paths": some(16), "urls": hosts(16) })).unwrap().0.len(), 256);
+    assert!(named(json!({ "paths": some(17), "urls": hosts(16) })).unwrap_err().contains("256"));
+}
+
+#[test]
+fn a_url_has_one_form_or_is_refused() {
+    let canonical = |text| canonical_url(text).map(|(url, _)| url);
+    assert_eq!(
+        canonical("HTTPS://API.Example.com:443/a?b=c").as_deref(),
+        Ok("https://api.example.com/a?b=c")
+    );
+    assert_eq!(canonical("http://[::1]:81/").as_deref(), Ok("http://[::1]:81/"));
+    assert_eq!(canonical_url("http://[::ffff:127.0.0.1]/").map(|(_, host)| host).as_deref(), Ok("127.0.0.1"));
+    assert_eq!(canonical("https://a/%20b?%61").as_deref(), Ok("https://a/%20b?%61"));
+    for text in [
+        "ftp://a/",
+        "/a",
+        "https://u@a/",
+        "https://a/b/../c",
+        "https://a/%2e%2e/c",
+        "https://a/b%2Fc",
+        "https://a//b",
+        "https://a/..",
+        "https://a/%61dmin",
+        "https://a/x%2Dy",
+        "https://a\\@b/",
+        "https://*.example.com/",
+        "https://a!b/",
+        "https://-a/",
+        "https://a./",
+        "https://a:b/",
+        "https://a:65536/",
+        "https://a:/",
+        "https://127.1/",
+        "https://0x7f000001/",
+        "",
+    ] {
+        assert!(canonical_url(text).is_err(), "{text}");
+    }
+    // Longer than a name can be, and than a report.
+    assert!(canonical_url(&format!("https://{}.example/", "a".repeat(64))).is_err());
+    assert!(canonical_url(&format!("https://{}example/", "a.".repeat(20_000))).is_err());
+}
+
+#[test]
+fn a_resource_has_one_form_or_is_refused() {
+    for uri in [
+        "file:///data/a",
+        "memo://notes/1",
+        "str:abc",
+        "https://a.example/b?c",
+        "db://h/t?q=1",
+        "greeting://World",
+        "a:",
+    ] {
+        assert_eq!(resource(uri), Ok(()), "{uri}");
+    }
+    for uri in [
+        "",
+        "data",
+        "FILE:///a",
+        "file://host/a",
+        "file:a",
+        "file:/../a",
+        "file:///a/../b",
+        "file:///a/./b",
+        "file:///a//b",
+        "file:////a",
+        "file:///a/%2e%2e/b",
+        "file:///a%2Fb",
+        "file:///%61",
+        "file:///a\\b",
+        "file:///a b",
+        "file:///a\n",
+        "memo://x/..",
+        "x:..",
+        "é:a",
+        "HTTPS://a.example/",
+        "https://a.example/b/../c",
+        "https://a.example:443/",
+        "1a:b",
+        ":a",
+        "file:/data/secret",
+        "file:///data/secret?x",
+        "file:///data/secret#x",
+        "file:///data/public/x?/../../../etc/passwd",
+        "file:///data/secret/",
+        "file:////etc",
+        "memo://a/b#c",
+        "memo://a/b?/../c",
+        "memo://a/b?p=..",
+        "db://u@prod/t",
+        "memo://private:/a",
+        "db://h:080/t",
+        "db://pro%64/t",
+        "memo://public%2f..%2fx/a",
+        "memo://a/%252e%252e/b",
+    ] {
+        assert!(resource(uri).is_err(), "{uri}");
+    }
+    assert!(resource(&format!("a:{}", "b".repeat(5000))).is_err());
+}
+
+#[test]
+fn arguments_are_left_as_they_were_decided_about() {
+    let facts = Facts { path: Some("file".to_owned()), ..Facts::default() };
+    let Value::Object(mut arguments) = json!({ "file": "../secret/./x", "other": "../y" }) else { panic!() };
+    let seen = declared(&facts, &mut arguments, "/work").unwrap();
+    assert_eq!(
+        (seen.path.as_str(), &arguments["file"], &arguments["other"]),
+        ("/secret/x", &json!("/secret/x"), &json!("../y"))
+    );
+    let mut arguments = object(json!({ "file": 3 }));
+    assert!(declared(&facts, &mut arguments, "/work").is_err());
+}
