@@ -1,4 +1,4 @@
-//! What a decision costs, by the number of policies: `cargo run --release -p agentrc-decide --example decide-cost`. Each policy is about a
+//! What a decision costs, by the number of policies; `benches/run --broker` runs it. Each policy is about a
 //! tool of its own, as lines of an Agentfile are, and ten are about all tools.
 
 use std::time::Instant;

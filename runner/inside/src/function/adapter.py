@@ -1,12 +1,16 @@
 # Calls one function of a file: `-c ADAPTER FILE NAME`, keyword arguments as a JSON object on standard input. Standard output gets
 # one line, {"result": …} or {"error": {"type": …, "message": …}}, and nothing else: whatever the function prints, and each
 # traceback, goes to standard error.
+import sys
+
+# The working directory, which -c puts there before Python 3.11: what the agent wrote would be imported.
+sys.path[:] = [folder for folder in sys.path if folder]
+
 import importlib.util
 import inspect
 import json
 import os
 import re
-import sys
 import traceback
 
 MODULE = "agentrc_function"
