@@ -91,13 +91,14 @@ impl Check<'_> {
         let permits = Permits::of(&self.out);
         let mut missing: Vec<(Span, String, String)> = Vec::new();
         for tool in &self.out.tools {
-            if !permits.tool(&tool.entity) {
+            // What is forbidden on purpose is not forgotten.
+            if !permits.tool(&tool.entity) && !permits.forbids(&tool.entity) {
                 let line = format!("ALLOW invoke {}:{}", tool.namespace, tool.name);
                 missing.push((tool.place.span, format!("the tool `{}`", tool.entity), line));
             }
         }
         for function in &self.out.functions {
-            if !permits.function(&function.symbol) {
+            if !permits.function(&function.symbol) && !permits.forbids(&function.symbol) {
                 let line = format!("ALLOW invoke {}", function.symbol);
                 missing.push((function.place.span, format!("the function `{}`", function.symbol), line));
             }

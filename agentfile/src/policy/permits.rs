@@ -7,6 +7,7 @@ use cedar_policy::pst::{self, BinaryOp, Clause, EntityOrSlot, EntityUID, Expr, L
 
 use super::names;
 use crate::boundary::{Boundaries, Object};
+use crate::server::tool_of;
 
 /// What is permitted.
 #[derive(Debug, Default)]
@@ -14,6 +15,9 @@ pub(crate) struct Permits {
     tools: Kind,
     functions: Kind,
     skills: Kind,
+    /// By a forbid without a condition: whatever permits it, it is never used.
+    forbidden_tools: Kind,
+    forbidden_functions: Kind,
     /// By written policies that name it: the line of a server permits the calls of its tools, and nothing else of it.
     servers: HashSet<String>,
     /// Skills are files, and shown or not for the whole run: only permits without a condition count, and a forbid
@@ -25,11 +29,14 @@ pub(crate) struct Permits {
 struct Kind {
     all: bool,
     named: HashSet<String>,
+    /// Servers, whose tools they are.
+    of: HashSet<String>,
 }
 
 impl Kind {
     fn holds(&self, name: &str) -> bool {
-        self.all || self.named.contains(name)
+        let server = tool_of(name).map(|(server, _)| server);
+        self.all || self.named.contains(name) || server.is_some_and(|server| self.of.contains(server))
     }
 
     fn take(&mut self, ty: &str, resources: &Resources) {
@@ -38,10 +45,11 @@ impl Kind {
             Resources::Type(name) => self.all |= name == ty,
             Resources::Named(uids) => {
                 for uid in uids {
-                    // A tool may be in a server that is named.
-                    self.all |= ty == "Tool" && uid.ty.0.id.as_str() == "MCPServer";
-                    if uid.ty.0.id.as_str() == ty {
+                    let of = uid.ty.0.id.as_str();
+                    if of == ty {
                         self.named.insert(uid.eid.to_string());
+                    } else if ty == "Tool" && of == "MCPServer" {
+                        self.of.insert(uid.eid.to_string());
                     }
                 }
             }
@@ -62,9 +70,12 @@ impl Permits {
             };
         }
         for rule in boundaries.rules.iter().filter(|rule| !rule.allow) {
-            if let Object::Skill(name) = &rule.object {
-                permits.forbidden_skills.named.insert(name.clone());
-            }
+            match &rule.object {
+                Object::Tool(name) => permits.forbidden_tools.named.insert(name.clone()),
+                Object::Function(name) => permits.forbidden_functions.named.insert(name.clone()),
+                Object::Skill(name) => permits.forbidden_skills.named.insert(name.clone()),
+                Object::Path(_) | Object::Host(_) | Object::Credential(_) => false,
+            };
         }
         for policy in &boundaries.policies {
             let resources = resources(&policy.body);
@@ -73,6 +84,21 @@ impl Permits {
             if (unconditional || !policy.permits()) && names::has_action(&policy.body.action, "skill.invoke")
             {
                 skills.take("Skill", &resources);
+            }
+            let all = policy.body.principal == pst::PrincipalConstraint::Any;
+            let (tools, functions) = if policy.permits() {
+                (&mut permits.tools, &mut permits.functions)
+            } else if unconditional && all {
+                (&mut permits.forbidden_tools, &mut permits.forbidden_functions)
+            } else {
+                continue;
+            };
+            for (action, kind, ty) in
+                [("tool.invoke", tools, "Tool"), ("function.invoke", functions, "Function")]
+            {
+                if names::has_action(&policy.body.action, action) {
+                    kind.take(ty, &resources);
+                }
             }
             if !policy.permits() {
                 continue;
@@ -83,26 +109,23 @@ impl Permits {
                 let named = uids.iter().filter(|uid| uid.ty.0.id.as_str() == "MCPServer");
                 permits.servers.extend(named.map(|uid| uid.eid.to_string()));
             }
-            for (action, kind, ty) in [
-                ("tool.invoke", &mut permits.tools, "Tool"),
-                ("function.invoke", &mut permits.functions, "Function"),
-            ] {
-                if names::has_action(&policy.body.action, action) {
-                    kind.take(ty, &resources);
-                }
-            }
         }
         permits
     }
 
     /// Whether `Tool::"name"` may be used.
     pub(crate) fn tool(&self, name: &str) -> bool {
-        self.tools.holds(name)
+        self.tools.holds(name) && !self.forbidden_tools.holds(name)
     }
 
     /// Whether `Function::"name"` may be used.
     pub(crate) fn function(&self, name: &str) -> bool {
-        self.functions.holds(name)
+        self.functions.holds(name) && !self.forbidden_functions.holds(name)
+    }
+
+    /// Whether `Tool::"name"` or `Function::"name"` is forbidden, whatever else is said.
+    pub(crate) fn forbids(&self, name: &str) -> bool {
+        self.forbidden_tools.holds(name) || self.forbidden_functions.holds(name)
     }
 
     /// Whether `MCPServer::"name"` may be asked for, or ask for, more than calls of its tools.

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod errors;
+#[cfg(test)]
 mod host;
 #[cfg(test)]
 mod idle;
@@ -11,6 +12,8 @@ mod manuals;
 mod messages;
 #[cfg(test)]
 mod network;
+#[cfg(test)]
+mod permits;
 #[cfg(test)]
 mod plans;
 #[cfg(test)]
