@@ -12,6 +12,7 @@ mod http;
 pub mod inside;
 mod mount;
 pub mod servers;
+pub mod told;
 mod tool;
 pub mod unenforced;
 pub mod words;

@@ -63,6 +63,28 @@ pub struct SkillDefinition {
     pub schema_sha256: String,
 }
 
+impl FunctionDefinition {
+    /// What a client is told of it: nothing is known of what it does, but that it has no network.
+    #[must_use]
+    pub fn hints(&self) -> Hints {
+        Hints { read_only: false, destructive: true, idempotent: false, open_world: false }
+    }
+}
+
+impl SkillDefinition {
+    /// As of a function; one that has less than the agent may have a network.
+    #[must_use]
+    pub fn hints(&self) -> Hints {
+        Hints { read_only: false, destructive: true, idempotent: false, open_world: self.networked() }
+    }
+
+    /// Whether a call of it has a network.
+    #[must_use]
+    pub fn networked(&self) -> bool {
+        self.plan.as_ref().is_some_and(|plan| !plan.egress.is_empty())
+    }
+}
+
 /// What calls a function, in a sandbox of its own that sees what the agent sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

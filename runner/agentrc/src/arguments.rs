@@ -95,7 +95,7 @@ pub enum Command {
     Grants(Grants),
     /// List what runs wait for, and approve or deny it
     Approvals(Approvals),
-    /// List what the tools of MCP servers were at their first use, or forget it
+    /// List what tools said of themselves at their first use, forget it, or write it to a lockfile
     Pins(Pins),
     /// List runs, newest first
     Runs(Runs),

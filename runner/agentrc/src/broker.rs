@@ -34,7 +34,7 @@ use self::approvals::Approvals;
 pub use self::approvals::Asking;
 use self::connections::Connections;
 use self::memories::memories;
-use self::pins::Pins;
+pub use self::pins::Pins;
 use self::program::{Program, c_string};
 use self::scripts::Scripts;
 use crate::beside::Agent;
@@ -97,6 +97,8 @@ pub struct Setting<'a> {
     pub operator: Operator,
     /// How a person is asked.
     pub asking: Asking,
+    /// What its tools were.
+    pub pins: Pins,
     /// Names of credentials, and what stands for their values.
     pub placeholders: &'a [(OsString, OsString)],
 }
@@ -117,6 +119,7 @@ impl Broker {
             gateway,
             operator,
             asking,
+            pins,
             placeholders,
         } = setting;
         let remembers = plan.broker.iter().any(|entry| matches!(entry, BrokerEntry::Memory { .. }));
@@ -127,8 +130,7 @@ impl Broker {
             return Ok(None);
         }
         let scripts = Scripts::of(plan, agent)?;
-        let pins = if servers.is_empty() { Pins::none() } else { Pins::of(state, folder)? };
-        let pinned = pins.known.clone();
+        let pinned = pins.known.servers.clone();
         let memories = remembers.then(|| memories(state)).transpose()?;
         let programs = plan.broker.iter().map(Program::of).collect::<Result<Vec<_>, _>>()?;
         let variables = plan.environment.iter().map(|one| c_string(&format!("{}={}", one.name, one.value)));

@@ -73,7 +73,7 @@ pub fn missing(grants: &[Grant], agentfile: &Path) -> Vec<Refusal> {
 }
 
 /// For a shell: as it is when that is safe, else in single quotes.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+,:@%".contains(&byte));
     if plain && !text.is_empty() { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }

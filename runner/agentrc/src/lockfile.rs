@@ -1,5 +1,7 @@
-//! `agentrc.lock` beside an Agentfile: what the tools of its servers are said to be, for all who have the package. Where there is one,
-//! it is what is pinned; nothing is pinned at its first use then.
+//! `agentrc.lock` beside an Agentfile: what its tools, and those of its servers, are said to be, for all who have the package. Where there is
+//! one, it is what is pinned; nothing is pinned at its first use then.
+
+mod entries;
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -9,7 +11,6 @@ use std::path::Path;
 use agentfile::json::sorted;
 use agentrc_audit::line::Digest;
 use agentrc_host::pins::Pinned;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::refusal::Refusal;
@@ -20,24 +21,6 @@ pub const NAME: &str = "agentrc.lock";
 const VERSION: u64 = 1;
 /// Most bytes of it.
 const LONGEST: u64 = 64 << 20;
-/// Namespace of the tools of servers, as sources have it.
-const SOURCE: &str = "mcp:";
-
-/// A tool of it.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Tool {
-    /// `server.tool`.
-    name: String,
-    /// `mcp:server`.
-    source: String,
-    /// `sha256:` and the digest of the definition, as canonical JSON.
-    hash: String,
-    /// The same of what it takes.
-    schema_hash: String,
-    /// All that a model or a client goes by; so a change can be read, and reviewed.
-    definition: Value,
-}
 
 /// What is pinned in the folder, and the digest of the file. `None`: there is no lockfile.
 ///
@@ -51,22 +34,7 @@ pub fn read(folder: &Path) -> Result<Option<(Pinned, String)>, Refusal> {
     let Some(bytes) = bytes(folder).map_err(|error| refused(format!("cannot be read: {error}")))? else {
         return Ok(None);
     };
-    let tools = tools(&bytes).map_err(&refused)?;
-    let mut pinned = Pinned::new();
-    for Tool { name, source, hash, schema_hash, definition } in tools {
-        let server = source.strip_prefix(SOURCE);
-        let own = server.and_then(|server| name.strip_prefix(server)?.strip_prefix('.'));
-        let (Some(server), Some(own)) = (server, own) else {
-            return Err(refused(format!("has a tool `{name}` of `{source}`, which is none of a server's")));
-        };
-        if hash != digest(&definition) || schema_hash != digest(&schema(&definition)) {
-            return Err(refused(format!("says of `{name}` what its digests do not")));
-        }
-        let known = pinned.entry(server.to_owned()).or_default();
-        if known.insert(own.to_owned(), sorted(&definition)).is_some() {
-            return Err(refused(format!("has two tools `{name}`")));
-        }
-    }
+    let pinned = document(&bytes).and_then(|document| entries::read(&document)).map_err(refused)?;
     Ok(Some((pinned, Digest::of(&bytes).to_string())))
 }
 
@@ -81,19 +49,8 @@ pub fn write(folder: &Path, pinned: &Pinned) -> Result<(), Refusal> {
         Some(bytes) => document(&bytes).map_err(refused)?,
         None => Map::new(),
     };
-    let tools = pinned.iter().flat_map(|(server, tools)| {
-        tools.iter().map(move |(tool, definition)| Tool {
-            name: format!("{server}.{tool}"),
-            source: format!("{SOURCE}{server}"),
-            hash: digest(definition),
-            schema_hash: digest(&schema(definition)),
-            definition: definition.clone(),
-        })
-    });
-    let tools =
-        serde_json::to_value(tools.collect::<Vec<_>>()).map_err(|error| refused(error.to_string()))?;
+    entries::write(&mut document, pinned);
     document.insert("version".to_owned(), VERSION.into());
-    document.insert("tools".to_owned(), tools);
     let text = format!("{:#}\n", sorted(&Value::Object(document)));
     let written = tempfile(folder).and_then(|(name, mut file)| {
         let replaced = file
@@ -144,20 +101,6 @@ fn document(bytes: &[u8]) -> Result<Map<String, Value>, String> {
     }
 }
 
-fn tools(bytes: &[u8]) -> Result<Vec<Tool>, String> {
-    let mut document = document(bytes)?;
-    let Some(tools) = document.remove("tools") else { return Ok(Vec::new()) };
-    serde_json::from_value(tools).map_err(|error| format!("has `tools` that are none: {error}"))
-}
-
-fn schema(definition: &Value) -> Value {
-    definition.get("inputSchema").cloned().unwrap_or_default()
-}
-
-fn digest(value: &Value) -> String {
-    format!("sha256:{}", Digest::of(sorted(value).to_string().as_bytes()))
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -166,10 +109,19 @@ mod tests {
 
     use super::*;
 
+    fn tool(name: &str) -> Value {
+        sorted(&json!({ "name": name, "description": "Acts.", "inputSchema": { "type": "object" } }))
+    }
+
     fn pinned() -> Pinned {
-        let definition =
-            json!({ "name": "act", "description": "Acts.", "inputSchema": { "type": "object" } });
-        BTreeMap::from([("own".to_owned(), BTreeMap::from([("act".to_owned(), sorted(&definition))]))])
+        Pinned {
+            servers: BTreeMap::from([("own".to_owned(), BTreeMap::from([("act".to_owned(), tool("act"))]))]),
+            tools: BTreeMap::from([
+                ("local:./tools/lint".to_owned(), tool("lint")),
+                ("function:f.py:add".to_owned(), tool("function.add")),
+                ("skill:./skills/s".to_owned(), tool("skill.s")),
+            ]),
+        }
     }
 
     #[test]
@@ -177,12 +129,72 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert!(read(folder.path()).unwrap().is_none());
         std::fs::write(folder.path().join(NAME), "{\"version\": 1, \"build_id\": \"x\"}").unwrap();
-        assert!(read(folder.path()).unwrap().unwrap().0.is_empty());
+        assert_eq!(read(folder.path()).unwrap().unwrap().0, Pinned::default());
         write(folder.path(), &pinned()).unwrap();
         assert_eq!(read(folder.path()).unwrap().unwrap().0, pinned());
         let text = std::fs::read_to_string(folder.path().join(NAME)).unwrap();
         assert!(text.contains("\"build_id\": \"x\"") && text.contains("Acts."), "{text}");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn each_is_in_the_list_of_its_kind_and_what_others_say_of_it_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        write(folder.path(), &pinned()).unwrap();
+        let mut written: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let names = |list: &Value| -> Vec<_> {
+            list.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(names(&written["tools"]), ["own.act", "lint"]);
+        assert_eq!(names(&written["functions"]), ["add"]);
+        assert_eq!(written["functions"][0]["path"], "f.py");
+        assert_eq!(names(&written["skills"]), ["s"]);
+        written["tools"][1]["version"] = json!("1.2");
+        written["tools"][1]["digest"] = json!("sha256:00");
+        written["functions"][0]["version"] = json!("2");
+        written["skills"][0]["version"] = json!("3");
+        std::fs::write(&path, written.to_string()).unwrap();
+        assert_eq!(read(folder.path()).unwrap().unwrap().0, pinned());
+        write(folder.path(), &pinned()).unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&std::fs::read_to_string(&path).unwrap()).unwrap(), written);
+        write(folder.path(), &Pinned::default()).unwrap();
+        assert_eq!(read(folder.path()).unwrap().unwrap().0, Pinned::default());
+    }
+
+    #[test]
+    fn what_an_entry_says_of_itself_must_fit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        write(folder.path(), &pinned()).unwrap();
+        let good: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        for (list, number, member, value) in [
+            ("tools", 1, "name", "other"),
+            ("tools", 1, "source", "function:f.py:lint"),
+            ("tools", 1, "source", "lint"),
+            ("tools", 1, "schema_hash", "sha256:00"),
+            ("tools", 1, "more", "x"),
+            ("functions", 0, "path", "g.py"),
+            ("functions", 0, "name", "sub"),
+            ("functions", 0, "type_hint_digest", "sha256:00"),
+            ("functions", 0, "hash", "sha256:00"),
+            ("functions", 0, "digest", "sha256:00"),
+            ("skills", 0, "name", "t"),
+            ("skills", 0, "source", "local:./skills/s"),
+            ("skills", 0, "hash", "sha256:00"),
+        ] {
+            let mut bad = good.clone();
+            bad[list][number][member] = json!(value);
+            std::fs::write(&path, bad.to_string()).unwrap();
+            assert!(read(folder.path()).is_err(), "{list} {member} {value}");
+        }
+        for list in ["functions", "skills"] {
+            let mut bad = good.clone();
+            let one = bad[list][0].clone();
+            bad[list].as_array_mut().unwrap().push(one);
+            std::fs::write(&path, bad.to_string()).unwrap();
+            assert!(read(folder.path()).is_err(), "two in {list}");
+        }
     }
 
     #[test]

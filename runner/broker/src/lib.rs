@@ -35,4 +35,4 @@ mod server;
 mod tools;
 
 pub use serve::{Config, run};
-pub use server::Pins;
+pub use server::{Pins, difference};

@@ -15,7 +15,7 @@ mod remote;
 pub(crate) use asks::Ours;
 pub(crate) use client::{Ask, Client};
 pub use events::Events;
-pub use pin::Pins;
+pub use pin::{Pins, difference};
 pub(crate) use place::Place;
 
 use std::cell::{Cell, OnceCell, RefCell};
@@ -46,7 +46,6 @@ use crate::reporter::Reporter;
 use crate::server::asks::{Caller, ELICITATION, SAMPLING, offers};
 use crate::server::lines::Lines;
 use crate::server::listed::list;
-use crate::server::pin::difference;
 use crate::server::remote::{Posts, SESSION_OVER, UNANSWERED};
 
 /// How long a server may take to say what its tools are.

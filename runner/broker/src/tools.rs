@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use agentfile::plan::told::{FUNCTION, SKILL};
 use agentfile::plan::{
     BrokerEntry, Calls, Facts, FunctionDefinition, Hints, HttpTemplate, Origin, Plan, Runs, SkillDefinition,
     ToolDefinition,
@@ -15,11 +16,6 @@ use jsonschema::{PatternOptions, Validator};
 use serde_json::{Map, Value};
 
 use crate::memory;
-
-/// Namespace of functions, and what their names begin with here.
-const FUNCTION: &str = "function";
-/// The same of skills.
-const SKILL: &str = "skill";
 
 /// Why the plan's tools cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -244,8 +240,7 @@ fn of_function(
         title: None,
         description: definition.description.clone(),
         input: definition.input_schema.clone(),
-        // Nothing is known of what it does, but that it has no network.
-        hints: Hints { read_only: false, destructive: true, idempotent: false, open_world: false },
+        hints: definition.hints(),
         facts: Facts::default(),
         does: Does::Execute { entry },
         origin: origin.clone(),
@@ -259,7 +254,6 @@ fn of_function(
 }
 
 fn of_skill(entry: usize, definition: &SkillDefinition, origin: &Origin) -> Result<Tool, Error> {
-    let networked = definition.plan.as_ref().is_some_and(|plan| !plan.egress.is_empty());
     Ok(Tool {
         kind: Kind::Skill,
         entity: definition.name.clone(),
@@ -267,14 +261,13 @@ fn of_skill(entry: usize, definition: &SkillDefinition, origin: &Origin) -> Resu
         title: None,
         description: definition.description.clone(),
         input: definition.input_schema.clone(),
-        // As of a function.
-        hints: Hints { read_only: false, destructive: true, idempotent: false, open_world: networked },
+        hints: definition.hints(),
         facts: Facts::default(),
         does: Does::Execute { entry },
         origin: origin.clone(),
         adapted: false,
         apart: definition.plan.is_some(),
-        networked,
+        networked: definition.networked(),
         validator: validator(&definition.name, &definition.input_schema)?,
         result: None,
         output: None,

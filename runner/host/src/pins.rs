@@ -1,4 +1,4 @@
-//! What the tools of a package's servers were said to be at their first use. All of one folder are in one file,
+//! What a package's tools, and those of its servers, were said to be at their first use. All of one folder are in one file,
 //! `pins/SHA256-OF-THE-FOLDER.json`; one that cannot be understood is an error, and never a first use.
 
 use std::collections::BTreeMap;
@@ -20,7 +20,57 @@ const FORMAT: u32 = 1;
 const LIMIT: u64 = 64 << 20;
 
 /// What each tool of each server was said to be, by their names.
-pub type Pinned = BTreeMap<String, BTreeMap<String, Value>>;
+pub type Servers = BTreeMap<String, BTreeMap<String, Value>>;
+/// What each tool that the package brings was said to be, by its source ([`agentfile::plan::told`]).
+pub type Tools = BTreeMap<String, Value>;
+
+/// What tools were said to be.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Pinned {
+    /// Those of servers.
+    pub servers: Servers,
+    /// Those that the package brings.
+    pub tools: Tools,
+}
+
+impl Pinned {
+    /// How many there are.
+    #[must_use]
+    pub fn number(&self) -> usize {
+        number(&self.servers, &self.tools)
+    }
+}
+
+/// Which are forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forgotten<'a> {
+    /// All of the folder.
+    All,
+    /// Those of this server.
+    Server(&'a str),
+    /// The one of this name, as an agent calls it: `files.read`, `function.score`.
+    Tool(&'a str),
+}
+
+impl Forgotten<'_> {
+    fn is_of_server(self, server: &str, tool: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Server(name) => name == server,
+            Self::Tool(name) => {
+                name.strip_prefix(server).and_then(|rest| rest.strip_prefix('.')) == Some(tool)
+            }
+        }
+    }
+
+    fn is_brought(self, definition: &Value) -> bool {
+        match self {
+            Self::All => true,
+            Self::Server(_) => false,
+            Self::Tool(name) => definition.get("name").and_then(Value::as_str) == Some(name),
+        }
+    }
+}
 
 /// The pins of one folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +80,10 @@ pub struct FolderPins {
     /// Absolute, without symbolic links.
     pub folder: String,
     /// By server, and by tool.
-    pub servers: Pinned,
+    pub servers: Servers,
+    /// Those that the package brings, by source. A record that is older has none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tools: Tools,
 }
 
 impl StateDir {
@@ -39,7 +92,8 @@ impl StateDir {
     /// # Errors
     /// The record is damaged, or not this user's alone.
     pub fn pinned(&self, folder: &Path) -> Result<Pinned, Error> {
-        Ok(self.pins_of(&self.pins_folder()?, folder)?.1.servers)
+        let (_, FolderPins { servers, tools, .. }) = self.pins_of(&self.pins_folder()?, folder)?;
+        Ok(Pinned { servers, tools })
     }
 
     /// Adds to them, durably.
@@ -50,35 +104,35 @@ impl StateDir {
         let all = self.pins_folder()?;
         lock(&all)?;
         let (file, mut pins) = self.pins_of(&all, folder)?;
-        for (server, tools) in new {
-            let known = pins.servers.entry(server).or_default();
-            for (tool, definition) in tools {
-                let pinned = known.entry(tool).or_insert_with(|| definition.clone());
-                if *pinned != definition {
-                    let why =
-                        "another run pinned a tool of the same server meanwhile, and it is not the same tool";
-                    return Err(Error::Pins { path: all.path_of(&file), why: why.to_owned() });
-                }
-            }
+        let Pinned { servers, tools } = new;
+        let same =
+            servers.into_iter().all(|(server, tools)| add(pins.servers.entry(server).or_default(), tools));
+        if !(add(&mut pins.tools, tools) && same) {
+            let why = "another run pinned the same tool meanwhile, and it was not the same";
+            return Err(Error::Pins { path: all.path_of(&file), why: why.to_owned() });
         }
         write(&all, &file, &pins)
     }
 
-    /// Forgets those of one server, or of all, in a folder; how many tools there were.
+    /// Forgets some in a folder; how many tools there were.
     ///
     /// # Errors
     /// The record is damaged or cannot be written.
-    pub fn unpin(&self, folder: &Path, server: Option<&str>) -> Result<usize, Error> {
+    pub fn unpin(&self, folder: &Path, which: Forgotten<'_>) -> Result<usize, Error> {
         let all = self.pins_folder()?;
         lock(&all)?;
         let (file, mut pins) = self.pins_of(&all, folder)?;
-        let meant = |name: &String| server.is_none_or(|server| server == name);
-        let number = pins.servers.iter().filter(|(name, _)| meant(name)).map(|(_, tools)| tools.len()).sum();
-        pins.servers.retain(|name, _| !meant(name));
-        if number > 0 {
+        let before = number(&pins.servers, &pins.tools);
+        for (server, tools) in &mut pins.servers {
+            tools.retain(|tool, _| !which.is_of_server(server, tool));
+        }
+        pins.servers.retain(|_, tools| !tools.is_empty());
+        pins.tools.retain(|_, definition| !which.is_brought(definition));
+        let forgotten = before - number(&pins.servers, &pins.tools);
+        if forgotten > 0 {
             write(&all, &file, &pins)?;
         }
-        Ok(number)
+        Ok(forgotten)
     }
 
     /// All pins, by folder.
@@ -95,7 +149,7 @@ impl StateDir {
             if file_of(&pins.folder) != name {
                 return Err(damaged("its name is not that of its folder"));
             }
-            if !pins.servers.is_empty() {
+            if number(&pins.servers, &pins.tools) > 0 {
                 found.push(pins);
             }
         }
@@ -110,7 +164,12 @@ impl StateDir {
     fn pins_of(&self, all: &Folder, folder: &Path) -> Result<(String, FolderPins), Error> {
         let folder = name_of(folder)?;
         let file = file_of(folder);
-        let none = FolderPins { format: FORMAT, folder: folder.to_owned(), servers: Pinned::new() };
+        let none = FolderPins {
+            format: FORMAT,
+            folder: folder.to_owned(),
+            servers: Servers::new(),
+            tools: Tools::new(),
+        };
         let pins = read(all, &file)?.unwrap_or(none);
         if pins.folder != folder {
             let why = format!("it is about the folder `{}`", pins.folder);
@@ -118,6 +177,16 @@ impl StateDir {
         }
         Ok((file, pins))
     }
+}
+
+fn number(servers: &Servers, tools: &Tools) -> usize {
+    tools.len() + servers.values().map(BTreeMap::len).sum::<usize>()
+}
+
+/// Adds what is new; whether what was there already is the same.
+fn add(known: &mut Tools, new: Tools) -> bool {
+    new.into_iter()
+        .all(|(tool, definition)| *known.entry(tool).or_insert_with(|| definition.clone()) == definition)
 }
 
 fn read(all: &Folder, file: &str) -> Result<Option<FolderPins>, Error> {

@@ -1,28 +1,36 @@
-//! What the tools of the run's servers were said to be at their first use, between the state directory and the broker.
+//! What the run's tools were said to be at their first use, between the state directory, the plan and the broker. What the package's own
+//! say is in the plan, and is compared before anything is started; what those of servers say, the broker hears and compares.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use agentfile::plan::told::Told;
+use agentfile::plan::{MountSource, Plan};
 use agentrc_audit::line::Digest;
+use agentrc_audit::text::printable_text;
+use agentrc_broker::difference;
 use agentrc_host::StateDir;
 use agentrc_host::pins::Pinned;
 use serde_json::Value;
 
 use super::LAYER;
-use crate::host;
+use crate::consent::quoted;
 use crate::lockfile::{self, NAME as LOCKED};
 use crate::refusal::Refusal;
+use crate::{host, terminal};
 
 /// How the broker says that a tool is not what it was.
 const FIRST_USE: &str = "is not what it was at its first use: ";
+/// What can be done where the lockfile has something else.
+const WRITE_AGAIN: &str =
+    "if the change is meant: remove agentrc.lock, run this once, and write it again by `agentrc pins --lock`";
 /// Most bytes of one definition: more than a broker takes.
 const LONGEST: usize = 128 << 10;
-/// Most tools of all servers together.
+/// Most tools that are new at once.
 const TOOLS: usize = 4096;
 
-/// Pins of one Agentfile's folder.
+/// Pins of one Agentfile's folder, as far as a run needs them.
 #[derive(Default)]
-pub(super) struct Pins {
+pub struct Pins {
     /// Those that there were.
     pub(super) known: Pinned,
     /// Where they are kept; nowhere when a lockfile has them.
@@ -35,24 +43,64 @@ pub(super) struct Pins {
 }
 
 impl Pins {
-    pub(super) fn none() -> Self {
-        Self::default()
+    /// Those of the folder of `agentfile`; none are read for a plan whose tools are all agentrc's own.
+    ///
+    /// # Errors
+    /// They cannot be read, or a tool that the package brings is not what is pinned.
+    pub fn of(plan: &Plan, state: &StateDir, folder: &Path, agentfile: &Path) -> Result<Self, Refusal> {
+        let told: Vec<_> = plan.told().collect();
+        let is_served = plan.mounts.iter().any(|mount| mount.source == MountSource::Socket);
+        if !is_served || told.is_empty() && plan.servers_asked().next().is_none() {
+            return Ok(Self::default());
+        }
+        let mut pins = Self::read(state, folder).map_err(|refusal| refusal.step(LAYER))?;
+        for told in told {
+            pins.compare(told, agentfile).map_err(|refusal| refusal.step(LAYER))?;
+        }
+        Ok(pins)
     }
 
-    pub(super) fn of(state: &StateDir, folder: &Path) -> Result<Self, Refusal> {
-        if let Some((known, digest)) = lockfile::read(folder).map_err(|refusal| refusal.step(LAYER))? {
+    fn read(state: &StateDir, folder: &Path) -> Result<Self, Refusal> {
+        if let Some((known, digest)) = lockfile::read(folder)? {
             return Ok(Self { known, locked: Some(digest), ..Self::default() });
         }
-        let refused = |error: agentrc_host::Error| host::refusal(&error).step(LAYER);
+        let refused = |error: agentrc_host::Error| host::refusal(&error);
         let known = state.pinned(folder).map_err(refused)?;
         let state = state.again().map_err(refused)?;
         Ok(Self { known, place: Some((state, folder.to_owned())), ..Self::default() })
     }
 
+    /// Whether a tool that the package brings is what it was. One that is new is kept later, as those of servers are.
+    fn compare(&mut self, told: Told<'_>, agentfile: &Path) -> Result<(), Refusal> {
+        let Told { name, source, definition, origin } = told;
+        let Some(pinned) = self.known.tools.get(&source) else {
+            if self.locked.is_some() {
+                let reason = format!("`{LOCKED}` has no tool `{name}` (`{source}`), which is to be used");
+                return Err(Refusal::new(reason).at(origin).help(WRITE_AGAIN));
+            }
+            self.new.tools.insert(source, definition);
+            return Ok(());
+        };
+        if *pinned == definition {
+            return Ok(());
+        }
+        let changed = printable_text(&difference(pinned, &definition));
+        let refusal = if self.locked.is_some() {
+            Refusal::new(format!("the tool `{name}` is not what `{LOCKED}` says: {changed}"))
+                .help(WRITE_AGAIN)
+        } else {
+            let (path, tool) = (quoted(&terminal::path(agentfile)), quoted(&terminal::escape(&name)));
+            Refusal::new(format!("the tool `{name}` {FIRST_USE}{changed}")).help(format!(
+                "if the change is meant, make the next run a first use:\nagentrc pins --forget {path} --tool {tool}"
+            ))
+        };
+        Err(refusal.at(origin))
+    }
+
     /// The next part of a definition.
     pub(super) fn take(&mut self, server: &str, tool: &str, part: &str, more: bool) -> Result<(), String> {
         self.part.push_str(part);
-        if self.part.len() > LONGEST || self.new.values().map(BTreeMap::len).sum::<usize>() >= TOOLS {
+        if self.part.len() > LONGEST || self.new.number() >= TOOLS {
             return Err("the broker told more of tools than there can be".to_owned());
         }
         if more {
@@ -64,11 +112,11 @@ impl Pins {
         if self.locked.is_some() {
             return Err(format!("`{LOCKED}` has no tool `{server}.{tool}`, which is to be used"));
         }
-        let known = self.known.get(server).is_some_and(|tools| tools.contains_key(tool));
+        let known = self.known.servers.get(server).is_some_and(|tools| tools.contains_key(tool));
         if known {
             return Err(format!("the broker pins `{server}.{tool}`, which is pinned"));
         }
-        self.new.entry(server.to_owned()).or_default().insert(tool.to_owned(), definition);
+        self.new.servers.entry(server.to_owned()).or_default().insert(tool.to_owned(), definition);
         Ok(())
     }
 
@@ -82,9 +130,7 @@ impl Pins {
     pub(super) fn help(&self, reason: &str) -> Option<String> {
         let said = |text: &str| Some(text.to_owned());
         match &self.locked {
-            Some(_) if reason.starts_with(&format!("`{LOCKED}`")) || is_of_pin(reason) => said(
-                "if the change is meant: remove agentrc.lock, run this once, and write it again by `agentrc pins --lock`",
-            ),
+            Some(_) if reason.starts_with(&format!("`{LOCKED}`")) || is_of_pin(reason) => said(WRITE_AGAIN),
             None if is_of_pin(reason) => said(
                 "`agentrc pins` shows what its tools were at their first use, and forgets it if the change is meant",
             ),
@@ -95,19 +141,25 @@ impl Pins {
     /// Keeps what is new. What it is, for the evidence.
     pub(super) fn keep(&mut self) -> Result<Vec<(String, String)>, String> {
         let new = std::mem::take(&mut self.new);
-        let mut said = Vec::new();
-        for (server, tools) in &new {
-            for (tool, definition) in tools {
-                let digest = Digest::of(definition.to_string().as_bytes());
-                said.push((format!("first use of {server}.{tool}"), format!("pinned, sha256:{digest}")));
-            }
-        }
-        if let Some((state, folder)) = self.place.as_ref().filter(|_| !new.is_empty()) {
+        let said = |name: String, definition: &Value| {
+            let digest = Digest::of(definition.to_string().as_bytes());
+            (format!("first use of {name}"), format!("pinned, sha256:{digest}"))
+        };
+        let named = |definition: &Value| definition.get("name").and_then(Value::as_str).map(str::to_owned);
+        let own = new.tools.iter();
+        let own = own.map(|(source, definition)| {
+            said(named(definition).unwrap_or_else(|| source.clone()), definition)
+        });
+        let of_servers = new.servers.iter().flat_map(|(server, tools)| {
+            tools.iter().map(move |(tool, definition)| said(format!("{server}.{tool}"), definition))
+        });
+        let evidence = own.chain(of_servers).collect();
+        if let Some((state, folder)) = self.place.as_ref().filter(|_| new.number() > 0) {
             state
                 .pin(folder, new)
-                .map_err(|error| format!("what its tools are cannot be pinned: {error}"))?;
+                .map_err(|error| format!("what the tools are cannot be pinned: {error}"))?;
         }
-        Ok(said)
+        Ok(evidence)
     }
 }
 

@@ -1,13 +1,12 @@
-//! `agentrc pins`: what the tools of MCP servers were said to be at their first use, and forgetting it.
+//! `agentrc pins`: what tools were said to be at their first use, and forgetting it.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use agentfile::compile::Validate;
 use agentrc_audit::line::Digest;
 use agentrc_host::StateDir;
-use agentrc_host::pins::{FolderPins, Pinned};
-use serde_json::json;
+use agentrc_host::pins::{FolderPins, Forgotten, Pinned};
+use serde_json::{Value, json};
 
 use super::Outcome;
 use super::grants::folder_of;
@@ -36,10 +35,20 @@ pub fn pins(arguments: &Pins) -> Outcome {
         return Ok(exit::SUCCESS);
     };
     let folder = folder_of(path)?;
-    let number = state.unpin(&folder, arguments.server.as_deref())?;
+    let which = match (&arguments.server, &arguments.tool) {
+        (_, Some(tool)) => Forgotten::Tool(tool),
+        (Some(server), None) => Forgotten::Server(server),
+        (None, None) => Forgotten::All,
+    };
+    let number = state.unpin(&folder, which)?;
     let shown = terminal::path(&folder);
     if number == 0 {
-        return Err(Refusal::new(format!("nothing is pinned for `{shown}`"))
+        let of = match which {
+            Forgotten::All => String::new(),
+            Forgotten::Server(name) => format!("the server `{}` in ", escape(name)),
+            Forgotten::Tool(name) => format!("the tool `{}` in ", escape(name)),
+        };
+        return Err(Refusal::new(format!("nothing is pinned for {of}`{shown}`"))
             .help("`agentrc pins` lists all")
             .into());
     }
@@ -52,19 +61,28 @@ fn lock(state: &StateDir, path: &std::path::Path) -> Outcome {
     let source = Source::open(path)?;
     let compiled = source.compile(Validate::WhenWritten).map_err(Failure::into_refused)?;
     let known = state.pinned(source.folder())?;
-    let mut pinned = Pinned::new();
+    let mut pinned = Pinned::default();
     let mut missing = Vec::new();
     for server in compiled.plan.servers_asked() {
         for (tool, _, _) in compiled.plan.tools_of(server.name).filter(|(_, _, permitted)| *permitted) {
-            match known.get(server.name).and_then(|tools| tools.get(tool)) {
+            match known.servers.get(server.name).and_then(|tools| tools.get(tool)) {
                 Some(definition) => {
                     pinned
+                        .servers
                         .entry(server.name.to_owned())
                         .or_default()
                         .insert(tool.to_owned(), definition.clone());
                 }
                 None => missing.push(format!("{}.{tool}", server.name)),
             }
+        }
+    }
+    for told in compiled.plan.told() {
+        match known.tools.get(&told.source) {
+            Some(definition) => {
+                pinned.tools.insert(told.source, definition.clone());
+            }
+            None => missing.push(told.name),
         }
     }
     let folder = source.folder();
@@ -80,12 +98,12 @@ fn lock(state: &StateDir, path: &std::path::Path) -> Outcome {
     }
     if !missing.is_empty() {
         return Err(Refusal::new(format!("nothing is pinned for {}", escape(&missing.join(", "))))
-            .help("run the Agentfile once: what a tool is, its server says then")
+            .help("run the Agentfile once: what its tools say is pinned then")
             .into());
     }
     lockfile::write(folder, &pinned)?;
-    let number: usize = pinned.values().map(BTreeMap::len).sum();
-    terminal::print(&format!("wrote {number} to {}\n", terminal::path(&folder.join(lockfile::NAME))))?;
+    let shown = terminal::path(&folder.join(lockfile::NAME));
+    terminal::print(&format!("wrote {} to {shown}\n", pinned.number()))?;
     Ok(exit::SUCCESS)
 }
 
@@ -97,16 +115,26 @@ fn as_text(all: &[FolderPins]) -> String {
     for folder in all {
         // Writing to a String cannot fail.
         let _ = writeln!(out, "{}", escape(&folder.folder));
+        for (source, definition) in &folder.tools {
+            let name = definition.get("name").and_then(Value::as_str).unwrap_or(source);
+            entry(&mut out, name, &format!("  {}", escape(source)), definition);
+        }
         for (server, tools) in &folder.servers {
             for (tool, definition) in tools {
-                let digest = Digest::of(definition.to_string().as_bytes());
-                let _ = writeln!(out, "  {}.{}  sha256:{digest}", escape(server), escape(tool));
-                let description = definition.get("description").and_then(serde_json::Value::as_str);
-                if let Some(line) = description.and_then(|text| text.lines().next()) {
-                    let _ = writeln!(out, "    {}", escape(line));
-                }
+                entry(&mut out, &format!("{server}.{tool}"), "", definition);
             }
         }
     }
     out
+}
+
+/// One tool: its digest, and the first line of what it says of itself.
+fn entry(out: &mut String, name: &str, source: &str, definition: &Value) {
+    let digest = Digest::of(definition.to_string().as_bytes());
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "  {}  sha256:{digest}{source}", escape(name));
+    let description = definition.get("description").and_then(Value::as_str);
+    if let Some(line) = description.and_then(|text| text.lines().next()) {
+        let _ = writeln!(out, "    {}", escape(line));
+    }
 }

@@ -23,7 +23,7 @@ use agentrc_jail::{Ended, Request, Signals, Step};
 use self::ending::{finish, review};
 use super::Outcome;
 use crate::arguments;
-use crate::broker::{self, Broker};
+use crate::broker::{self, Broker, Pins};
 use crate::credentials::Resolving;
 use crate::filter::Filter;
 use crate::gateway::Gateway;
@@ -121,6 +121,9 @@ pub fn execute(job: Job<'_>, compiled: &Compiled) -> Result<Ran, Failure> {
             StateDir::of_this_user().map_err(|error| host::refusal(&error).step(fault::STATE_DIRECTORY))?
         }
     };
+    let agentfile = source.path();
+    // Before anybody is asked to consent to what is not what it was, and before any process.
+    let pins = Pins::of(plan, &state, source.folder(), &agentfile)?;
     agree(grant, source, plan, digest, &state)?;
     let signals = Signals::take().map_err(|refusal| Refusal::from(&refusal))?;
     // Before there is anything that its process must not have.
@@ -135,7 +138,6 @@ pub fn execute(job: Job<'_>, compiled: &Compiled) -> Result<Ran, Failure> {
     }
     step(fault::RUN_DIRECTORY)?;
     let run = state.create_run().map_err(|error| host::refusal(&error).step(fault::RUN_DIRECTORY))?;
-    let agentfile = source.path();
     let asked_here = capture.is_none() && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let asking =
         broker::Asking { expiry: config.approvals.expiry(), none: approve_none, quiet: quiet || asked_here };
@@ -150,6 +152,7 @@ pub fn execute(job: Job<'_>, compiled: &Compiled) -> Result<Ran, Failure> {
         gateway: gateway.as_ref().map(agentrc_jail::Gateway::channel),
         operator,
         asking,
+        pins,
         placeholders: &placeholders,
     };
     let started = describe(source, plan, digest, &run, home.as_deref())

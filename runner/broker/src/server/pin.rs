@@ -19,8 +19,10 @@ pub(super) fn definition(tool: &Value) -> Value {
     agentfile::json::sorted(&Value::Object(kept.collect()))
 }
 
-/// The lines in which two definitions differ, those that are the same at both ends left out.
-pub(super) fn difference(pinned: &Value, now: &Value) -> String {
+/// The lines in which two definitions differ, those that are the same at both ends left out. They have the tools' own words: who shows
+/// them makes them printable.
+#[must_use]
+pub fn difference(pinned: &Value, now: &Value) -> String {
     let (old, new) = (format!("{pinned:#}"), format!("{now:#}"));
     let (old, new): (Vec<_>, Vec<_>) = (old.lines().collect(), new.lines().collect());
     let same = |pair: &(&&str, &&str)| pair.0 == pair.1;
