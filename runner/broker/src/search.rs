@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
+use agentrc_secret::SHORTEST;
 use agentrc_service::texts;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -82,7 +83,7 @@ impl Search {
         if after == before {
             return Ok((value, false));
         }
-        put_back(&mut value, &mut before.into_iter().zip(after));
+        put_back(&mut value, &mut after.into_iter());
         Ok((value, true))
     }
 
@@ -210,40 +211,48 @@ async fn exchange(stream: &mut UnixStream, texts: &[String]) -> io::Result<Vec<S
     Ok(answer)
 }
 
+/// Whether a text is long enough for a value, in any form: none is shorter than the value itself.
+fn has_room(text: &str) -> bool {
+    text.len() >= SHORTEST
+}
+
 /// All texts of a value: its strings, the names of its members, and its numbers, in order.
 fn collect(value: &Value, texts: &mut Vec<String>) {
+    let mut add = |text: &str| texts.extend(has_room(text).then(|| text.to_owned()));
     match value {
         Value::Null | Value::Bool(_) => {}
-        Value::Number(number) => texts.push(number.to_string()),
-        Value::String(text) => texts.push(text.clone()),
+        Value::Number(number) => add(&number.to_string()),
+        Value::String(text) => add(text),
         Value::Array(values) => values.iter().for_each(|value| collect(value, texts)),
         Value::Object(members) => {
             for (name, value) in members {
-                texts.push(name.clone());
+                texts.extend(has_room(name).then(|| name.clone()));
                 collect(value, texts);
             }
         }
     }
 }
 
-/// Puts them back, each as it was and as it is now, in the same order.
-fn put_back(value: &mut Value, texts: &mut impl Iterator<Item = (String, String)>) {
+/// Puts them back, in the same order.
+fn put_back(value: &mut Value, texts: &mut impl Iterator<Item = String>) {
     // INVARIANT: there are as many as `collect` found; without one, nothing would be there.
-    let mut next = || texts.next().unwrap_or_default();
+    let mut next =
+        |text: &str| if has_room(text) { texts.next().unwrap_or_default() } else { text.to_owned() };
     match value {
         Value::Null | Value::Bool(_) => {}
-        Value::Number(_) => {
-            let (before, after) = next();
+        Value::Number(number) => {
+            let before = number.to_string();
+            let after = next(&before);
             if before != after {
                 *value = Value::String(after);
             }
         }
-        Value::String(text) => *text = next().1,
+        Value::String(text) => *text = next(text),
         Value::Array(values) => values.iter_mut().for_each(|value| put_back(value, texts)),
         Value::Object(members) => {
             let mut clean = Map::new();
-            for (_, mut value) in std::mem::take(members) {
-                let (_, name) = texts.next().unwrap_or_default();
+            for (name, mut value) in std::mem::take(members) {
+                let name = if has_room(&name) { texts.next().unwrap_or_default() } else { name };
                 put_back(&mut value, texts);
                 clean.insert(name, value);
             }
