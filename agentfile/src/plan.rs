@@ -89,6 +89,13 @@ impl Plan {
             _ => false,
         }) || self.servers_asked().any(|server| matches!(server.reached, Reached::Remote { .. }))
     }
+
+    /// Whether what the broker gives to the agent is searched for values of credentials: where there are both.
+    #[must_use]
+    pub fn output_is_searched(&self) -> bool {
+        self.mounts.iter().any(|mount| mount.source == MountSource::Socket)
+            && self.broker.iter().any(|entry| matches!(entry, BrokerEntry::Credential { .. }))
+    }
 }
 
 /// What the root filesystem is made of.

@@ -129,7 +129,8 @@ fn keep_from_swap(value: &[u8]) {
 }
 
 impl Gateway {
-    /// Starts one for a plan in which the agent has a network, or the broker connects for it; otherwise there is nothing to serve.
+    /// Starts one for a plan in which the agent has a network, the broker connects for it, or what the broker gives it is searched for
+    /// values, which nobody else has; otherwise there is nothing to serve.
     ///
     /// # Errors
     /// It does not come up.
@@ -138,7 +139,8 @@ impl Gateway {
         host: &agentrc_host::config::Config,
         values: Option<&UnixStream>,
     ) -> Result<Option<Self>, Refusal> {
-        if !plan.egress.iter().any(|egress| egress.agent) && !plan.broker_connects() {
+        let networked = plan.egress.iter().any(|egress| egress.agent) || plan.broker_connects();
+        if !networked && !plan.output_is_searched() {
             return Ok(None);
         }
         let kept: Vec<_> = values.iter().map(|values| values.as_fd()).collect();

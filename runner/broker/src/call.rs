@@ -24,6 +24,7 @@ use crate::program::{Ended, pipes};
 use crate::protocol::Paused;
 use crate::report::Call;
 use crate::reporter::{Granted, Reporter};
+use crate::search::Search;
 use crate::server::{Client, Server};
 use crate::tools::{Does, Kind, Tool, Tools};
 use crate::{arguments, clock, facts};
@@ -59,6 +60,8 @@ pub(crate) struct Broker {
     apart: Semaphore,
     /// Calls whose clients are asked something meanwhile.
     pub(crate) paused: Rc<Paused>,
+    /// What the agent is given is searched for values, where the run has credentials.
+    pub(crate) search: Option<Search>,
 }
 
 /// What a broker knows of its run.
@@ -106,7 +109,7 @@ struct Permitted<'a> {
 
 impl Broker {
     /// One that speaks through `reporter`.
-    pub(crate) fn new(known: Known, reporter: Rc<Reporter>) -> Self {
+    pub(crate) fn new(known: Known, reporter: Rc<Reporter>, search: Option<Search>) -> Self {
         let Known { tools, servers, memories, judge, operator, limits, directory, run, networked } = known;
         // What an agent with a network of its own was given there is not seen here.
         let trust = if networked { Trust::Network } else { Trust::Trusted };
@@ -125,6 +128,7 @@ impl Broker {
             programs: Semaphore::new(PROGRAMS),
             apart: Semaphore::new(APART),
             paused: Rc::default(),
+            search,
         }
     }
 
@@ -272,6 +276,7 @@ impl Broker {
                 Ok(()) => self.serve(does, memory.as_deref(), id, &request.arguments, &confirms),
             },
         };
+        let outcome = self.searched(outcome, &act, request.pid).await;
         ending.tell(&outcome);
         outcome
     }

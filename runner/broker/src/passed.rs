@@ -9,6 +9,7 @@ use rmcp::model::{
     GetPromptResult, Prompt, ReadResourceResult, Resource, ResourceContents, ResourceTemplate,
 };
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::call::{self, Broker};
@@ -72,7 +73,7 @@ impl Broker {
 
     /// What all servers list, of which a policy may permit more than tools: counted and on record for each of them. One that does not
     /// say what it has does not hide what the others have; that is on record.
-    async fn listed<T: Serialize>(
+    async fn listed<T: Serialize + DeserializeOwned>(
         &self,
         verb: &str,
         pid: i32,
@@ -89,15 +90,18 @@ impl Broker {
             self.reporter.intent(call, &[]).await.map_err(Outcome::Error)?;
             // What it says of what it has is content, as an answer is.
             self.give(server.trust());
-            let listed = match ask(server).await {
+            let listed = ask(server).await.map(|listed| {
+                let mut listed: Vec<T> = listed.into_iter().filter(|one| may(server, one)).collect();
+                listed.iter_mut().for_each(|one| named(server, one));
+                listed
+            });
+            let mut listed = match self.searched_too(listed, &act, pid).await {
                 Ok(listed) => listed,
                 Err(why) => {
                     ending.tell(&Outcome::Error(why));
                     continue;
                 }
             };
-            let mut listed: Vec<T> = listed.into_iter().filter(|one| may(server, one)).collect();
-            listed.iter_mut().for_each(|one| named(server, one));
             let value = serde_json::to_value(&listed).map_err(|error| Outcome::Error(error.to_string()))?;
             bytes += value.to_string().len();
             let most = self.limits.output();
@@ -165,7 +169,7 @@ impl Broker {
     }
 
     /// One of these from its name to its result, as a call is.
-    async fn passed<T: Serialize>(
+    async fn passed<T: Serialize + DeserializeOwned>(
         &self,
         wanted: &Wanted<'_>,
         ask: impl AsyncFnOnce(&Server, &str) -> Result<T, String>,
@@ -204,7 +208,7 @@ impl Broker {
             }
             Ok(result)
         });
-        ending.of(given).map_err(Outcome::Error)
+        ending.of(self.searched_too(given, &act, pid).await).map_err(Outcome::Error)
     }
 }
 

@@ -206,7 +206,8 @@ impl Done {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Order {
-    /// The listening socket is attached.
+    /// The listening socket is attached; behind it, where the plan has credentials, a connection to the gateway, which searches
+    /// for their values.
     Serve,
     /// A connection of the agent's to the broker's name is attached, on which HTTP is spoken.
     Join {

@@ -25,6 +25,7 @@ use crate::limits::Limits;
 use crate::memory::Memories;
 use crate::report::{Answer, Order, Report};
 use crate::reporter::Reporter;
+use crate::search::Search;
 use crate::server::{self, Pins};
 use crate::tools::Tools;
 
@@ -77,6 +78,7 @@ enum Failed {
 /// Becomes the broker, until the run ends. Its exit code: 0 when it was told to stop.
 pub fn run(config: Config<'_>, channel: OwnedFd) -> u8 {
     let reporter = Reporter::new(channel);
+    let searches = config.plan.output_is_searched();
     let (known, runtime) = match prepare(config) {
         Ok(prepared) => prepared,
         Err(failed) => {
@@ -85,7 +87,7 @@ pub fn run(config: Config<'_>, channel: OwnedFd) -> u8 {
         }
     };
     let reporter = Rc::new(reporter);
-    match LocalSet::new().block_on(&runtime, open(known, Rc::clone(&reporter))) {
+    match LocalSet::new().block_on(&runtime, open(known, searches, Rc::clone(&reporter))) {
         Ok(()) => 0,
         Err(failed) => {
             reporter.failed(&failed.to_string());
@@ -128,10 +130,10 @@ fn read(folder: &Path, path: &str) -> Result<Vec<u8>, String> {
 }
 
 /// Takes what it serves and what it asks, and serves.
-async fn open(mut known: Known, reporter: Rc<Reporter>) -> Result<(), Failed> {
-    let socket = take_socket(&reporter)?;
-    let connections = connections::open(&mut known, &reporter).await?;
-    let broker = Rc::new(Broker::new(known, reporter));
+async fn open(mut known: Known, searches: bool, reporter: Rc<Reporter>) -> Result<(), Failed> {
+    let (socket, search) = take_sockets(&reporter, searches)?;
+    let connections = connections::open(&mut known, search.as_ref(), &reporter).await?;
+    let broker = Rc::new(Broker::new(known, reporter, search));
     for server in &broker.servers {
         // There is one broker, and this is the first time that it is said.
         let _ = server.broker.set(Rc::downgrade(&broker));
@@ -151,6 +153,7 @@ async fn serve(broker: Rc<Broker>, socket: OwnedFd) -> Result<(), Failed> {
             ("tools".to_owned(), broker.tools.borrow().len().to_string()),
             ("memories".to_owned(), broker.memories.len().to_string()),
             ("servers".to_owned(), broker.servers.len().to_string()),
+            ("searches its output".to_owned(), if broker.search.is_some() { "yes" } else { "no" }.to_owned()),
         ]),
     });
     connections::reach(&broker);
@@ -209,13 +212,18 @@ fn no_sense() -> Failed {
     Failed::Io(io::Error::other("the supervisor ordered what makes no sense"))
 }
 
-/// The listening socket comes over the channel; nothing else is to be done until it is there.
-fn take_socket(reporter: &Reporter) -> Result<OwnedFd, Failed> {
-    let (order, mut attached) = receive::<Order>(reporter.channel().as_fd(), true)
+/// The listening socket comes over the channel, and where outputs are searched, the connection to who does it; nothing else is to be done
+/// until they are there.
+fn take_sockets(reporter: &Reporter, searches: bool) -> Result<(OwnedFd, Option<Search>), Failed> {
+    let (order, attached) = receive::<Order>(reporter.channel().as_fd(), true)
         .map_err(|errno| Failed::Socket(io::Error::from(errno).to_string()))?
         .ok_or_else(|| Failed::Socket("the supervisor is gone".to_owned()))?;
-    match (order, attached.pop(), attached.is_empty()) {
-        (Order::Serve, Some(socket), true) => Ok(socket),
+    let mut attached = attached.into_iter();
+    match (order, attached.next(), attached.next(), attached.next()) {
+        (Order::Serve, Some(socket), None, None) if !searches => Ok((socket, None)),
+        (Order::Serve, Some(socket), Some(search), None) if searches => {
+            Ok((socket, Some(Search::through(search)?)))
+        }
         _ => Err(Failed::Socket("something else came".to_owned())),
     }
 }

@@ -31,7 +31,7 @@ use crate::report::{Client, Order, Report};
 use crate::reporter::Reporter;
 use crate::tls::{Roots, host_bundle};
 use crate::upstream::{Proxy, Upstream};
-use crate::{connection, destination, http, resolver};
+use crate::{connection, destination, http, resolver, search};
 
 /// Port of the resolver.
 pub(crate) const DNS: u16 = 53;
@@ -293,6 +293,7 @@ async fn serve(gateway: Rc<Gateway>) -> Result<(), Failed> {
                     Ok(Some((Order::Brokered { scheme, host, port }, attached))) => {
                         brokered(&gateway, (&scheme, &host, port), attached)?;
                     }
+                    Ok(Some((Order::Search, attached))) => search::open(gateway.guard.as_ref(), attached)?,
                     Ok(Some((Order::Stop, _))) => {
                         gateway.reporter.catch_up(true);
                         return Ok(());
@@ -311,7 +312,7 @@ async fn serve(gateway: Rc<Gateway>) -> Result<(), Failed> {
     }
 }
 
-fn no_sense() -> io::Error {
+pub(crate) fn no_sense() -> io::Error {
     io::Error::other("the supervisor ordered what makes no sense")
 }
 

@@ -30,6 +30,7 @@ pub mod reporter;
 mod resolver;
 #[cfg(test)]
 mod sample;
+mod search;
 mod tls;
 mod unmask;
 pub mod upstream;

@@ -96,6 +96,8 @@ pub enum Order {
         /// TCP port.
         port: u16,
     },
+    /// A connection of the broker's is attached, on which it has texts searched for values ([`agentrc_service::texts`]).
+    Search,
     /// A connection to the broker is attached, for the agent's.
     Joined {
         /// Number of the report.

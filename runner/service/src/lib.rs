@@ -6,4 +6,5 @@ pub mod channel;
 pub mod denied;
 pub mod limit;
 pub mod tally;
+pub mod texts;
 pub mod voice;

@@ -58,7 +58,9 @@ impl agentrc_jail::Broker for Broker {
         use std::os::fd::AsFd;
         self.init = init;
         let pipes = std::mem::take(&mut self.pipes);
-        let told = self.order(&Order::Serve, &[listener.as_fd()]).and_then(|()| {
+        let search = self.connections.search().map_err(unopened)?;
+        let attached: Vec<_> = std::iter::once(&listener).chain(&search).map(AsFd::as_fd).collect();
+        let told = self.order(&Order::Serve, &attached).and_then(|()| {
             pipes
                 .iter()
                 .try_for_each(|(server, pipes)| self.order(&Order::Server { server: *server }, &each(pipes)))

@@ -12,6 +12,7 @@ use super::{Failed, no_sense};
 use crate::call::{Broker, Known};
 use crate::report::{Order, Report};
 use crate::reporter::Reporter;
+use crate::search::Search;
 use crate::server::{Connection, Found, Place, Server, Why};
 use crate::tools::{Does, Tools};
 
@@ -22,7 +23,11 @@ const MOST_BACK_OFF: Duration = Duration::from_secs(60);
 const STEADY: Duration = Duration::from_secs(60);
 
 /// Connects to every server that is started here, all at the same time, and adds their tools to those that there are.
-pub(super) async fn open(known: &mut Known, reporter: &Reporter) -> Result<Vec<(usize, Connection)>, Failed> {
+pub(super) async fn open(
+    known: &mut Known,
+    search: Option<&Search>,
+    reporter: &Reporter,
+) -> Result<Vec<(usize, Connection)>, Failed> {
     let mut greeted = Vec::new();
     for (number, server) in known.servers.iter().enumerate().filter(|(_, server)| server.place.is_none()) {
         let pipes = take(reporter, number)?;
@@ -34,6 +39,7 @@ pub(super) async fn open(known: &mut Known, reporter: &Reporter) -> Result<Vec<(
         let failed = |reason| failed(&server, reason);
         let connected = greeted.await.map_err(|error| failed(error.to_string()))?;
         let (found, connection) = connected.map_err(failed)?;
+        tells_no_value(search, &found).await.map_err(failed)?;
         add(&mut known.tools, reporter, number, &server, &found)?;
         connections.push((number, connection));
     }
@@ -48,6 +54,12 @@ pub(super) fn reach(broker: &Rc<Broker>) {
         let (broker, server) = (Rc::clone(broker), Rc::clone(server));
         tokio::task::spawn_local(async move {
             let reached = server.reach(Rc::clone(&broker.reporter), &place).await;
+            let reached = match reached {
+                Ok((found, connection, why)) => {
+                    tells_no_value(broker.search.as_ref(), &found).await.map(|()| (found, connection, why))
+                }
+                Err(reason) => Err(reason),
+            };
             let reached =
                 reached.map_err(|reason| failed(&server, reason)).and_then(|(found, connection, why)| {
                     add(&mut broker.tools.borrow_mut(), &broker.reporter, number, &server, &found)?;
@@ -109,6 +121,18 @@ fn take(reporter: &Reporter, number: usize) -> Result<[OwnedFd; 2], Failed> {
         }
         _ => Err(no_sense()),
     }
+}
+
+/// What its tools are, the agent is told, and it is kept: a server that puts a value into that is refused.
+async fn tells_no_value(search: Option<&Search>, found: &[Found]) -> Result<(), String> {
+    let Some(search) = search else { return Ok(()) };
+    for one in found {
+        let said = serde_json::to_value(&one.definition).map_err(|error| error.to_string())?;
+        if search.holds_a_value(said).await? {
+            return Err(format!("what it says of its tool `{}` holds the value of a credential", one.name));
+        }
+    }
+    Ok(())
 }
 
 /// Adds what was found, and has what is new pinned.

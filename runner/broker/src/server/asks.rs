@@ -114,12 +114,14 @@ impl Broker {
         request: ServerRequest,
     ) -> Result<ClientResult, ErrorData> {
         let act = format!("{method} for {}", server.name);
-        let asked = serde_json::to_value(&request).map_err(|error| failed(&error.to_string()))?;
-        let asked =
-            asked.get("params").map(|params| agentfile::json::sorted(params).to_string()).unwrap_or_default();
         // The last that called: which call it is about, the protocol does not say.
         let caller = server.callers.borrow().last().map(|caller| (caller.client.clone(), caller.pid));
         let Some((client, pid)) = caller else { return Err(failed("no call is under way")) };
+        // Whoever is asked is the agent's.
+        let request = self.searched_too(Ok(request), &act, pid).await.map_err(|why| failed(&why))?;
+        let asked = serde_json::to_value(&request).map_err(|error| failed(&error.to_string()))?;
+        let asked =
+            asked.get("params").map(|params| agentfile::json::sorted(params).to_string()).unwrap_or_default();
         let offers = client.offers();
         let can = if method == SAMPLING { offers.sampling.is_some() } else { offers.elicitation.is_some() };
         if !can {
