@@ -266,6 +266,35 @@ fn a_lockfile_holds_for_the_packages_own_tools_too() {
 }
 
 #[test]
+fn a_lockfile_has_the_tools_of_all_agentfiles_of_its_folder() {
+    as_each(AGENTRC, |lab| {
+        let both = [PROGRAM.set_up(lab), DOCSTRING.set_up(lab)];
+        let lock = || lab.finish_command(lab.agentrc(["pins", "--lock"]));
+        for agentfile in &both {
+            lab.run(agentfile).expect_code(0);
+        }
+        for agentfile in &both {
+            lab.agentfile(agentfile);
+            lock().expect_code(0);
+        }
+        for agentfile in &both {
+            lab.run(agentfile).expect_code(0);
+        }
+        // What was looked at is not replaced.
+        let locked = std::fs::read_to_string(lab.project("agentrc.lock")).expect("the lockfile");
+        std::fs::remove_file(lab.project("agentrc.lock")).expect("removing it");
+        let forget = ["pins", "--forget", &lab.project("").display().to_string()].map(str::to_owned);
+        lab.finish_command(lab.agentrc(forget)).expect_code(0);
+        DOCSTRING.change(lab);
+        lab.run(&both[1]).expect_code(0);
+        lab.file(lab.project("agentrc.lock"), locked.clone());
+        let refused = lock();
+        assert!(refused.stderr.contains("is not what is pinned"), "as {}: {}", lab.who.name, refused.stderr);
+        assert_eq!(std::fs::read_to_string(lab.project("agentrc.lock")).expect("the lockfile"), locked);
+    });
+}
+
+#[test]
 fn what_is_built_in_or_not_permitted_is_not_pinned() {
     as_each(AGENTRC, |lab| {
         PROGRAM.set_up(lab);

@@ -65,16 +65,17 @@ fn is_brought(runs: &Runs) -> bool {
 }
 
 fn of_tool(name: &str, tool: &ToolDefinition) -> Value {
-    definition(name, tool.title.as_deref(), &tool.description, &tool.input_schema, None, tool.hints)
+    definition(name, tool.title.as_deref(), &tool.description, &tool.input_schema, None, Some(tool.hints))
 }
 
 fn of_function(name: &str, function: &FunctionDefinition) -> Value {
     let FunctionDefinition { description, input_schema, output_schema, .. } = function;
-    definition(name, None, description, input_schema, output_schema.as_ref(), function.hints())
+    definition(name, None, description, input_schema, output_schema.as_ref(), Some(function.hints()))
 }
 
 fn of_skill(name: &str, skill: &SkillDefinition) -> Value {
-    definition(name, None, &skill.description, &skill.input_schema, None, skill.hints())
+    // Its hints follow from the Agentfile's lines, which another Agentfile of the folder may have otherwise.
+    definition(name, None, &skill.description, &skill.input_schema, None, None)
 }
 
 fn definition(
@@ -83,13 +84,15 @@ fn definition(
     description: &str,
     input: &Value,
     output: Option<&Value>,
-    hints: Hints,
+    hints: Option<Hints>,
 ) -> Value {
-    let annotations = json!({
-        "readOnlyHint": hints.read_only,
-        "destructiveHint": hints.destructive,
-        "idempotentHint": hints.idempotent,
-        "openWorldHint": hints.open_world,
+    let annotations = hints.map(|hints| {
+        json!({
+            "readOnlyHint": hints.read_only,
+            "destructiveHint": hints.destructive,
+            "idempotentHint": hints.idempotent,
+            "openWorldHint": hints.open_world,
+        })
     });
     let mut members = Map::new();
     members.insert("name".to_owned(), name.into());
@@ -97,7 +100,7 @@ fn definition(
     members.insert("description".to_owned(), description.into());
     members.insert("inputSchema".to_owned(), input.clone());
     members.extend(output.map(|output| ("outputSchema".to_owned(), output.clone())));
-    members.insert("annotations".to_owned(), annotations);
+    members.extend(annotations.map(|annotations| ("annotations".to_owned(), annotations)));
     sorted(&Value::Object(members))
 }
 

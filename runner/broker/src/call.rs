@@ -141,6 +141,9 @@ impl Broker {
             self.reporter.denied(&called, "refused", reason, "", request.pid).await;
             return Outcome::Refused(format!("there is no tool `{}`", printable_text(&request.name)));
         };
+        if let Some(Err(why)) = self.search.as_ref().map(Search::is_there) {
+            return Outcome::Error(why);
+        }
         let fitted = self.fitted(tool, &mut request);
         let seen = match fitted {
             Ok(seen) => seen,

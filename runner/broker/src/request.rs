@@ -90,9 +90,12 @@ impl Broker {
         tool: &Tool,
         request: &call::Request,
     ) -> Result<Value, Failed> {
-        for _ in 0..=REDIRECTS {
+        for left in (0..=REDIRECTS).rev() {
             let answer = self.exchange(&sent, request).await?;
             let Some(next) = redirect(&answer, &sent.url) else { return self.answer(answer, &sent).await };
+            if left == 0 {
+                break;
+            }
             let next = next.map_err(|why| Failed::Error(format!("it redirects to what {why}")))?;
             let hop = self.hop(&mut sent, answer.status(), next, tool, request).await?;
             self.reporter.intent(Call { id, ..hop }, &[]).await.map_err(Failed::Error)?;

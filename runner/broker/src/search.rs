@@ -1,6 +1,7 @@
 //! What is given to the agent, searched for values of credentials. The broker has none: the gateway, which alone does, is sent each text
 //! and sends it back with placeholders where values were. What could not be searched is not given.
 
+use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -25,10 +26,16 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const LONGER: usize = 16;
 /// The verdict on record, and its reason.
 const VERDICT: &str = "redacted";
+/// Why nothing can be searched once something was wrong.
+const LOST: &str = "the gateway did not answer an earlier call";
 const FOUND: &str = "its output held values of credentials, and placeholders were given for them";
 
 /// The way to the gateway; nothing once something was wrong with it.
-pub(crate) struct Search(Rc<Mutex<Option<UnixStream>>>);
+pub(crate) struct Search {
+    way: Rc<Mutex<Option<UnixStream>>>,
+    /// Whether there is none any more.
+    lost: Rc<Cell<bool>>,
+}
 
 /// Why there is nothing to give.
 #[derive(Debug)]
@@ -48,7 +55,16 @@ impl Search {
     pub(crate) fn through(socket: OwnedFd) -> io::Result<Self> {
         let stream = std::os::unix::net::UnixStream::from(socket);
         stream.set_nonblocking(true)?;
-        Ok(Self(Rc::new(Mutex::new(Some(UnixStream::from_std(stream)?)))))
+        let way = Rc::new(Mutex::new(Some(UnixStream::from_std(stream)?)));
+        Ok(Self { way, lost: Rc::default() })
+    }
+
+    /// Whether nothing that a call gives could be searched: then it is not to be performed.
+    ///
+    /// # Errors
+    /// Why.
+    pub(crate) fn is_there(&self) -> Result<(), String> {
+        if self.lost.get() { Err(Unsearched(LOST.to_owned()).to_string()) } else { Ok(()) }
     }
 
     /// The same texts without values.
@@ -56,21 +72,23 @@ impl Search {
         if texts.is_empty() {
             return Ok(texts);
         }
-        let way = Rc::clone(&self.0);
+        let (way, lost) = (Rc::clone(&self.way), Rc::clone(&self.lost));
         // In a task of its own: whoever waits may stop at any moment, and the next one's answer must not be this one's.
         let asked = tokio::task::spawn_local(async move {
             let mut way = way.lock().await;
             let Some(mut stream) = way.take() else {
-                return Err("the gateway did not answer an earlier call".to_owned());
+                return Err(LOST.to_owned());
             };
-            match tokio::time::timeout(PATIENCE, exchange(&mut stream, &texts)).await {
+            let answer = match tokio::time::timeout(PATIENCE, exchange(&mut stream, &texts)).await {
                 Ok(Ok(clean)) => {
                     *way = Some(stream);
                     Ok(clean)
                 }
                 Ok(Err(error)) => Err(format!("the gateway: {error}")),
                 Err(_) => Err(format!("the gateway took more than {} s", PATIENCE.as_secs())),
-            }
+            };
+            lost.set(way.is_none());
+            answer
         });
         asked.await.map_err(|error| Unsearched(error.to_string()))?.map_err(Unsearched)
     }

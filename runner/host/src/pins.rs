@@ -39,6 +39,22 @@ impl Pinned {
     pub fn number(&self) -> usize {
         number(&self.servers, &self.tools)
     }
+
+    /// Adds what `others` has besides. `false`: of some tool it says something else, and not all of it was added.
+    #[must_use]
+    pub fn join(&mut self, others: Self) -> bool {
+        let mut same = true;
+        for (server, tools) in others.servers {
+            let known = self.servers.entry(server).or_default();
+            for (tool, definition) in tools {
+                same &= *known.entry(tool).or_insert_with(|| definition.clone()) == definition;
+            }
+        }
+        for (source, definition) in others.tools {
+            same &= *self.tools.entry(source).or_insert_with(|| definition.clone()) == definition;
+        }
+        same
+    }
 }
 
 /// Which are forgotten.

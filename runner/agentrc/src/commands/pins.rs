@@ -86,9 +86,10 @@ fn lock(state: &StateDir, path: &std::path::Path) -> Outcome {
         }
     }
     let folder = source.folder();
-    // What a lockfile says was looked at by somebody; it is not replaced by what this user has seen.
+    // What a lockfile says was looked at by somebody; it is not replaced by what this user has seen. Another Agentfile of the folder
+    // may have its tools there.
     if let Some((locked, _)) = lockfile::read(folder)?
-        && locked != pinned
+        && !pinned.join(locked)
     {
         let what =
             format!("`{}` is there, and is not what is pinned", terminal::path(&folder.join(lockfile::NAME)));

@@ -73,9 +73,7 @@ fn all_that_is_named_is_decided_about_wherever_it_is() {
     assert_eq!(paths(call), wanted(&["a", "b"]));
     assert_eq!(paths(json!({ "paths": ["a", "b", "a"] })), wanted(&["a", "b"]));
     assert_eq!(paths(json!({ "files": [{ "path": "./a", "content": "../c" }] })), wanted(&["a"]));
-    for name in
-        ["file", "file_path", "filePath", "FilePath", "file-path", "PATH", "repo_path", "outputDir", "src"]
-    {
+    for name in ["file", "FILE_PATH", "outputDir", "src"] {
         assert_eq!(paths(json!({ name: "a" })), wanted(&["a"]), "{name}");
     }
     // What says something else, and what is no text.
@@ -92,7 +90,7 @@ fn all_that_is_named_is_decided_about_wherever_it_is() {
     let (found, _) =
         named(json!({ "source": "https://A.example/x", "target_url": "s3://bucket/y" })).unwrap();
     let urls: Vec<_> = found.iter().map(|seen| (seen.url.as_str(), seen.host.as_str())).collect();
-    assert_eq!(urls, [("https://a.example/x", "a.example"), ("s3://bucket/y", "")]);
+    assert_eq!(urls, [("https://a.example/x", "a.example"), ("s3://bucket/y", "bucket")]);
     for (host, wanted) in
         [("A.Example", "a.example"), ("a.example:81", "a.example"), ("[::1]", "::1"), ("", "")]
     {
@@ -107,14 +105,41 @@ fn all_that_is_named_is_decided_about_wherever_it_is() {
     for url in ["file:///etc/passwd", "http://a/../b", "s3://a/../b"] {
         assert!(named(json!({ "base_url": url })).is_err(), "{url}");
     }
-    // What adds a scheme, adds this one.
-    for (url, wanted) in [
-        ("A.example:8080/x", "https://a.example:8080/x"),
-        ("memo:note", "memo:note"),
-        ("nothing of the kind", ""),
+    for (url, wanted, host) in [
+        // What adds a scheme, adds this one.
+        ("A.example:8080/x", "https://a.example:8080/x", "a.example"),
+        ("memo:note", "memo:note", ""),
+        ("memo://a_b/c", "memo://a_b/c", "a_b"),
+        ("nothing of the kind", "", ""),
+        // As the URL Standard reads it.
+        (" https://A.example/\n", "https://a.example/", "a.example"),
+        ("ht\ntps://a.example/b c", "https://a.example/b%20c", "a.example"),
+        ("wss://A.example:1/x", "wss://A.example:1/x", "a.example"),
+        ("postgres://u:p@db.example/t", "postgres://db.example/t", "db.example"),
+        ("git@A.example:o/r.git", "git@A.example:o/r.git", "a.example"),
     ] {
-        assert_eq!(named(json!({ "base_url": url })).unwrap().0[0].url, wanted, "{url}");
+        for call in [json!({ "base_url": url }), json!({ "urls": [url] }), json!({ "a": { "url": url } })] {
+            let (found, given) = named(call.clone()).unwrap_or_else(|why| panic!("{url}: {why}"));
+            assert_eq!((found[0].url.as_str(), found[0].host.as_str(), given), (wanted, host, call));
+        }
     }
+    for url in [
+        "u@a.example/",
+        "a.example/%2e",
+        "127.1/x",
+        "//a.example/",
+        "a.example/b//c",
+        "https://a.example\\@b/",
+    ] {
+        assert!(named(json!({ "base_url": url })).is_err(), "{url}");
+    }
+    // Names and values below a name that says it.
+    assert_eq!(paths(json!({ "files": { "/etc/x": "a", "b.txt": "c", "d": 1 } })), ["/etc/x", "/work/b.txt"]);
+    assert_eq!(paths(json!({ "file": { "name": "/etc/passwd", "mode": "r" } })), ["/etc/passwd"]);
+    assert_eq!(named(json!({ "urls": { "a": "https://a.example/" } })).unwrap().0[0].host, "a.example");
+    // Below where it is told to be, too; and what some take away from it.
+    assert_eq!(paths(json!({ "repo_path": "/srv/r", "files": ["a"] })), ["/srv/r", "/srv/r/a", "/work/a"]);
+    assert_eq!(paths(json!({ "file": " /etc/x " })), ["/etc/x", "/work/ /etc/x "]);
     // Somebody's data may have such a name, too: it is decided about, and stays what it is.
     let data = json!({ "value": { "url": "HTTP://A.example", "path": "a//b", "link": [1] } });
     let (found, given) = named(data.clone()).unwrap();

@@ -112,10 +112,13 @@ fn an_answer_that_makes_no_sense_gives_nothing_and_neither_does_any_after_it() {
     ];
     for acts in nonsense {
         with(acts, async |search| {
+            search.is_there().unwrap();
             for _ in 0..2 {
                 let failed = search.outcome(Outcome::Text("said".to_owned())).await.unwrap_err();
                 assert!(failed.to_string().contains("could not be searched for credentials: "), "{failed}");
             }
+            // Nothing is performed any more whose output could not be given.
+            assert!(search.is_there().is_err());
         });
     }
 }
@@ -151,6 +154,6 @@ fn a_gateway_that_is_gone_gives_nothing() {
         drop(theirs);
         let search = Search::through(ours.into()).unwrap();
         assert!(search.texts(vec!["a".to_owned()]).await.is_err());
-        assert!(search.0.lock().await.is_none());
+        assert!(search.way.lock().await.is_none());
     });
 }
