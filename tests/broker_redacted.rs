@@ -3,10 +3,8 @@
 
 #![allow(clippy::expect_used, clippy::panic)]
 
-use std::fs;
-use std::path::Path;
-
 use agentrc_test_support::broker::python;
+use agentrc_test_support::leftovers::anywhere;
 use agentrc_test_support::servers::{self, table};
 use agentrc_test_support::{Lab, Outcome, as_each, sdk};
 use serde_json::Value;
@@ -86,22 +84,6 @@ fn run(lab: &Lab, lines: &str) -> Outcome {
          MCP own\nTOOL mcp:own.act\nALLOW invoke mcp:own.act\nCMD /bin/sh ./go.sh\n"
         ),
     )
-}
-
-/// Whether a text is in any file beneath a folder.
-fn anywhere(folder: &Path, text: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            found.extend(anywhere(&path, text));
-        } else if fs::read(&path)
-            .is_ok_and(|bytes| bytes.windows(text.len()).any(|window| window == text.as_bytes()))
-        {
-            found.push(path.display().to_string());
-        }
-    }
-    found
 }
 
 #[track_caller]

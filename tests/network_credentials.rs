@@ -2,8 +2,8 @@
 //! nowhere else; what stands for it inside is worth nothing. (`shared/attacks.md`, "credentials"; `docs/credentials.md`.)
 
 use std::fs;
-use std::path::Path;
 
+use agentrc_test_support::leftovers::anywhere;
 use agentrc_test_support::outcome::Outcome;
 use agentrc_test_support::{Lab, World, as_each, as_each_and_without_filter};
 
@@ -20,22 +20,6 @@ AUDIT all";
 fn authorization(request: &agentrc_test_support::world::Request) -> String {
     let value = request.headers.get("authorization").and_then(|value| value.to_str().ok());
     value.unwrap_or_default().to_owned()
-}
-
-/// Whether a text is in any file beneath a folder.
-fn anywhere(folder: &Path, text: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            found.extend(anywhere(&path, text));
-        } else if fs::read(&path)
-            .is_ok_and(|bytes| bytes.windows(text.len()).any(|window| window == text.as_bytes()))
-        {
-            found.push(path.display().to_string());
-        }
-    }
-    found
 }
 
 /// The value is in nothing that the run wrote or said.

@@ -90,11 +90,16 @@ impl Plan {
         }) || self.servers_asked().any(|server| matches!(server.reached, Reached::Remote { .. }))
     }
 
+    /// Whether there is a broker to ask inside.
+    #[must_use]
+    pub fn has_broker(&self) -> bool {
+        self.mounts.iter().any(|mount| mount.source == MountSource::Socket)
+    }
+
     /// Whether what the broker gives to the agent is searched for values of credentials: where there are both.
     #[must_use]
     pub fn output_is_searched(&self) -> bool {
-        self.mounts.iter().any(|mount| mount.source == MountSource::Socket)
-            && self.broker.iter().any(|entry| matches!(entry, BrokerEntry::Credential { .. }))
+        self.has_broker() && self.broker.iter().any(|entry| matches!(entry, BrokerEntry::Credential { .. }))
     }
 }
 

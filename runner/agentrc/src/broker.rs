@@ -17,7 +17,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use agentfile::plan::{BrokerEntry, MountSource, Plan};
+use agentfile::plan::{BrokerEntry, Plan};
 use agentrc_audit::Event;
 use agentrc_audit::folder::Folder;
 use agentrc_broker::Config;
@@ -126,7 +126,7 @@ impl Broker {
         let health = Health::of(plan).map_err(|reason| Refusal::new(reason).step(LAYER))?;
         let agent = Agent::new(agentfile, plan_sha256, run.id());
         let mut servers = Servers::of(plan, agent.clone())?;
-        if !plan.mounts.iter().any(|mount| mount.source == MountSource::Socket) {
+        if !plan.has_broker() {
             return Ok(None);
         }
         let scripts = Scripts::of(plan, agent)?;

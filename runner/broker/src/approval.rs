@@ -154,39 +154,23 @@ impl Broker {
                 }
                 return verdict;
             }
-            match &mut all {
-                None => all = Some(verdict),
-                Some(all) => {
-                    // A policy that asks for it is one question.
-                    let more = verdict.approvals.into_iter().filter(|one| !all.approvals.contains(one));
-                    let more: Vec<_> = more.collect();
-                    all.approvals.extend(more);
-                    if !all.rule.split(", ").any(|rule| rule == verdict.rule) {
-                        all.rule = format!("{}, {}", all.rule, verdict.rule);
-                    }
-                }
-            }
+            all = Some(match all {
+                Some(all) => all.and(verdict),
+                None => verdict,
+            });
         }
         all.unwrap_or_else(|| Verdict::refused("nothing is known of what it names"))
     }
 
     /// What goes to a server needs two permits: to invoke the tool, and to ask the server.
-    fn of_server(&self, does: &Does, mut verdict: Verdict) -> Verdict {
+    fn of_server(&self, does: &Does, verdict: Verdict) -> Verdict {
         let Does::Server { tool, .. } = does else { return verdict };
         if !verdict.permitted {
             return verdict;
         }
         let Some(server) = self.server(does) else { return Verdict::refused("the plan has no such server") };
         let (name, url) = (&server.name, &server.url());
-        let asked = self.judge.judge(&judge::Asked::Server { name, method: "tools/call", tool, url });
-        if !asked.permitted {
-            return asked;
-        }
-        if !asked.rule.is_empty() {
-            verdict.rule = format!("{}, {}", verdict.rule, asked.rule);
-        }
-        verdict.approvals.extend(asked.approvals);
-        verdict
+        verdict.and(self.judge.judge(&judge::Asked::Server { name, method: "tools/call", tool, url }))
     }
 
     /// What limits count: the thing itself, and the server that it is of.

@@ -68,12 +68,15 @@ pub enum Called {
     Function,
 }
 
+/// What stands between the policies of a [`Verdict::rule`]; no id and no line has it.
+pub const RULES: &str = ", ";
+
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
     /// Whether it may, once a person has approved what [`Verdict::approvals`] names.
     pub permitted: bool,
-    /// The policies that decided, with their lines; empty when there are none.
+    /// The policies that decided, with their lines, [`RULES`] between them; empty when there are none.
     pub rule: String,
     /// Why not, as a clause in lower case; empty when it may.
     pub reason: String,
@@ -85,6 +88,32 @@ impl Verdict {
     /// That it may not, by no policy.
     pub(crate) fn refused(reason: &str) -> Self {
         Self { permitted: false, rule: String::new(), reason: reason.to_owned(), approvals: Vec::new() }
+    }
+
+    /// Both, of the same call: permitted by what permits each, and approved where one has to be. What is in both is said, and asked, once;
+    /// the first that does not permit says why.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        if !self.permitted {
+            return self;
+        }
+        if !other.permitted {
+            return other;
+        }
+        for rule in other.rule.split(RULES).filter(|rule| !rule.is_empty()) {
+            if !self.rule.split(RULES).any(|known| known == rule) {
+                self.rule = if self.rule.is_empty() {
+                    rule.to_owned()
+                } else {
+                    format!("{}{RULES}{rule}", self.rule)
+                };
+            }
+        }
+        for one in other.approvals {
+            if !self.approvals.contains(&one) {
+                self.approvals.push(one);
+            }
+        }
+        self
     }
 }
 
@@ -130,4 +159,31 @@ pub enum Untrusted {
     Ask(String),
     /// It may, by this place.
     Allow(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(permitted: bool, rule: &str, asks: &[&str]) -> Verdict {
+        let asking =
+            |id: &&str| Asking { reason: "why".to_owned(), id: (*id).to_owned(), origin: String::new() };
+        Verdict {
+            permitted,
+            rule: rule.to_owned(),
+            reason: String::new(),
+            approvals: asks.iter().map(asking).collect(),
+        }
+    }
+
+    #[test]
+    fn what_is_in_both_is_said_and_asked_once_and_both_must_permit() {
+        let both =
+            verdict(true, "a [1], b [2]", &["a"]).and(verdict(true, "b [2], c [3], a [1]", &["a", "c"]));
+        assert_eq!(both, verdict(true, "a [1], b [2], c [3]", &["a", "c"]));
+        assert_eq!(verdict(true, "", &[]).and(verdict(true, "a", &[])), verdict(true, "a", &[]));
+        let (yes, no) = (|| verdict(true, "a", &["a"]), || verdict(false, "x", &[]));
+        assert_eq!(yes().and(no()), no());
+        assert_eq!(no().and(yes()), no());
+    }
 }

@@ -90,17 +90,18 @@ impl Broker {
         tool: &Tool,
         request: &call::Request,
     ) -> Result<Value, Failed> {
-        for left in (0..=REDIRECTS).rev() {
+        let mut followed = 0;
+        loop {
             let answer = self.exchange(&sent, request).await?;
             let Some(next) = redirect(&answer, &sent.url) else { return self.answer(answer, &sent).await };
-            if left == 0 {
-                break;
+            if followed == REDIRECTS {
+                return Err(Failed::Error(format!("it redirects more than {REDIRECTS} times")));
             }
+            followed += 1;
             let next = next.map_err(|why| Failed::Error(format!("it redirects to what {why}")))?;
             let hop = self.hop(&mut sent, answer.status(), next, tool, request).await?;
             self.reporter.intent(Call { id, ..hop }, &[]).await.map_err(Failed::Error)?;
         }
-        Err(Failed::Error(format!("it redirects more than {REDIRECTS} times")))
     }
 
     /// One request, and the head of its answer.

@@ -1,7 +1,6 @@
 //! What is given to the agent, searched for values of credentials. The broker has none: the gateway, which alone does, is sent each text
 //! and sends it back with placeholders where values were. What could not be searched is not given.
 
-use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -31,11 +30,7 @@ const LOST: &str = "the gateway did not answer an earlier call";
 const FOUND: &str = "its output held values of credentials, and placeholders were given for them";
 
 /// The way to the gateway; nothing once something was wrong with it.
-pub(crate) struct Search {
-    way: Rc<Mutex<Option<UnixStream>>>,
-    /// Whether there is none any more.
-    lost: Rc<Cell<bool>>,
-}
+pub(crate) struct Search(Rc<Mutex<Option<UnixStream>>>);
 
 /// Why there is nothing to give.
 #[derive(Debug)]
@@ -55,8 +50,7 @@ impl Search {
     pub(crate) fn through(socket: OwnedFd) -> io::Result<Self> {
         let stream = std::os::unix::net::UnixStream::from(socket);
         stream.set_nonblocking(true)?;
-        let way = Rc::new(Mutex::new(Some(UnixStream::from_std(stream)?)));
-        Ok(Self { way, lost: Rc::default() })
+        Ok(Self(Rc::new(Mutex::new(Some(UnixStream::from_std(stream)?)))))
     }
 
     /// Whether nothing that a call gives could be searched: then it is not to be performed.
@@ -64,7 +58,9 @@ impl Search {
     /// # Errors
     /// Why.
     pub(crate) fn is_there(&self) -> Result<(), String> {
-        if self.lost.get() { Err(Unsearched(LOST.to_owned()).to_string()) } else { Ok(()) }
+        // While it is used, it is there.
+        let lost = self.0.try_lock().is_ok_and(|way| way.is_none());
+        if lost { Err(Unsearched(LOST.to_owned()).to_string()) } else { Ok(()) }
     }
 
     /// The same texts without values.
@@ -72,23 +68,21 @@ impl Search {
         if texts.is_empty() {
             return Ok(texts);
         }
-        let (way, lost) = (Rc::clone(&self.way), Rc::clone(&self.lost));
+        let way = Rc::clone(&self.0);
         // In a task of its own: whoever waits may stop at any moment, and the next one's answer must not be this one's.
         let asked = tokio::task::spawn_local(async move {
             let mut way = way.lock().await;
             let Some(mut stream) = way.take() else {
                 return Err(LOST.to_owned());
             };
-            let answer = match tokio::time::timeout(PATIENCE, exchange(&mut stream, &texts)).await {
+            match tokio::time::timeout(PATIENCE, exchange(&mut stream, &texts)).await {
                 Ok(Ok(clean)) => {
                     *way = Some(stream);
                     Ok(clean)
                 }
                 Ok(Err(error)) => Err(format!("the gateway: {error}")),
                 Err(_) => Err(format!("the gateway took more than {} s", PATIENCE.as_secs())),
-            };
-            lost.set(way.is_none());
-            answer
+            }
         });
         asked.await.map_err(|error| Unsearched(error.to_string()))?.map_err(Unsearched)
     }

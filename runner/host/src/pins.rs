@@ -43,17 +43,9 @@ impl Pinned {
     /// Adds what `others` has besides. `false`: of some tool it says something else, and not all of it was added.
     #[must_use]
     pub fn join(&mut self, others: Self) -> bool {
-        let mut same = true;
-        for (server, tools) in others.servers {
-            let known = self.servers.entry(server).or_default();
-            for (tool, definition) in tools {
-                same &= *known.entry(tool).or_insert_with(|| definition.clone()) == definition;
-            }
-        }
-        for (source, definition) in others.tools {
-            same &= *self.tools.entry(source).or_insert_with(|| definition.clone()) == definition;
-        }
-        same
+        let mut servers = others.servers.into_iter();
+        servers.all(|(server, tools)| add(self.servers.entry(server).or_default(), tools))
+            && add(&mut self.tools, others.tools)
     }
 }
 
@@ -119,15 +111,14 @@ impl StateDir {
     pub fn pin(&self, folder: &Path, new: Pinned) -> Result<(), Error> {
         let all = self.pins_folder()?;
         lock(&all)?;
-        let (file, mut pins) = self.pins_of(&all, folder)?;
-        let Pinned { servers, tools } = new;
-        let same =
-            servers.into_iter().all(|(server, tools)| add(pins.servers.entry(server).or_default(), tools));
-        if !(add(&mut pins.tools, tools) && same) {
+        let (file, FolderPins { format, folder, servers, tools }) = self.pins_of(&all, folder)?;
+        let mut pinned = Pinned { servers, tools };
+        if !pinned.join(new) {
             let why = "another run pinned the same tool meanwhile, and it was not the same";
             return Err(Error::Pins { path: all.path_of(&file), why: why.to_owned() });
         }
-        write(&all, &file, &pins)
+        let Pinned { servers, tools } = pinned;
+        write(&all, &file, &FolderPins { format, folder, servers, tools })
     }
 
     /// Forgets some in a folder; how many tools there were.

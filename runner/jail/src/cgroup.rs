@@ -136,13 +136,13 @@ impl Cgroup {
         };
         again();
         let path = parent.join(format!("{PREFIX}{name}"));
-        let made = run(Step::Cgroup, 1, || make(&path, again)).map_err(|failure| {
+        let directory = run(Step::Cgroup, 1, || make(&path, again)).map_err(|failure| {
             if shared {
                 drop(std::fs::remove_dir(&parent));
             }
             Refusal::kernel(failure.step, &path.display().to_string(), failure.errno)
-        });
-        let cgroup = Self { path: path.clone(), directory: made?, moved };
+        })?;
+        let cgroup = Self { path, directory, moved };
         if shared {
             // Now that there is something in it, nobody removes it.
             Self::below_root(base, &parent, &wanted).map_err(unable)?;

@@ -1,4 +1,4 @@
-//! What a run may not leave behind: a process, a mount, a cgroup, a file.
+//! What a run may not leave behind: a process, a mount, a cgroup, a file, a value.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -151,4 +151,20 @@ fn record(root: &Path, path: &Path, into: &mut BTreeMap<PathBuf, String>) {
             record(root, &entry.path(), into);
         }
     }
+}
+
+/// The files beneath a folder that have a text in them, which is to be in none.
+pub fn anywhere(folder: &Path, text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(anywhere(&path, text));
+        } else if fs::read(&path)
+            .is_ok_and(|bytes| bytes.windows(text.len()).any(|window| window == text.as_bytes()))
+        {
+            found.push(path.display().to_string());
+        }
+    }
+    found
 }

@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use agentfile::plan::Plan;
 use agentfile::plan::told::Told;
-use agentfile::plan::{MountSource, Plan};
 use agentrc_audit::line::Digest;
 use agentrc_audit::text::printable_text;
 use agentrc_broker::difference;
@@ -49,8 +49,7 @@ impl Pins {
     /// They cannot be read, or a tool that the package brings is not what is pinned.
     pub fn of(plan: &Plan, state: &StateDir, folder: &Path, agentfile: &Path) -> Result<Self, Refusal> {
         let told: Vec<_> = plan.told().collect();
-        let is_served = plan.mounts.iter().any(|mount| mount.source == MountSource::Socket);
-        if !is_served || told.is_empty() && plan.servers_asked().next().is_none() {
+        if !plan.has_broker() || told.is_empty() && plan.servers_asked().next().is_none() {
             return Ok(Self::default());
         }
         let mut pins = Self::read(state, folder).map_err(|refusal| refusal.step(LAYER))?;

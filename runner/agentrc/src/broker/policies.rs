@@ -1,6 +1,6 @@
 //! The plan's policies on calls, asked in the broker's process.
 
-use agentrc_broker::judge::{Asked, Asking, Called, Judge, Verdict};
+use agentrc_broker::judge::{Asked, Asking, Called, Judge, RULES, Verdict};
 use agentrc_decide::{Act, Call};
 
 use crate::policies::{Answer, Policies};
@@ -50,6 +50,6 @@ impl Judge for Policies {
             id: approval.policy.id,
             origin: approval.policy.origin.to_string(),
         });
-        Verdict { permitted, rule: rules.join(", "), reason, approvals: approvals.collect() }
+        Verdict { permitted, rule: rules.join(RULES), reason, approvals: approvals.collect() }
     }
 }

@@ -161,14 +161,14 @@ impl Found {
             Some("file") => Err("can be read in two ways: write the path from `/`"),
             Some("http" | "https") => canonical_url(&read),
             _ if has_scheme(&read) => of_other(&read),
-            _ => match canonical_url(&format!("https://{read}")) {
-                // As those take it that add the scheme.
-                Ok(place) => Ok(place),
-                Err(_) if of_ssh(&read).is_some() => Ok((read.clone(), of_ssh(&read).unwrap_or_default())),
-                Err(_) if resource(&read).is_ok() => Ok((read.clone(), String::new())),
+            // As those take it that add the scheme.
+            _ => match (canonical_url(&format!("https://{read}")), of_ssh(&read)) {
+                (Ok(place), _) => Ok(place),
+                (Err(_), Some(host)) => Ok((read, host)),
+                (Err(_), None) if resource(&read).is_ok() => Ok((read, String::new())),
                 // Words, which are no URL to anybody.
-                Err(_) if !read.contains(['/', '.', ':', '@', '\\']) => return Ok(()),
-                Err(why) => Err(why),
+                (Err(_), None) if !read.contains(['/', '.', ':', '@', '\\']) => return Ok(()),
+                (Err(why), None) => Err(why),
             },
         };
         self.places.insert(place?);

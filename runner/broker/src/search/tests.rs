@@ -154,6 +154,6 @@ fn a_gateway_that_is_gone_gives_nothing() {
         drop(theirs);
         let search = Search::through(ours.into()).unwrap();
         assert!(search.texts(vec!["a".to_owned()]).await.is_err());
-        assert!(search.way.lock().await.is_none());
+        assert!(search.0.lock().await.is_none());
     });
 }
