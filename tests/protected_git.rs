@@ -61,8 +61,9 @@ const PLANTS: &[(&str, &str)] = &[
     ),
 ];
 
-/// What a person does with a repository after an agent was in it.
-const AFTERWARDS: &str = "git status; git add -A; git -c user.name=t -c user.email=t@example.com commit -qm after; git diff HEAD~; git log -1";
+/// What a person does with a repository after an agent was in it. Something of the person's own is in it, so that git has
+/// an index to write: with nothing to add it writes one only when the files are of the index's own second.
+const AFTERWARDS: &str = "echo mine > mine; git status; git add -A; git -c user.name=t -c user.email=t@example.com commit -qm after; git diff HEAD~; git log -1";
 
 fn runs_nothing(lab: &Lab, name: &str, plant: &str, full: bool) {
     let repo = repository(lab, full);
