@@ -11,6 +11,7 @@ use agentfile::plan::Target;
 use agentrc_audit::line::Digest;
 use agentrc_audit::text::printable_text;
 use agentrc_memory::{Provenance, Trust};
+use agentrc_service::channel::cut;
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
@@ -255,7 +256,8 @@ impl Broker {
             vec![facts::Seen::default()]
         } else {
             let directory = self.server(&tool.does).map_or(&self.directory, |server| &server.directory);
-            facts::take(&tool.facts, &mut request.arguments, directory).map_err(|why| printable_text(&why))?
+            facts::take(&tool.facts, &mut request.arguments, directory)
+                .map_err(|why| cut(&printable_text(&why)))?
         };
         // What is decided about, and handed over, is what has to fit.
         match tool.unfit(&Value::Object(request.arguments.clone())) {

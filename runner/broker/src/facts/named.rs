@@ -3,20 +3,25 @@
 
 mod names;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use agentfile::parse::is_one_host;
 use serde_json::{Map, Value};
 
-use self::names::{Kind, kind};
+use self::names::{Kind, Said, said};
 use super::{Seen, below, canonical_url, kept, resource};
 
 /// Most decisions of one call: a path, beside a URL or a host.
 const MOST: usize = 256;
+/// Most paths that are made of what one call names, the same ones again included: what that takes is bounded before anybody is asked.
+const MADE: usize = 16 * MOST;
 /// What is put into its one form for whoever is called; others must be in it.
 const PUT: [&str; 2] = ["path", "url"];
-/// Longest text that is taken for a path or a URL although its own name does not say so.
-const LONGEST: usize = 4096;
+/// Longest path that the kernel takes (`PATH_MAX`, limits.h).
+const LONGEST_PATH: usize = 4096;
+/// Longest URL that anybody here reads (`http::Uri`).
+const LONGEST_URL: usize = 65_534;
 
 /// What was found.
 #[derive(Default)]
@@ -24,6 +29,7 @@ struct Found {
     paths: BTreeSet<String>,
     /// URLs with their hosts, and hosts.
     places: BTreeSet<(String, String)>,
+    made: usize,
 }
 
 /// All that a call of `arguments` is to be decided about; relative paths are below `directory`. At least one.
@@ -33,18 +39,15 @@ struct Found {
 pub(super) fn take(arguments: &mut Map<String, Value>, directory: &str) -> Result<Vec<Seen>, String> {
     let method = arguments.get("method").and_then(Value::as_str).unwrap_or_default().to_ascii_uppercase();
     let mut found = Found::default();
-    found.members(arguments, &Around { directory, base: None, kind: None, deeper: false })?;
-    let Found { mut paths, mut places } = found;
+    let nowhere = Bases { own: &[], outer: None };
+    let around = Around { directory, bases: &nowhere, kind: None, is_tree: false, deeper: false };
+    found.members(arguments, around)?;
+    let Found { mut paths, mut places, .. } = found;
     if paths.is_empty() {
         paths.insert(String::new());
     }
     if places.is_empty() {
         places.insert(Default::default());
-    }
-    if paths.len().saturating_mul(places.len()) > MOST {
-        return Err(format!(
-            "they name more than the {MOST} paths and URLs that are decided about at a time"
-        ));
     }
     let seen = paths.iter().flat_map(|path| {
         places.iter().map(|(url, host)| Seen {
@@ -57,51 +60,79 @@ pub(super) fn take(arguments: &mut Map<String, Value>, directory: &str) -> Resul
     Ok(seen.collect())
 }
 
+/// What is said of a call that names more.
+const TOO_MANY: &str = "is more than the 256 paths and URLs that one call is decided about";
+
 /// Where something is.
+#[derive(Clone, Copy)]
 struct Around<'a> {
     /// Where whoever is called is.
     directory: &'a str,
-    /// The one path from `/` on beside it, which it may be relative to.
-    base: Option<String>,
+    /// What else it may be relative to.
+    bases: &'a Bases<'a>,
     /// What the names around it say.
     kind: Option<Kind>,
+    /// Whether the names here are those of files, `{"src": {"main.c": "…"}}`.
+    is_tree: bool,
     /// What is deeper than the arguments themselves may be somebody's data: it is never put into another form.
     deeper: bool,
 }
 
+/// Paths beside and around something.
+#[derive(Clone, Copy)]
+struct Bases<'a> {
+    own: &'a [String],
+    outer: Option<&'a Bases<'a>>,
+}
+
+impl Bases<'_> {
+    fn each(&self) -> impl Iterator<Item = &String> {
+        std::iter::successors(Some(self), |bases| bases.outer).flat_map(|bases| bases.own)
+    }
+}
+
 impl Found {
-    fn members(&mut self, members: &mut Map<String, Value>, around: &Around<'_>) -> Result<(), String> {
-        let paths = members.iter().filter(|(name, _)| kind(name) == Some(Kind::Path));
-        let mut absolute =
-            paths.filter_map(|(_, value)| value.as_str().filter(|text| text.starts_with('/')).map(kept));
-        let base = absolute.next().filter(|_| absolute.next().is_none());
-        // Beside a path, the rest is what is done with it.
-        let said = around.kind.filter(|_| members.keys().all(|name| kind(name).is_none()));
-        for (name, value) in members {
-            if said == Some(Kind::Path) && name.contains(['/', '.']) {
-                // Files by their names, `{"src/a": "…"}`.
-                self.path(&mut name.clone(), around, false).map_err(|why| format!("`{name}` {why}"))?;
-                continue;
-            }
-            self.look(name, value, &Around { base: base.clone(), kind: said, ..*around })?;
+    fn members(&mut self, members: &mut Map<String, Value>, around: Around<'_>) -> Result<(), String> {
+        let names: Vec<_> = members.keys().map(|name| said(name)).collect();
+        let own = bases(members.values().zip(&names), around.directory);
+        let around = Around { bases: &Bases { own: &own, outer: Some(around.bases) }, ..around };
+        for ((name, value), own) in members.iter_mut().zip(names) {
+            let below = self.name(name, own, around).map_err(|why| format!("`{name}` {why}"))?;
+            let bases = Bases { own: &below, outer: Some(around.bases) };
+            self.look(name, own, value, Around { bases: &bases, ..around })?;
         }
         Ok(())
     }
 
-    /// Looks at what is called `name`, and at what is in it.
-    fn look(&mut self, name: &str, value: &mut Value, around: &Around<'_>) -> Result<(), String> {
-        let own = kind(name);
-        let inner =
-            |base| Around { directory: around.directory, base, kind: own.or(around.kind), deeper: true };
+    /// Looks at a name: below one that says so it may be a path or a URL itself. What is below it then.
+    fn name(&mut self, name: &str, own: Said, around: Around<'_>) -> Result<Vec<String>, &'static str> {
+        let Some(said) = around.kind else { return Ok(Vec::new()) };
+        if has_scheme(name) {
+            self.url(false, &mut name.to_owned())?;
+        } else if around.is_tree || said.is_path() && own.kind.is_none() && name.contains(['/', '.']) {
+            return self.path(&mut name.to_owned(), around, false);
+        }
+        Ok(Vec::new())
+    }
+
+    /// Looks at what is called `name`, which says `own`, and at what is in it.
+    fn look(&mut self, name: &str, own: Said, value: &mut Value, around: Around<'_>) -> Result<(), String> {
+        let inner = Around { kind: own.kind.or(around.kind), deeper: true, is_tree: false, ..around };
         match value {
-            Value::Object(members) => self.members(members, &inner(None)),
-            Value::Array(items) => {
-                let inner = inner(around.base.clone());
-                items.iter_mut().try_for_each(|item| self.look(name, item, &inner))
+            Value::Object(members) => {
+                let is_tree = own.kind.map_or(around.is_tree, |own| own == Kind::Files);
+                self.members(members, Around { is_tree, ..inner })
             }
+            Value::Array(items) => items.iter_mut().try_for_each(|item| match item {
+                // What is said of one of them.
+                Value::Object(members) => self.members(members, inner),
+                item => self.look(name, own, item, inner),
+            }),
             Value::String(text) => {
                 let put = !around.deeper && PUT.contains(&name);
-                let said = own.or_else(|| around.kind.filter(|kind| reads_as(*kind, text)));
+                // What is in a file is no name of one.
+                let around_it = around.kind.filter(|_| around.is_tree || !own.is_content);
+                let said = own.kind.or_else(|| around_it.filter(|kind| reads_as(*kind, text)));
                 self.text(said, put, text, around).map_err(|why| format!("`{name}` {why}"))
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
@@ -113,21 +144,25 @@ impl Found {
         said: Option<Kind>,
         put: bool,
         text: &mut String,
-        around: &Around<'_>,
+        around: Around<'_>,
     ) -> Result<(), &'static str> {
         match said {
             None => Ok(()),
-            // What is not said. (An empty path may be where the server is.)
-            Some(kind) if text.is_empty() && !(put && kind == Kind::Path) => Ok(()),
-            Some(Kind::Path) if !has_scheme(text.trim()) => self.path(text, around, put),
-            Some(Kind::Path | Kind::Url) => self.url(put, text),
-            Some(Kind::Host) if has_scheme(text.trim()) => self.url(put, text),
-            Some(Kind::Host) => self.host(text),
+            Some(kind) if kind.is_path() && !has_scheme(text) => self.path(text, around, put).map(drop),
+            // What is not said.
+            Some(_) if text.is_empty() => Ok(()),
+            Some(Kind::Host) if !has_scheme(text) => self.host(text),
+            Some(_) => self.url(put, text),
         }
     }
 
-    /// What servers, and the libraries that they are made with, understand besides is refused.
-    fn path(&mut self, text: &mut String, around: &Around<'_>, put: bool) -> Result<(), &'static str> {
+    /// All that it may be the path of. What servers, and the libraries that they are made with, understand besides is refused.
+    fn path(
+        &mut self,
+        text: &mut String,
+        around: Around<'_>,
+        put: bool,
+    ) -> Result<Vec<String>, &'static str> {
         if text.contains('\0') {
             return Err("has a NUL");
         }
@@ -139,23 +174,54 @@ impl Found {
         } else if text.split('/').any(|part| part.trim() == "..") {
             return Err("can be read in two ways: write the path without `..`");
         }
-        // Some take the space around it away.
-        for text in [text.as_str(), text.trim()] {
-            self.paths.insert(below(around.directory, text));
-            self.paths.extend(around.base.as_ref().map(|base| below(base, text)));
+        if kept(text).len() > LONGEST_PATH {
+            return Err("is longer than a path can be");
         }
-        Ok(())
+        let mut made = Vec::new();
+        // Some take the space around it away.
+        let trimmed = Some(text.trim()).filter(|trimmed| *trimmed != text.as_str());
+        let itself = below(around.directory, text.trim());
+        for text in std::iter::once(text.as_str()).chain(trimmed) {
+            if !text.starts_with('/') {
+                for base in around.bases.each().filter(|base| **base != itself) {
+                    self.count()?;
+                    made.push(below(base, text));
+                }
+            }
+            self.count()?;
+            made.push(below(around.directory, text));
+        }
+        self.paths.extend(made.iter().cloned());
+        self.bounded()?;
+        Ok(made)
+    }
+
+    fn count(&mut self) -> Result<(), &'static str> {
+        self.made += 1;
+        if self.made > MADE { Err(TOO_MANY) } else { Ok(()) }
+    }
+
+    /// Asked of each that is found: a call must not cost more than a refusal of it.
+    fn bounded(&self) -> Result<(), &'static str> {
+        let number = self.paths.len().max(1).saturating_mul(self.places.len().max(1));
+        if number > MOST { Err(TOO_MANY) } else { Ok(()) }
+    }
+
+    fn place(&mut self, place: (String, String)) -> Result<(), &'static str> {
+        self.places.insert(place);
+        self.bounded()
     }
 
     fn url(&mut self, put: bool, text: &mut String) -> Result<(), &'static str> {
         if put {
             let (url, host) = canonical_url(text)?;
             text.clone_from(&url);
-            self.places.insert((url, host));
-            return Ok(());
+            return self.place((url, host));
         }
-        // As those read it that follow the URL Standard of WHATWG.
-        let read = text.trim().replace(['\t', '\n', '\r'], "").replace(' ', "%20");
+        if text.len() > LONGEST_URL {
+            return Err("is longer than a URL can be");
+        }
+        let read = without_breaks(text).replace(' ', "%20");
         let scheme = read.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
         let place = match scheme.as_deref() {
             Some("file") => Err("can be read in two ways: write the path from `/`"),
@@ -171,15 +237,13 @@ impl Found {
                 (Err(why), None) => Err(why),
             },
         };
-        self.places.insert(place?);
-        Ok(())
+        self.place(place?)
     }
 
     /// With its port, if it has one.
     fn host(&mut self, text: &str) -> Result<(), &'static str> {
         let (_, host) = canonical_url(&format!("http://{}/", text.trim())).map_err(|_| "is no host")?;
-        self.places.insert((String::new(), host));
-        Ok(())
+        self.place((String::new(), host))
     }
 }
 
@@ -201,15 +265,40 @@ fn of_ssh(text: &str) -> Option<String> {
     is_one_host(&host).then_some(host)
 }
 
-/// Whether a text reads as what the names around it say, although its own does not: it may be something else.
+/// What relative paths beside them, and in what is beside them, may be below: paths from `/` on, and names of folders. Somebody may take
+/// all of them for one.
+fn bases<'a>(members: impl Iterator<Item = (&'a Value, &'a Said)>, directory: &str) -> Vec<String> {
+    let texts = members.filter_map(|(value, said)| Some((value.as_str()?.trim(), said.kind?)));
+    let paths = texts.filter(|(text, kind)| {
+        let is_base = text.starts_with('/') || *kind == Kind::Files && !text.is_empty();
+        kind.is_path() && is_base && !has_scheme(text)
+    });
+    // One that is too long is refused, and more of them than can be decided about, too.
+    let made = paths.filter(|(text, _)| text.len() <= LONGEST_PATH).map(|(text, _)| below(directory, text));
+    made.collect::<BTreeSet<_>>().into_iter().take(MOST + 1).collect()
+}
+
+/// Whether a text reads as what the names around it say, although its own does not: it may be something else, as what is in a file.
 fn reads_as(kind: Kind, text: &str) -> bool {
-    let is_path = ["/", "./", "../", "~"].iter().any(|start| text.trim_start().starts_with(start));
-    let is_short = text.len() <= LONGEST && !text.trim().contains('\n');
-    is_short && (has_scheme(text.trim()) || kind == Kind::Path && is_path)
+    let text = text.trim();
+    let is_path = || {
+        let begins = ["/", "./", "../", "~"].iter().any(|start| text.starts_with(start));
+        // Lines of a text stay lines, whatever a path is made of them.
+        begins && Some(kept(text)).is_some_and(|path| path.len() <= LONGEST_PATH && !path.contains('\n'))
+    };
+    has_scheme(text) || kind.is_path() && is_path()
+}
+
+/// As those read it that follow the URL Standard of WHATWG.
+fn without_breaks(text: &str) -> Cow<'_, str> {
+    let text = text.trim();
+    let breaks = ['\t', '\n', '\r'];
+    if text.contains(breaks) { Cow::Owned(text.replace(breaks, "")) } else { Cow::Borrowed(text) }
 }
 
 /// Whether it begins as a URL does: a letter and a slash alone would be a path of a folder `c:`.
 fn has_scheme(text: &str) -> bool {
+    let text = without_breaks(text);
     let scheme = text.split_once(':').filter(|(_, rest)| rest.starts_with("//")).map(|(scheme, _)| scheme);
     let is_scheme = |scheme: &str| {
         !scheme.is_empty()

@@ -134,7 +134,10 @@ fn all_that_is_named_is_decided_about_wherever_it_is() {
         assert!(named(json!({ "base_url": url })).is_err(), "{url}");
     }
     // Names and values below a name that says it.
-    assert_eq!(paths(json!({ "files": { "/etc/x": "a", "b.txt": "c", "d": 1 } })), ["/etc/x", "/work/b.txt"]);
+    assert_eq!(
+        paths(json!({ "files": { "/etc/x": "a", "b.txt": "c", "d": 1 } })),
+        ["/etc/x", "/work/b.txt", "/work/d"]
+    );
     assert_eq!(paths(json!({ "file": { "name": "/etc/passwd", "mode": "r" } })), ["/etc/passwd"]);
     assert_eq!(named(json!({ "urls": { "a": "https://a.example/" } })).unwrap().0[0].host, "a.example");
     // Below where it is told to be, too; and what some take away from it.
@@ -152,6 +155,87 @@ fn all_that_is_named_is_decided_about_wherever_it_is() {
     let hosts = |number| some(number).iter().map(|name| format!("http://{name}/")).collect::<Vec<_>>();
     assert_eq!(named(json!({ "paths": some(16), "urls": hosts(16) })).unwrap().0.len(), 256);
     assert!(named(json!({ "paths": some(17), "urls": hosts(16) })).unwrap_err().contains("256"));
+}
+
+/// Nothing beside a path keeps it from being decided about.
+#[test]
+fn a_decoy_hides_nothing() {
+    for (call, wanted) in [
+        // A name, beside one that is an argument's.
+        (json!({ "files": { "/data/x": "evil", "file": "ok" } }), "/data/x"),
+        (json!({ "files": { "Makefile": "evil" } }), "/work/Makefile"),
+        (json!({ "files": { "Makefile": "evil", "path": "ok" } }), "/work/Makefile"),
+        (json!({ "files": { "a.b": { "path": "/data/x" } } }), "/data/x"),
+        (json!({ "files": { "data": { "x": "evil" } } }), "/work/data/x"),
+        (json!({ "dir": { "data": { "lib": { "x": "evil" } } } }), "/work/data/lib/x"),
+        (json!({ "files": { "content": "/data/x" } }), "/data/x"),
+        // A value, beside a path.
+        (json!({ "files": [{ "name": "/data/x", "path": "ok" }] }), "/data/x"),
+        (json!({ "file": { "name": "/data/x", "path": "ok", "content": "evil" } }), "/data/x"),
+        // Longer than a path, or of several lines, until somebody makes it shorter.
+        (json!({ "files": [{ "name": format!("{}/data/x", "/.".repeat(4000)) }] }), "/data/x"),
+        (json!({ "file": { "name": format!("/{}data/x", "./".repeat(4000)) } }), "/data/x"),
+        // Below another path than the one that is beside it.
+        (json!({ "root": "/data", "file": "x", "dest": "/tmp" }), "/data/x"),
+        (json!({ "root": "/data", "files": [{ "path": "x" }] }), "/data/x"),
+        (json!({ "root": "/data", "files": [{ "path": "x", "src": "/tmp" }] }), "/data/x"),
+        (json!({ "root": "data", "files": ["x"] }), "/work/data/x"),
+        (json!({ "cwd": "data", "root": { "lib": { "x": "" } } }), "/work/data/lib/x"),
+        // Where nothing is said, it is the folder itself.
+        (json!({ "dir": "" }), "/work"),
+        (json!({ "root": "/data", "dir": "" }), "/data"),
+    ] {
+        let found = paths(call.clone());
+        assert!(found.iter().any(|path| path == wanted), "{call}: {found:?}");
+    }
+    for call in [
+        json!({ "file": { "name": "/a\n/../data/x" } }),
+        json!({ "files": { "../data/x": "evil", "file": "ok" } }),
+        json!({ "files": { "~/x": "evil" } }),
+    ] {
+        assert!(named(call.clone()).is_err(), "{call}");
+    }
+    for call in [
+        json!({ "urls": { "a": "ht\ntps://a.example/" } }),
+        json!({ "urls": { "https://a.example/": "x" } }),
+        json!({ "files": { "https://a.example/": "x" } }),
+        json!({ "file": "https:\n//a.example/" }),
+        json!({ "hosts": 1, "host": { "a": "http://a.example/", "host": "" } }),
+    ] {
+        let found = named(call.clone()).unwrap().0;
+        assert!(found.iter().any(|seen| seen.host == "a.example"), "{call}: {found:?}");
+    }
+    // What is in a file is not where it is.
+    let call = json!({ "files": [{ "path": "a.c", "content": "/* one line */" }, { "path": "b.c", "newText": "../x" }] });
+    assert_eq!(paths(call), ["/work/a.c", "/work/b.c"]);
+    let call = json!({ "file": { "path": "a.c", "lines": "/* one\n * and another */\nint main;" } });
+    assert_eq!(paths(call), ["/work/a.c"]);
+}
+
+/// Two megabytes, as much as a message may have: refused before they have become more.
+#[test]
+fn what_names_much_is_refused_before_it_costs_much() {
+    let long = "a".repeat(1 << 20);
+    let items: Vec<_> = (0..150_000).map(|number| number.to_string()).collect();
+    let few: Vec<_> = (0..200).map(|number| format!("{}/{number}", "b/".repeat(1000))).collect();
+    let decoys: Map<String, Value> =
+        (0..200).map(|number| (format!("path{number}"), json!(few[number]))).collect();
+    let same: Vec<_> = items.iter().map(|_| json!({ "file": "x" })).collect();
+    for call in [
+        json!({ "path": format!("/{long}"), "files": items }),
+        json!({ "root": format!("/{}", "r/".repeat(2000)), "files": items }),
+        json!({ "file": long }),
+        json!({ "base_url": format!("https://a.example/{long}") }),
+        json!({ "base_url": format!("u@a.example:{long}") }),
+        json!({ "files": { "a": decoys, "b": same } }),
+        json!({ "root": "/r", "files": same.iter().chain(&same).collect::<Vec<_>>() }),
+    ] {
+        let why = named(call).unwrap_err();
+        assert!(why.contains("longer than") || why.contains("more than the 256"), "{}", &why[..100]);
+    }
+    // Nothing that it names: numbers below a name that is long.
+    let (found, _) = named(json!({ "x": { (long): vec![1; 500_000] } })).unwrap();
+    assert_eq!(found, [Seen::default()]);
 }
 
 #[test]

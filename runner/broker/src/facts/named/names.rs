@@ -1,27 +1,40 @@
 //! What the name of an argument says that it is.
 
+/// Longest name of an argument that says something, in bytes: it is read once for each argument.
+const LONGEST: usize = 128;
+
 /// What an argument is taken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    Path,
+    /// The path of one file.
+    File,
+    /// The path of what may have others in it, or several paths.
+    Files,
     Url,
     Host,
 }
 
+impl Kind {
+    pub(super) fn is_path(self) -> bool {
+        matches!(self, Self::File | Self::Files)
+    }
+}
+
 /// What the last word of a name says, in lower case.
-const LAST: [(&str, Kind); 18] = [
-    ("path", Kind::Path),
-    ("paths", Kind::Path),
-    ("filepath", Kind::Path),
-    ("file", Kind::Path),
-    ("files", Kind::Path),
-    ("filename", Kind::Path),
-    ("filenames", Kind::Path),
-    ("dir", Kind::Path),
-    ("dirs", Kind::Path),
-    ("directory", Kind::Path),
-    ("directories", Kind::Path),
-    ("folder", Kind::Path),
+const LAST: [(&str, Kind); 19] = [
+    ("path", Kind::Files),
+    ("paths", Kind::Files),
+    ("filepath", Kind::File),
+    ("file", Kind::File),
+    ("files", Kind::Files),
+    ("filename", Kind::File),
+    ("filenames", Kind::Files),
+    ("dir", Kind::Files),
+    ("dirs", Kind::Files),
+    ("directory", Kind::Files),
+    ("directories", Kind::Files),
+    ("folder", Kind::Files),
+    ("folders", Kind::Files),
     ("url", Kind::Url),
     ("urls", Kind::Url),
     ("uri", Kind::Url),
@@ -30,11 +43,38 @@ const LAST: [(&str, Kind); 18] = [
     ("hostname", Kind::Host),
 ];
 /// The same of names of one word, which says many other things at the end of more.
-const ALONE: [&str; 7] = ["source", "destination", "src", "dst", "dest", "cwd", "root"];
+const ALONE: [(&str, Kind); 7] = [
+    ("source", Kind::File),
+    ("destination", Kind::File),
+    ("src", Kind::File),
+    ("dst", Kind::File),
+    ("dest", Kind::File),
+    ("cwd", Kind::Files),
+    ("root", Kind::Files),
+];
+/// Last words of names of what is in a file, or is said about it.
+const CONTENT: [&str; 10] =
+    ["content", "contents", "text", "body", "data", "code", "patch", "diff", "description", "comment"];
 
-/// What a name says: `file_path`, `filePath`, `FILE-PATH` and `file_path_2` say the same.
-pub(super) fn kind(name: &str) -> Option<Kind> {
-    let mut words = words(name);
+/// What a name says.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Said {
+    pub(super) kind: Option<Kind>,
+    /// What is in a file, or is said about it.
+    pub(super) is_content: bool,
+}
+
+/// `file_path`, `filePath`, `FILE-PATH` and `file_path_2` say the same.
+pub(super) fn said(name: &str) -> Said {
+    if name.len() > LONGEST {
+        return Said::default();
+    }
+    let words = words(name);
+    let is_content = words.last().is_some_and(|last| CONTENT.contains(&last.as_str()));
+    Said { kind: kind(words), is_content }
+}
+
+fn kind(mut words: Vec<String>) -> Option<Kind> {
     // What tells one from another: a number, or a letter.
     while words.len() > 1 && words.last().is_some_and(|word| word.len() <= 1) {
         words.pop();
@@ -44,10 +84,8 @@ pub(super) fn kind(name: &str) -> Option<Kind> {
         words.pop();
     }
     let last = words.last()?;
-    if words.len() == 1 && ALONE.contains(&last.as_str()) {
-        return Some(Kind::Path);
-    }
-    LAST.iter().find(|(known, _)| *known == last.as_str()).map(|(_, kind)| *kind)
+    let alone = ALONE.iter().filter(|_| words.len() == 1);
+    alone.chain(&LAST).find(|(known, _)| known == last).map(|(_, kind)| *kind)
 }
 
 /// The words of a name, in lower case, without digits: it may be written as Python, JavaScript or the shell write names.
@@ -107,15 +145,15 @@ mod tests {
             "source_1",
             "cwd",
         ] {
-            assert_eq!(kind(name), Some(Kind::Path), "{name}");
+            assert!(said(name).kind.is_some_and(Kind::is_path), "{name}");
         }
         for name in
             ["url", "URL", "imageURL", "baseUrl", "BASE_URL", "url_2", "fileURI", "webhookURLs", "page_uris"]
         {
-            assert_eq!(kind(name), Some(Kind::Url), "{name}");
+            assert_eq!(said(name).kind, Some(Kind::Url), "{name}");
         }
         for name in ["host", "hostName", "dbHost", "DB_HOST", "hostname2", "host_name"] {
-            assert_eq!(kind(name), Some(Kind::Host), "{name}");
+            assert_eq!(said(name).kind, Some(Kind::Host), "{name}");
         }
         for name in [
             "content",
@@ -128,8 +166,14 @@ mod tests {
             "_",
             "1",
             "é",
+            &format!("{}path", "a_".repeat(100)),
         ] {
-            assert_eq!(kind(name), None, "{name}");
+            assert_eq!(said(name).kind, None, "{name}");
+        }
+        for (name, is) in
+            [("content", true), ("newText", true), ("old_text", true), ("context", false), ("a", false)]
+        {
+            assert_eq!(said(name).is_content, is, "{name}");
         }
     }
 }
