@@ -281,7 +281,7 @@ impl Approvals {
         for number in numbers {
             let Some(pending) = self.pending.get(&number) else { continue };
             let decided = self.decided(&pending.ticket);
-            let late = Instant::now() >= pending.until;
+            let late = Instant::now() >= pending.until || pending.ticket.is_over();
             if matches!(decided, Ok(None)) && !late {
                 continue;
             }

@@ -1,7 +1,5 @@
 //! Tickets across all runs of the state directory, for who decides them.
 
-use jiff::Timestamp;
-
 use super::{Decision, Outcome, Scope, Ticket, Tickets, is_id};
 use crate::error::Error;
 use crate::runs::RunState;
@@ -133,11 +131,8 @@ fn found(tickets: &Tickets, run: &str, id: &str, runs: bool) -> Result<Option<Fo
     let standing = match tickets.decision(id, &ticket.arguments_sha256)? {
         Some(decision) => Standing::Decided(decision),
         None if !runs => Standing::Left,
-        None => {
-            // A time that cannot be read is over.
-            let expires = ticket.expires.parse::<Timestamp>().unwrap_or(Timestamp::MIN);
-            if Timestamp::now() < expires { Standing::Pending } else { Standing::Late }
-        }
+        None if ticket.is_over() => Standing::Late,
+        None => Standing::Pending,
     };
     Ok(Some(Found { ticket, standing }))
 }

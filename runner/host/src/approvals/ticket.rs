@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// One call that waits for a person.
@@ -32,6 +33,15 @@ pub struct Ticket {
     pub created: String,
     /// Until when it can be decided: RFC 3339, UTC.
     pub expires: String,
+}
+
+impl Ticket {
+    /// Whether nobody can decide it any more, by the time of day: a host that was asleep has missed none of it. A time that cannot be
+    /// read is over.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        Timestamp::now() >= self.expires.parse().unwrap_or(Timestamp::MIN)
+    }
 }
 
 /// What asks.

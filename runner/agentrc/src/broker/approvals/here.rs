@@ -22,6 +22,9 @@ impl Approvals {
     pub(in crate::broker) fn reply(&self, number: u64, reply: Reply) -> String {
         let Some(pending) = self.pending.get(&number) else { return "too late".to_owned() };
         let ticket = &pending.ticket;
+        if ticket.is_over() {
+            return "too late".to_owned();
+        }
         let (outcome, scope) = match reply {
             Reply::Once => (Outcome::Approved, Scope::Once),
             Reply::Run => (Outcome::Approved, Scope::Run { count: None }),

@@ -163,6 +163,18 @@ fn tickets_are_bounded_and_what_is_taken_back_is_closed() {
     assert_eq!(ended.count(), PENDING + 1);
 }
 
+/// The clock of waiting stands still while a host is asleep; that of the ticket does not.
+#[test]
+fn what_a_ticket_says_of_its_end_holds_for_the_terminal_too() {
+    let mut world = world(false);
+    assert_eq!(world.ask(1), None);
+    assert!(world.look().is_empty(), "control: it waits");
+    world.approvals.pending.get_mut(&1).unwrap().ticket.expires = "2020-01-01T00:00:00Z".to_owned();
+    assert_eq!(world.approvals.reply(1, Reply::Once), "too late");
+    assert!(matches!(world.look()[..], [Order::Refused { number: 1, .. }]));
+    assert!(matches!(world.log.0.last(), Some(Event::Decided { outcome, .. }) if outcome == "expired"));
+}
+
 #[test]
 fn nobody_is_asked_where_nobody_is_to_be() {
     let mut world = world(true);
