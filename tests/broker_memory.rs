@@ -70,19 +70,57 @@ fn values_keys_and_modes_are_held() {
     });
 }
 
+fn forbids(action: &str, condition: &str) -> String {
+    format!(
+        "{RW}\nPOLICY\nforbid(principal, action == AgentRC::Action::\"{action}\", resource == AgentRC::Memory::\"notes\"){condition};\nEND"
+    )
+}
+
+const LISTED: &str = "b = Broker()\nsay(sorted(t['name'] for t in b.ask('tools/list')['result']['tools']))\n";
+
 #[test]
-fn a_forbid_holds_for_memories() {
+fn a_forbid_with_a_condition_holds_for_memories() {
     as_each(AGENTRC, |lab| {
         let outcome = run(
             lab,
+            &forbids("memory.write", " when { context.trust == \"trusted\" }"),
             &format!(
-                "{RW}\nPOLICY\nforbid(principal, action == AgentRC::Action::\"memory.write\", resource == AgentRC::Memory::\"notes\");\nEND"
+                "{LISTED}say(b.call('memory.write', key='k', value={{'text': 'x'}}))\nsay(b.call('memory.read', key='k'))"
             ),
-            "b = Broker()\nsay(b.call('memory.write', key='k', value={'text': 'x'}))\nsay(b.call('memory.read', key='k'))",
         );
         let out = outcome.out();
-        assert!(out.starts_with("refused ") && out.contains("Agentfile:4:"), "as {}: {out}", lab.who.name);
-        assert!(out.ends_with("ok {\"found\":false}\n"), "{out}");
+        let lines: Vec<_> = out.lines().collect();
+        let [listed, written, read] = lines[..] else { panic!("as {}: {out}", lab.who.name) };
+        assert!(listed.contains("'memory.write'"), "it may hold or not: {out}");
+        assert!(written.starts_with("refused ") && written.contains("Agentfile:4:"), "{out}");
+        assert_eq!(read, "ok {\"found\":false}");
+    });
+}
+
+/// `tools/list` shows only what could be permitted, and what it does not show cannot be called.
+#[test]
+fn what_is_forbidden_without_a_condition_is_no_tool_of_a_memory() {
+    as_each(AGENTRC, |lab| {
+        let written = run(lab, RW, "say(Broker().call('memory.write', key='k', value={'text': 'before'}))");
+        assert!(written.out().starts_with("ok "), "control: {}", written.out());
+        let code = format!(
+            "{LISTED}say(b.call('memory.write', key='k', value={{'text': 'x'}}))\nsay(b.call('memory.delete', key='k'))\nsay(b.call('memory.read', key='k'))"
+        );
+        let out = run(lab, &forbids("memory.write", ""), &code).out();
+        let lines: Vec<_> = out.lines().collect();
+        let [listed, written, deleted, read] = lines[..] else { panic!("as {}: {out}", lab.who.name) };
+        assert_eq!(listed, "['memory.list', 'memory.read', 'memory.search']");
+        assert!(written.starts_with("refused ") && deleted.starts_with("refused "), "{out}");
+        assert!(read.starts_with("ok ") && read.contains("before"), "{out}");
+
+        let out = run(lab, &forbids("memory.read", ""), &code).out();
+        let lines: Vec<_> = out.lines().collect();
+        let [listed, written, deleted, read] = lines[..] else { panic!("as {}: {out}", lab.who.name) };
+        assert_eq!(listed, "['memory.delete', 'memory.write']");
+        assert!(
+            written.starts_with("ok ") && deleted.starts_with("ok ") && read.starts_with("refused "),
+            "{out}"
+        );
     });
 }
 

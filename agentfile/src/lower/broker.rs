@@ -57,13 +57,17 @@ pub(super) fn lower(boundaries: &Boundaries, permits: &Permits) -> Vec<BrokerEnt
         more: permits.server(&mcp.name),
         origin: mcp.place.origin.clone(),
     }));
-    entries.extend(boundaries.memories.iter().map(|memory| BrokerEntry::Memory {
-        name: memory.name.clone(),
-        schema_path: memory.schema_path.clone(),
-        schema_type: memory.schema_type.clone(),
-        writable: memory.writable,
-        schema_sha256: digest::sha256_hex(memory.schema.as_bytes()),
-        origin: memory.place.origin.clone(),
+    entries.extend(boundaries.memories.iter().map(|memory| {
+        let (readable, writable) = permits.memory(&memory.name);
+        BrokerEntry::Memory {
+            name: memory.name.clone(),
+            schema_path: memory.schema_path.clone(),
+            schema_type: memory.schema_type.clone(),
+            readable,
+            writable: memory.writable && writable,
+            schema_sha256: digest::sha256_hex(memory.schema.as_bytes()),
+            origin: memory.place.origin.clone(),
+        }
     }));
     entries.extend(boundaries.credentials.iter().map(|credential| BrokerEntry::Credential {
         name: credential.name.clone(),

@@ -53,8 +53,11 @@ pub fn status(plan: &Plan, plan_sha256: &str) -> String {
             {
                 format!("server: {name}\n")
             }
-            BrokerEntry::Memory { name, writable, .. } => {
+            BrokerEntry::Memory { name, readable: true, writable, .. } => {
                 format!("memory: {name} {}\n", if *writable { "rw" } else { "ro" })
+            }
+            BrokerEntry::Memory { name, readable: false, writable: true, .. } => {
+                format!("memory: {name} wo\n")
             }
             BrokerEntry::Credential { name, .. } => format!("credential: {name}\n"),
             _ => String::new(),

@@ -76,6 +76,9 @@ pub enum BrokerEntry {
         name: String,
         schema_path: String,
         schema_type: String,
+        /// Unless a policy forbids it without a condition.
+        readable: bool,
+        /// As its line says, and as above.
         writable: bool,
         schema_sha256: String,
         origin: Origin,

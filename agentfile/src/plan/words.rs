@@ -159,8 +159,13 @@ pub fn entry(entry: &BrokerEntry) -> (&'static str, String, String) {
             let plan = plan.as_deref().map_or_else(String::new, server);
             ("MCP", reference.clone(), plan + beyond(*more))
         }
-        BrokerEntry::Memory { name, schema_path, schema_type, writable, schema_sha256, .. } => {
-            let mode = if *writable { "read and write" } else { "read" };
+        BrokerEntry::Memory { name, schema_path, schema_type, readable, writable, schema_sha256, .. } => {
+            let mode = match (readable, writable) {
+                (true, true) => "read and write",
+                (true, false) => "read",
+                (false, true) => "write",
+                (false, false) => "nothing, by policies that forbid it",
+            };
             let digest = schema_sha256.get(..12).unwrap_or(schema_sha256);
             ("MEMORY", name.clone(), format!("{mode}, `{schema_type}` of ./{schema_path} ({digest})"))
         }

@@ -18,6 +18,9 @@ pub(crate) struct Permits {
     /// By a forbid without a condition: whatever permits it, it is never used.
     forbidden_tools: Kind,
     forbidden_functions: Kind,
+    /// Memories, whose lines permit what they say.
+    forbidden_reads: Kind,
+    forbidden_writes: Kind,
     /// By written policies that name it: the line of a server permits the calls of its tools, and nothing else of it.
     servers: HashSet<String>,
     /// Skills are files, and shown or not for the whole run: only permits without a condition count, and a forbid
@@ -86,28 +89,25 @@ impl Permits {
                 skills.take("Skill", &resources);
             }
             let all = policy.body.principal == pst::PrincipalConstraint::Any;
-            let (tools, functions) = if policy.permits() {
-                (&mut permits.tools, &mut permits.functions)
-            } else if unconditional && all {
-                (&mut permits.forbidden_tools, &mut permits.forbidden_functions)
-            } else {
-                continue;
-            };
-            for (action, kind, ty) in
-                [("tool.invoke", tools, "Tool"), ("function.invoke", functions, "Function")]
-            {
+            let take = |action, kind: &mut Kind, ty| {
                 if names::has_action(&policy.body.action, action) {
                     kind.take(ty, &resources);
                 }
-            }
-            if !policy.permits() {
-                continue;
-            }
-            if let Resources::Named(uids) = &resources
-                && names::has_action(&policy.body.action, "mcp.request")
-            {
-                let named = uids.iter().filter(|uid| uid.ty.0.id.as_str() == "MCPServer");
-                permits.servers.extend(named.map(|uid| uid.eid.to_string()));
+            };
+            if policy.permits() {
+                take("tool.invoke", &mut permits.tools, "Tool");
+                take("function.invoke", &mut permits.functions, "Function");
+                if let Resources::Named(uids) = &resources
+                    && names::has_action(&policy.body.action, "mcp.request")
+                {
+                    let named = uids.iter().filter(|uid| uid.ty.0.id.as_str() == "MCPServer");
+                    permits.servers.extend(named.map(|uid| uid.eid.to_string()));
+                }
+            } else if unconditional && all {
+                take("tool.invoke", &mut permits.forbidden_tools, "Tool");
+                take("function.invoke", &mut permits.forbidden_functions, "Function");
+                take("memory.read", &mut permits.forbidden_reads, "Memory");
+                take("memory.write", &mut permits.forbidden_writes, "Memory");
             }
         }
         permits
@@ -126,6 +126,11 @@ impl Permits {
     /// Whether `Tool::"name"` or `Function::"name"` is forbidden, whatever else is said.
     pub(crate) fn forbids(&self, name: &str) -> bool {
         self.forbidden_tools.holds(name) || self.forbidden_functions.holds(name)
+    }
+
+    /// Whether `Memory::"name"` may be read, and written, as far as its line says so.
+    pub(crate) fn memory(&self, name: &str) -> (bool, bool) {
+        (!self.forbidden_reads.holds(name), !self.forbidden_writes.holds(name))
     }
 
     /// Whether `MCPServer::"name"` may be asked for, or ask for, more than calls of its tools.

@@ -96,7 +96,7 @@ pub(crate) fn tools(plan: &Plan) -> Vec<(String, Definition)> {
     let memories: Vec<_> = declared(plan).collect();
     let mut made = Vec::new();
     for (act, name, title, description) in ACTS {
-        let fit = memories.iter().filter(|memory| memory.writable || !act.changes());
+        let fit = memories.iter().filter(|memory| memory.fits.act(act));
         let names: Vec<&str> = fit.clone().map(|memory| memory.name).collect();
         let Some(first) = fit.clone().next() else { continue };
         let (mut properties, required) = properties(act);
@@ -135,14 +135,28 @@ struct Declared<'a> {
     schema_path: &'a str,
     schema_type: &'a str,
     schema_sha256: &'a str,
-    writable: bool,
+    fits: Fits,
     origin: &'a Origin,
+}
+
+/// What could be permitted of a memory.
+#[derive(Debug, Clone, Copy)]
+struct Fits {
+    readable: bool,
+    writable: bool,
+}
+
+impl Fits {
+    fn act(self, act: Act) -> bool {
+        if act.changes() { self.writable } else { self.readable }
+    }
 }
 
 fn declared(plan: &Plan) -> impl Iterator<Item = Declared<'_>> {
     plan.broker.iter().filter_map(|entry| match entry {
-        BrokerEntry::Memory { name, schema_path, schema_type, writable, schema_sha256, origin } => {
-            Some(Declared { name, schema_path, schema_type, schema_sha256, writable: *writable, origin })
+        BrokerEntry::Memory { name, schema_path, schema_type, readable, writable, schema_sha256, origin } => {
+            let fits = Fits { readable: *readable, writable: *writable };
+            Some(Declared { name, schema_path, schema_type, schema_sha256, fits, origin })
         }
         _ => None,
     })
@@ -151,7 +165,7 @@ fn declared(plan: &Plan) -> impl Iterator<Item = Declared<'_>> {
 /// One memory.
 #[derive(Debug)]
 struct Memory {
-    writable: bool,
+    fits: Fits,
     kind: String,
     origin: Origin,
     store: RefCell<Store>,
@@ -195,17 +209,17 @@ impl Memories {
         read: impl Fn(&str) -> Result<Vec<u8>, String>,
     ) -> Result<Self, String> {
         let mut all = BTreeMap::new();
-        for Declared { name, schema_path, schema_type, schema_sha256, writable, origin } in declared(plan) {
+        for Declared { name, schema_path, schema_type, schema_sha256, fits, origin } in declared(plan) {
             let opened = read(schema_path).and_then(|bytes| {
                 let schema =
                     Schema::planned(&bytes, schema_type, schema_sha256).map_err(|error| error.to_string())?;
                 let state = state.ok_or("there is no state directory")?;
-                let wanted = Name { agent: &plan.agent, memory: name, mode: Mode::of(writable) };
+                let wanted = Name { agent: &plan.agent, memory: name, mode: Mode::of(fits.writable) };
                 Store::open(state, wanted, schema, Limits::default()).map_err(|error| error.to_string())
             });
             let store = opened.map_err(|why| format!("`MEMORY {name}` ({origin}): {why}"))?;
             let memory = Memory {
-                writable,
+                fits,
                 kind: schema_type.to_owned(),
                 origin: origin.clone(),
                 store: RefCell::new(store),
@@ -221,7 +235,7 @@ impl Memories {
 
     /// Name, schema's type and line of the memory that `arguments` mean: the one they name, or the only one that fits.
     pub(crate) fn meant(&self, act: Act, arguments: &Map<String, Value>) -> Option<(String, String, Origin)> {
-        let fits = |memory: &Memory| memory.writable || !act.changes();
+        let fits = |memory: &Memory| memory.fits.act(act);
         let (name, memory) = match arguments.get("memory").and_then(Value::as_str) {
             Some(name) => self.all.get_key_value(name).filter(|(_, memory)| fits(memory))?,
             None => {
