@@ -10,6 +10,7 @@ mod graph;
 mod keyword;
 mod pattern;
 mod walk;
+mod work;
 
 use serde_json::Value;
 
@@ -17,6 +18,7 @@ use serde_json::Value;
 pub(crate) use graph::SCHEMAS_MAX;
 pub use pattern::PATTERN_BYTES;
 pub(crate) use walk::{escaped, is_fragment};
+pub use work::Work;
 
 /// Longest schema, in bytes.
 pub const SCHEMA_BYTES: usize = 1 << 20;

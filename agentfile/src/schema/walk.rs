@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::graph::Graph;
+use super::graph::{Graph, Weight};
 use super::keyword::{self, Shape, Use};
 use super::{Dialect, Fault, pattern};
 
 /// All schemas of `document`.
 pub(super) fn walk(document: &Value, dialect: Dialect) -> Result<Graph, Fault> {
-    let mut walk = Walk { dialect, graph: Graph::default() };
+    let mut walk = Walk { dialect, graph: Graph::default(), inner: 0 };
     walk.schema(document, "")?;
     Ok(walk.graph)
 }
@@ -28,11 +28,38 @@ pub(crate) fn is_fragment(pointer: &str) -> bool {
 struct Walk {
     dialect: Dialect,
     graph: Graph,
+    /// What the schemas in the one that is looked at weigh.
+    inner: u64,
 }
 
 impl Walk {
-    fn schema(&mut self, schema: &Value, at: &str) -> Result<(), Fault> {
+    /// What it weighs, with those in it.
+    fn schema(&mut self, schema: &Value, at: &str) -> Result<u64, Fault> {
         self.graph.add(at)?;
+        let outer = std::mem::take(&mut self.inner);
+        self.members(schema, at)?;
+        let inner = std::mem::replace(&mut self.inner, outer);
+        let number = |name| match schema.get(name) {
+            Some(Value::Array(listed)) => listed.len(),
+            Some(Value::Object(named)) => named.len(),
+            _ => 0,
+        };
+        let number = |name| u64::try_from(number(name)).unwrap_or(u64::MAX);
+        let one_of = |names: &[&str]| u64::from(names.iter().any(|name| schema.get(name).is_some()));
+        let unevaluated = one_of(&["unevaluatedItems", "unevaluatedProperties"]);
+        // To find out what is evaluated, all of it is asked again.
+        let times = 1 + unevaluated;
+        let inwards = one_of(&["properties", "additionalProperties"])
+            + one_of(&["items", "prefixItems"])
+            + one_of(&["contains"])
+            + number("patternProperties")
+            + unevaluated;
+        let all = inner.saturating_mul(times).saturating_add(1 + number("enum") + number("required"));
+        self.graph.weigh(at, Weight { all, inwards: inwards.saturating_mul(times) });
+        Ok(all)
+    }
+
+    fn members(&mut self, schema: &Value, at: &str) -> Result<(), Fault> {
         let members = match schema {
             Value::Bool(_) => return Ok(()),
             Value::Object(members) => members,
@@ -133,7 +160,11 @@ impl Walk {
         if used == Use::Here {
             self.graph.ask(at, place.to_owned());
         }
-        self.schema(schema, place)
+        let weight = self.schema(schema, place)?;
+        if used != Use::Kept {
+            self.inner = self.inner.saturating_add(weight);
+        }
+        Ok(())
     }
 
     fn reference(&mut self, value: &Value, at: &str, place: &str) -> Result<(), Fault> {

@@ -30,6 +30,7 @@ pub mod reading;
 pub mod report;
 mod reporter;
 mod request;
+mod schema;
 mod search;
 mod serve;
 mod server;

@@ -10,12 +10,10 @@ use agentfile::plan::{
     BrokerEntry, Calls, Facts, FunctionDefinition, Hints, HttpTemplate, Origin, Plan, Runs, SkillDefinition,
     ToolDefinition,
 };
-use agentfile::schema::PATTERN_BYTES;
-use agentrc_service::channel::cut;
-use jsonschema::{PatternOptions, Validator};
 use serde_json::{Map, Value};
 
 use crate::memory;
+use crate::schema::Schema;
 
 /// Why the plan's tools cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -46,9 +44,9 @@ pub(crate) struct Tool {
     pub(crate) apart: bool,
     /// Whether such a run has a network.
     pub(crate) networked: bool,
-    validator: Validator,
+    schema: Schema,
     /// What its result must be, and that for clients, who know it of objects alone (MCP 2025-11-25, "Output Schema").
-    result: Option<Validator>,
+    result: Option<Schema>,
     pub(crate) output: Option<Arc<Map<String, Value>>>,
 }
 
@@ -146,7 +144,7 @@ impl Tools {
                 namespace: "memory".to_owned(),
                 title: Some(title),
                 description,
-                validator: validator(&name, &input)?,
+                schema: schema(&name, &input)?,
                 input,
                 hints,
                 facts: Facts::default(),
@@ -181,7 +179,7 @@ impl Tools {
             adapted: false,
             apart: false,
             networked: false,
-            validator: validator(name, &definition.input_schema)?,
+            schema: schema(name, &definition.input_schema)?,
             result: None,
             output: None,
         };
@@ -213,12 +211,12 @@ impl Tools {
 impl Tool {
     /// What is wrong with `arguments`, if anything is.
     pub(crate) fn unfit(&self, arguments: &Value) -> Option<String> {
-        unfit(&self.validator, arguments)
+        self.schema.unfit(arguments)
     }
 
     /// What is wrong with its result, if anything is.
     pub(crate) fn unfit_result(&self, result: &Value) -> Option<String> {
-        self.result.as_ref().and_then(|validator| unfit(validator, result))
+        self.result.as_ref().and_then(|schema| schema.unfit(result))
     }
 }
 
@@ -228,9 +226,9 @@ fn of_function(
     definition: &FunctionDefinition,
     origin: &Origin,
 ) -> Result<Tool, Error> {
-    let schema = definition.output_schema.as_ref();
-    let result = schema.map(|schema| validator(symbol, schema)).transpose()?;
-    let members = schema.and_then(Value::as_object);
+    let output = definition.output_schema.as_ref();
+    let result = output.map(|output| schema(symbol, output)).transpose()?;
+    let members = output.and_then(Value::as_object);
     let output = members.filter(|schema| schema.get("type").and_then(Value::as_str) == Some("object"));
     let output = output.cloned().map(Arc::new);
     Ok(Tool {
@@ -247,7 +245,7 @@ fn of_function(
         adapted: definition.runs == Calls::Python,
         apart: false,
         networked: false,
-        validator: validator(symbol, &definition.input_schema)?,
+        schema: schema(symbol, &definition.input_schema)?,
         result,
         output,
     })
@@ -268,25 +266,12 @@ fn of_skill(entry: usize, definition: &SkillDefinition, origin: &Origin) -> Resu
         adapted: false,
         apart: definition.plan.is_some(),
         networked: definition.networked(),
-        validator: validator(&definition.name, &definition.input_schema)?,
+        schema: schema(&definition.name, &definition.input_schema)?,
         result: None,
         output: None,
     })
 }
 
-fn unfit(validator: &Validator, value: &Value) -> Option<String> {
-    let error = validator.iter_errors(value).next()?;
-    let place = error.instance_path().to_string();
-    let at = if place.is_empty() { String::new() } else { format!("`{place}`: ") };
-    // It quotes the value, which may be long.
-    Some(cut(&format!("{at}{error}")))
-}
-
-fn validator(name: &str, schema: &Value) -> Result<Validator, Error> {
-    // In the draft that it names itself; asks nobody, and matches in linear time.
-    jsonschema::options()
-        .offline()
-        .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES))
-        .build(schema)
-        .map_err(|error| Error::Schema { name: name.to_owned(), fault: error.to_string() })
+fn schema(name: &str, schema: &Value) -> Result<Schema, Error> {
+    Schema::of(schema).map_err(|fault| Error::Schema { name: name.to_owned(), fault })
 }

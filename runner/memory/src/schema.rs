@@ -1,6 +1,7 @@
 //! What the values of a store must be.
 
 use agentfile::memory::{Declared, Dialect, PATTERN_BYTES, judge};
+use agentfile::schema::Work;
 use agentrc_audit::line::Digest;
 use agentrc_audit::text::printable_text;
 use jsonschema::{Draft, PatternOptions, Registry, Validator};
@@ -15,6 +16,7 @@ const DOCUMENT: &str = "urn:agentrc:memory";
 #[derive(Debug)]
 pub struct Schema {
     validator: Validator,
+    work: Work,
     sha256: String,
     kind: String,
 }
@@ -31,11 +33,13 @@ impl Schema {
             help: printable_text(&short(help)),
         };
         let declared = judge(bytes, kind).map_err(|fault| wrong(&fault.what, &fault.help))?;
+        let work = Work::of(&declared.document, &declared.pointer);
+        let work = work.map_err(|fault| wrong(&fault.what, &fault.help))?;
         let validator = validator(declared).map_err(|why| {
             let why = format!("is refused by the validator: {why}");
             wrong(&why, "report this: the compiler should have said it")
         })?;
-        Ok(Self { validator, sha256: Digest::of(bytes).to_string(), kind: kind.to_owned() })
+        Ok(Self { validator, work, sha256: Digest::of(bytes).to_string(), kind: kind.to_owned() })
     }
 
     /// As [`Schema::compile`], of a file that has `sha256` (hex) in the plan.
@@ -53,6 +57,15 @@ impl Schema {
     /// Why `value` does not fit, and where; `None` when it does. Nothing of the value itself is in the text.
     #[must_use]
     pub fn unfit(&self, value: &Value) -> Option<String> {
+        if !self.work.checks(value) {
+            return Some("the value is too large to be compared with its schema".to_owned());
+        }
+        if self.validator.is_valid(value) {
+            return None;
+        }
+        if !self.work.explains(value) {
+            return Some("the value does not fit, and is too large or too deep to say where".to_owned());
+        }
         let error = self.validator.validate(value).err()?;
         let place = error.instance_path().to_string();
         let place = if place.is_empty() { "the value".to_owned() } else { format!("`{place}`") };

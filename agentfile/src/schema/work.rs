@@ -1,0 +1,116 @@
+//! What it takes to check a value. Who writes the value is not who wrote the schema, and both may be somebody that one does not trust: a
+//! small schema and a small value can ask so much of each other that a validator does not end, or that its list of what is wrong fills the
+//! memory.
+
+use serde_json::Value;
+
+use super::{Dialect, Fault, walk};
+
+/// Most questions that are asked of a value, to know whether it fits: a second or two.
+const CHECKED: u64 = 100_000_000;
+/// Most of them to know where it does not. Each may become an error with a copy of what it is about.
+const EXPLAINED: u64 = 200_000;
+
+/// What checking against one schema takes.
+#[derive(Debug, Clone, Copy)]
+pub struct Work {
+    weight: u64,
+    questions: u64,
+    inwards: u64,
+    refers: bool,
+}
+
+impl Work {
+    /// Of the schema at `pointer` (RFC 6901) in `document`.
+    ///
+    /// # Errors
+    /// As [`super::judge`].
+    pub fn of(document: &Value, pointer: &str) -> Result<Self, Fault> {
+        let graph = walk::walk(document, Dialect::of(document)?)?;
+        let asked = graph.check()?;
+        let questions = u64::try_from(asked.questions).unwrap_or(u64::MAX);
+        Ok(Self { weight: graph.weight(pointer), questions, inwards: asked.inwards, refers: graph.refers() })
+    }
+
+    /// Whether it is found out in reasonable time that `value` fits, or does not: by a validator that answers a reference once for each
+    /// value.
+    #[must_use]
+    pub fn checks(&self, value: &Value) -> bool {
+        self.weight.saturating_mul(Size::of(value).values) <= CHECKED
+    }
+
+    /// Whether it may be asked where `value` does not fit: then nothing is answered once, and what refers to itself is asked anew on
+    /// each level.
+    #[must_use]
+    pub fn explains(&self, value: &Value) -> bool {
+        let Size { values, depth } = Size::of(value);
+        let each = if self.refers {
+            self.inwards.saturating_pow(depth).saturating_mul(self.questions)
+        } else {
+            self.weight
+        };
+        each.saturating_mul(values) <= EXPLAINED
+    }
+}
+
+struct Size {
+    /// Values in it, itself included.
+    values: u64,
+    /// How deep.
+    depth: u32,
+}
+
+impl Size {
+    /// Depth is what the parser lets through.
+    fn of(value: &Value) -> Self {
+        let of_all = |inner: &mut dyn Iterator<Item = &Value>| {
+            inner.map(Self::of).fold(Self { values: 1, depth: 0 }, |all, one| Self {
+                values: all.values.saturating_add(one.values),
+                depth: all.depth.max(one.depth + 1),
+            })
+        };
+        match value {
+            Value::Array(items) => of_all(&mut items.iter()),
+            Value::Object(members) => of_all(&mut members.values()),
+            _ => Self { values: 1, depth: 0 },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn nested(depth: usize) -> Value {
+        (0..depth).fold(json!(1), |inner, _| json!({ "inner": inner }))
+    }
+
+    #[test]
+    fn what_multiplies_is_not_explained_and_what_is_large_not_checked() {
+        let plain = json!({ "type": "object", "properties": { "a": { "type": "array", "items": { "type": "integer" } } } });
+        let work = Work::of(&plain, "").unwrap();
+        let list = |number: u64| json!({ "a": (0..number).collect::<Vec<_>>() });
+        assert!(
+            work.checks(&list(1_000_000)) && work.explains(&list(1000)) && !work.explains(&list(100_000))
+        );
+        // A tree, as pydantic and zod make it.
+        let branch = json!({ "type": "object", "properties": { "inner": { "$ref": "#/$defs/e" } } });
+        let tree = json!({ "$ref": "#/$defs/e", "$defs": { "e": { "anyOf": [branch, branch, { "type": "string" }] } } });
+        let work = Work::of(&tree, "").unwrap();
+        assert!(work.explains(&nested(10)) && !work.explains(&nested(13)) && work.checks(&nested(120)));
+        let kept = json!({ "$defs": { "a": plain["properties"]["a"], "b": { "$ref": "#/$defs/a" } } });
+        let weights = ["", "/$defs/a", "/$defs/b"].map(|at| Work::of(&kept, at).unwrap().weight);
+        assert_eq!(weights, [3, 2, 3], "what is referred to counts, and what is only kept does not");
+        // Long lists to compare with.
+        let long = json!({ "items": { "enum": (0..10_000).collect::<Vec<_>>() } });
+        let work = Work::of(&long, "").unwrap();
+        assert!(work.checks(&json!([1, 2])) && !work.checks(&json!((0..100_000).collect::<Vec<_>>())));
+        // What asks all again, in what does.
+        let again = (0..25).fold(json!({}), |inner, _| {
+            json!({ "anyOf": [{ "properties": { "inner": inner } }], "unevaluatedProperties": false })
+        });
+        assert!(!Work::of(&again, "").unwrap().checks(&json!({})));
+    }
+}
