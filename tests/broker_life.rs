@@ -64,7 +64,9 @@ fn when_the_broker_is_killed_the_run_ends_within_a_second_and_the_log_says_why()
         let mut child = lab.start(&format!("AGENT caller\n{lines}\nCMD /bin/sh ./go.sh\n"));
         child.wait_for("ok");
         let tree = outside::tree(child.pid());
-        let pid = Pid::from_raw(outside::gateway(child.pid()) as i32).expect("a pid");
+        let broker = outside::gateway(child.pid());
+        assert_eq!(outside::most_memory(broker), Some(1 << 30), "as {}", lab.who.name);
+        let pid = Pid::from_raw(broker as i32).expect("a pid");
         let killed = Instant::now();
         kill_process(pid, Signal::KILL).expect("kill");
         assert!(within(Duration::from_secs(3), || child.has_ended()), "as {}: the run goes on", lab.who.name);

@@ -131,6 +131,7 @@ fn the_gateway_is_out_of_the_agents_sight_and_holds_little() {
                 lab.who.name
             );
         }
+        assert_eq!(outside::most_memory(gateway), Some(1 << 30), "as {}", lab.who.name);
         let uid = its.status.get("Uid").and_then(|uid| uid.split_whitespace().next().map(str::to_owned));
         let expected = if lab.who.is_root() { 65534 } else { lab.who.uid };
         assert_eq!(uid, Some(expected.to_string()));

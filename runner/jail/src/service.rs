@@ -18,6 +18,9 @@ use crate::sys::{kernel, signal};
 
 /// The user and group that a service of root's becomes: nobody's (the kernel's overflow ids).
 const NOBODY: u32 = 65534;
+/// Most memory of a service that reads what agents and servers write, in bytes (RLIMIT_DATA): many times what it needs. Each bounds
+/// what it takes by itself; what nobody thought of ends the service, and so the run, and not the host.
+const MEMORY: u64 = 1 << 30;
 
 /// Which service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,8 +211,9 @@ pub fn confine_broker(writable: Option<&Path>) -> Result<(), Refusal> {
     Ok(run(Step::BrokerConfine, 3, seccomp::broker)?)
 }
 
-/// Every capability, the right to gain any, and, if it is root's and to become `nobody`, its identity.
+/// Every capability, the right to gain any, memory without end, and, if it is root's and to become `nobody`, its identity.
 fn give_up_privilege(nobody: bool) -> Result<(), Errno> {
+    kernel::set_rlimit(libc::RLIMIT_DATA, MEMORY.min(kernel::hard_limit(libc::RLIMIT_DATA)?))?;
     if nobody && rustix::process::geteuid().is_root() {
         let (user, group) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
         rustix::thread::set_thread_groups(&[])?;

@@ -81,6 +81,13 @@ pub fn gateway(supervisor: u32) -> u32 {
     found.expect("the gateway")
 }
 
+/// The hard limit of a process's memory, in bytes (RLIMIT_DATA).
+pub fn most_memory(pid: u32) -> Option<u64> {
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max data size"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
 /// Most memory that a process ever held, in KiB.
 #[track_caller]
 pub fn peak(pid: u32) -> u64 {
