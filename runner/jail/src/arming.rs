@@ -48,7 +48,9 @@ pub(crate) struct Around<'a> {
     /// How many descriptors the entrance needs.
     pub(crate) door: usize,
     /// Where the sandbox is moved to, if it was not born there.
-    pub(crate) cgroup: Option<&'a Cgroup>,
+    pub(crate) moved: Option<&'a Cgroup>,
+    /// Whether it waits to be told that it is there.
+    pub(crate) waits: bool,
     /// Whether the egress filter is attached to that.
     pub(crate) filtered: bool,
 }
@@ -146,10 +148,14 @@ impl Around<'_> {
         }
     }
 
-    /// Moves the sandbox into its cgroup, and tells it so.
+    /// Moves the sandbox into its cgroup, where it was not born there, and tells it that it is inside.
     fn enter(&self, sandbox: &Sandbox) -> Result<(), Refusal> {
-        let Some(cgroup) = self.cgroup else { return Ok(()) };
-        run(Step::EnterCgroup, 0, || cgroup.enter(sandbox.pid))?;
+        if let Some(cgroup) = self.moved {
+            run(Step::EnterCgroup, 0, || cgroup.enter(sandbox.pid))?;
+        }
+        if !self.waits {
+            return Ok(());
+        }
         Ok(run(Step::EnterCgroup, 1, || channel::answer(sandbox.channel.as_fd(), Answer::Inside))?)
     }
 }

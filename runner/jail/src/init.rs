@@ -42,9 +42,10 @@ pub(crate) struct Init<'a> {
     pub(crate) namespaces: &'a Namespaces,
     /// The network namespace, whose sockets are the gateway's.
     pub(crate) network: &'a Network,
-    /// Whether it waits, once it is armed, to be moved into its cgroup: the gateway's sockets must have been made outside
-    /// of it, or what the gateway sends were judged as the sandbox's.
-    pub(crate) enters: bool,
+    /// Whether it waits, once it is armed, until it is in its cgroup and what belongs to that is attached: where there is a
+    /// network, it is moved, since the gateway's sockets must have been made outside, or what the gateway sends were judged as
+    /// the sandbox's.
+    pub(crate) waits: bool,
     /// Before the terminal is opened: mounts.
     pub(crate) mounts: &'a Mounts,
     /// After it: capabilities.
@@ -119,7 +120,7 @@ impl Init<'_> {
             self.landlock.opened().try_for_each(|path| self.open_door(path))?;
         }
         // Before there is a second process.
-        if self.enters {
+        if self.waits {
             run(Step::EnterCgroup, 2, || channel::await_answer(self.channel.as_fd(), Answer::Inside))?;
         }
         match run(Step::Fork, 0, fork)? {

@@ -88,9 +88,12 @@ pub fn launch(
             format!("`{place}` requires a cgroup of the run's own, and no cgroup v2 is mounted here");
         return Err(Refusal::new(Step::Cgroup, reason));
     }
-    // Born in its cgroup, unless there are sockets to be made outside of it, or a filter to be attached to it first.
-    let enters = cgroup.is_some() && (network.expected() > 0 || filter.wants_cgroup());
-    let birthplace = cgroup.as_ref().filter(|_| !enters).map(Cgroup::descriptor);
+    // Born in its cgroup, unless there are sockets to be made outside of it: a process that is moved waits for a grace period of
+    // RCU, 10 ms and more.
+    let moved = cgroup.as_ref().filter(|_| network.expected() > 0);
+    let birthplace = cgroup.as_ref().filter(|_| moved.is_none()).map(Cgroup::descriptor);
+    // The filter sees only what is done once it is attached, and is proven by that.
+    let waits = moved.is_some() || filter.wants_cgroup();
     let (ours, theirs) = run(Step::Channel, 0, channel::pair)?;
     let heard = signals.silence()?;
 
@@ -101,7 +104,7 @@ pub fn launch(
             Init {
                 namespaces: &namespaces,
                 network: &network,
-                enters,
+                waits,
                 mounts: &mounts,
                 limits: &limits,
                 privilege: &capabilities,
@@ -133,9 +136,8 @@ pub fn launch(
         open_log(recorder).map(|()| (filtered, zygote))
     });
     let armed = prepared.and_then(|(filtered, zygote)| {
-        let cgroup = cgroup.as_ref().filter(|_| enters);
         let door = tools.as_ref().map_or(0, Prepared::door);
-        let around = Around { layers: &layers, expected: network.expected(), door, cgroup, filtered };
+        let around = Around { layers: &layers, expected: network.expected(), door, moved, waits, filtered };
         around.arm(&sandbox, &mut gateway, filter).map(|armed| (armed, zygote))
     });
     drop(targets);
