@@ -222,18 +222,19 @@ fn large_calls_whose_answers_nobody_reads_take_little_memory() {
         lab.script(
             lab.project("go.sh"),
             &python(
-                "import threading\n\
+                "import threading, time\n\
                  # Small on the wire, large as values.\n\
                  large = '[' + ','.join(['0'] * 500000) + ']'\n\
                  line = lambda n: ('{\"jsonrpc\":\"2.0\",\"id\":%d,\"method\":\"tools/call\",\"params\":{\"name\":\"current_time\",\"arguments\":{\"x\":%s}}}\\n' % (n + 10, large)).encode()\n\
                  many = [Broker() for _ in range(31)]\n\
-                 def flood(one):\n    one.socket.settimeout(3)\n    try:\n        for n in range(40): one.raw(line(n))\n    except OSError: pass\n\
+                 # Until nothing more is taken of it, and all of it for a while that has an end.\n\
+                 end = time.monotonic() + 15\n\
+                 def flood(one):\n    try:\n        for n in range(40):\n            one.socket.settimeout(max(0.01, min(3, end - time.monotonic())))\n            one.raw(line(n))\n            if time.monotonic() > end: break\n    except OSError: pass\n\
                  threads = [threading.Thread(target=flood, args=(one,)) for one in many]\n\
                  for one in threads: one.start()\n\
                  for one in threads: one.join()\n\
                  say('flooded')\n\
                  sys.stdin = open('/dev/null')\n\
-                 import os, time\n\
                  while not os.path.exists('/work/go'): time.sleep(0.01)\n\
                  for one in many: one.socket.close()\n\
                  say(Broker().call('current_time')[:3])",

@@ -2,10 +2,11 @@
 
 #![allow(clippy::expect_used)]
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use agentrc_test_support::broker::python;
-use agentrc_test_support::outcome::within;
+use agentrc_test_support::outcome::{prompt, within};
 use agentrc_test_support::servers::{self, table};
 use agentrc_test_support::{as_each, outside};
 use rustix::process::{Pid, Signal, kill_process};
@@ -26,7 +27,7 @@ fn a_run_that_waits_for_a_server_hears_a_signal() {
         child.signal(Signal::INT);
         let outcome = child.finish();
         outcome.expect_refusal(&["signal 2 arrived before the command started"]);
-        assert!(within(Duration::from_secs(1), || !silent()), "as {}", lab.who.name);
+        assert!(within(Duration::from_secs(5), || !silent()), "as {}", lab.who.name);
     });
 }
 
@@ -42,15 +43,22 @@ fn servers_end_with_the_run_however_it_ends() {
             lab.project("go.sh"),
             &python("say(Broker().call('own.act'))\nimport time\ntime.sleep(60)"),
         );
-        let child = lab.start(&format!("AGENT caller\n{OWN}\nCMD /bin/sh ./go.sh\n"));
-        child.wait_for("ok done");
-        let serving =
-            || outside::all().into_iter().filter(|pid| outside::command(*pid).contains("own.py")).count();
-        assert!(serving() > 0, "control");
-        child.signal(Signal::KILL);
-        lab.supervisor_was_killed();
-        drop(child.finish());
-        assert!(within(Duration::from_secs(1), || serving() == 0), "as {}", lab.who.name);
+        prompt(Duration::from_secs(1), || {
+            let child = lab.start(&format!("AGENT caller\n{OWN}\nCMD /bin/sh ./go.sh\n"));
+            child.wait_for("ok done");
+            // Its own: another test's are called so, too.
+            let serves = |pid: &u32| outside::command(*pid).contains("own.py");
+            let servers: Vec<_> = outside::tree(child.pid()).into_iter().filter(serves).collect();
+            assert!(!servers.is_empty(), "control");
+            let killed = Instant::now();
+            child.signal(Signal::KILL);
+            lab.supervisor_was_killed();
+            let gone = within(Duration::from_secs(20), || !servers.iter().any(serves));
+            let took = killed.elapsed();
+            assert!(gone, "as {}", lab.who.name);
+            drop(child.finish());
+            took
+        });
     });
 }
 
@@ -61,24 +69,29 @@ fn when_the_broker_is_killed_the_run_ends_within_a_second_and_the_log_says_why()
         let code = "say(Broker().call('current_time')[:2])\nimport time\ntime.sleep(60)";
         lab.script(lab.project("go.sh"), &python(code));
         let lines = "TOOL utcp:current_time\nALLOW invoke utcp:current_time";
-        let mut child = lab.start(&format!("AGENT caller\n{lines}\nCMD /bin/sh ./go.sh\n"));
-        child.wait_for("ok");
-        let tree = outside::tree(child.pid());
-        let broker = outside::gateway(child.pid());
-        assert_eq!(outside::most_memory(broker), Some(1 << 30), "as {}", lab.who.name);
-        let pid = Pid::from_raw(broker as i32).expect("a pid");
-        let killed = Instant::now();
-        kill_process(pid, Signal::KILL).expect("kill");
-        assert!(within(Duration::from_secs(3), || child.has_ended()), "as {}: the run goes on", lab.who.name);
-        let took = killed.elapsed();
-        assert!(took < Duration::from_secs(1), "as {}: it took {took:?}", lab.who.name);
-        let left = || tree.iter().filter(|pid| **pid != child.pid() && outside::all().contains(pid)).count();
-        assert!(within(Duration::from_secs(1), || left() == 0), "as {}: processes are left", lab.who.name);
-        let outcome = child.finish();
-        let said = outcome.events_named("run.killed").first().map(ToString::to_string).unwrap_or_default();
-        assert!(said.contains("the broker ended before the agent"), "as {}: {said}", lab.who.name);
-        assert_ne!(outcome.code(), 0);
-        assert!(outcome.stderr.contains("broker"), "as {}: {}", lab.who.name, outcome.stderr);
+        prompt(Duration::from_secs(1), || {
+            let mut child = lab.start(&format!("AGENT caller\n{lines}\nCMD /bin/sh ./go.sh\n"));
+            child.wait_for("ok");
+            let tree = outside::tree(child.pid());
+            let broker = outside::gateway(child.pid());
+            assert_eq!(outside::most_memory(broker), Some(1 << 30), "as {}", lab.who.name);
+            let pid = Pid::from_raw(broker as i32).expect("a pid");
+            let killed = Instant::now();
+            kill_process(pid, Signal::KILL).expect("kill");
+            let ended = within(Duration::from_secs(20), || child.has_ended());
+            assert!(ended, "as {}: the run goes on", lab.who.name);
+            let gone =
+                within(Duration::from_secs(20), || !tree.iter().any(|pid| outside::all().contains(pid)));
+            let took = killed.elapsed();
+            assert!(gone, "as {}: processes are left", lab.who.name);
+            let outcome = child.finish();
+            let killed = outcome.events_named("run.killed");
+            let said = killed.first().map(ToString::to_string).unwrap_or_default();
+            assert!(said.contains("the broker ended before the agent"), "as {}: {said}", lab.who.name);
+            assert_ne!(outcome.code(), 0);
+            assert!(outcome.stderr.contains("broker"), "as {}: {}", lab.who.name, outcome.stderr);
+            took
+        });
     });
 }
 
@@ -90,15 +103,22 @@ fn a_server_that_comes_back_as_another_is_not_asked() {
         lab.file(lab.project("own.py"), own);
         lab.file(lab.project("state/.keep"), "");
         lab.file(lab.project("mcp.json"), table(&["BIND ./state /state rw"]));
-        let code = "b = Broker()\nsay(b.call('own.act'))\nimport time\ntime.sleep(3)\nsay(b.call('own.act'))";
+        let code = "b = Broker()\nsay(b.call('own.act'))\nwait()\nsay(b.call('own.act'))";
         lab.script(lab.project("go.sh"), &python(code));
-        let outcome = lab.run(&format!("AGENT caller\n{OWN}\nCMD /bin/sh ./go.sh\n"));
+        let mut child = lab.start(&format!("AGENT caller\n{OWN}\nCMD /bin/sh ./go.sh\n"));
+        child.wait_for("error ");
+        let changed = "is not what it was at its first use";
+        // A server that is being started again has a folder, too, and nothing in it yet.
+        let log = lab.runs().first().expect("the run").join("audit.jsonl");
+        let said = || fs::read_to_string(&log).expect("its log");
+        assert!(within(Duration::from_secs(30), || said().contains(changed)), "as {}", lab.who.name);
+        child.send("\n");
+        let outcome = child.finish();
         let out = outcome.out();
         assert!(out.lines().count() == 2 && out.lines().all(|line| line.starts_with("error ")), "{out}");
         let ended: Vec<_> = outcome.events_named("server").iter().map(ToString::to_string).collect();
         assert!(
-            ended.iter().any(|event| event.contains("is not what it was at its first use")
-                && event.contains("Something else.")),
+            ended.iter().any(|event| event.contains(changed) && event.contains("Something else.")),
             "as {}: {ended:#?}",
             lab.who.name
         );

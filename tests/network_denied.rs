@@ -118,13 +118,16 @@ fn a_denied_connection_is_on_record_with_its_program() {
 const QUESTIONS: &str = r#"/usr/bin/python3 - <<'END'
 import os, socket, struct
 udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-udp.settimeout(1)
+udp.settimeout(20)
 def question(name, kind=1, count=1):
     labels = b"".join(bytes([len(one)]) + one for one in name.encode().split(b".")) + b"\0"
     return os.urandom(2) + struct.pack(">HHHHH", 0x100, count, 0, 0, 0) + labels + struct.pack(">HH", kind, 1)
 def ask(bytes):
     udp.sendto(bytes, ("198.18.0.1", 53))
-    try: return udp.recv(4096)
+    try:
+        # By its id: the answers to what was asked otherwise come here, too.
+        while (reply := udp.recv(4096))[:2] != bytes[:2]: pass
+        return reply
     except TimeoutError: return b""
 def found(reply): return struct.unpack(">H", reply[6:8])[0] if reply else -1
 for kind in (1, 28, 16, 15, 5, 255, 65, 64, 12): print("kind", kind, found(ask(question("api.example.com", kind))))
@@ -137,7 +140,7 @@ for odd in (b"", b"\0", b"\xff" * 12, b"\0" * 12, question("a.example")[:-3], os
 tcp = socket.create_connection(("198.18.0.1", 53))
 tcp.send(b"\xff\xff" + b"x" * 100)
 udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-udp.settimeout(5)
+udp.settimeout(20)
 print("after", found(ask(question("api.example.com"))))
 END"#;
 
@@ -203,7 +206,7 @@ fn a_name_must_not_lead_to_a_private_address() {
         for name in PRIVATE {
             // The same in the world itself gets there: four ways, four connections.
             world.outside(&fetch(name));
-            assert_eq!(world.arrivals().len(), 4, "control: {name}");
+            assert_eq!(world.arrived(4).len(), 4, "control: {name}");
             world.forget();
         }
         let line = |name: &&str| {

@@ -3,6 +3,8 @@
 
 #![allow(clippy::expect_used)]
 
+use std::time::Duration;
+
 use agentrc_test_support::flood::Flood;
 use agentrc_test_support::frames::python;
 use agentrc_test_support::{Lab, Outcome, World, as_each};
@@ -92,7 +94,7 @@ fn many_connections_with_many_requests_take_little_memory() {
             (
                 "frame(SETTINGS, 0, 0, b'\\0\\4\\x7f\\xff\\xff\\xff') + frame(8, 0, 0, b'\\x7f\\0\\0\\0')",
                 144,
-                "time.sleep(4)",
+                "import os\nprint('holding', flush=True)\nos.read(3, 3)",
             ),
         ] {
             let script = python(
@@ -105,7 +107,9 @@ fn many_connections_with_many_requests_take_little_memory() {
                      {wait}"
                 ),
             );
-            outlived(lab, &world, most * 1024, &script);
+            world.forget();
+            let flood = Flood { lines: LINES, script: &script, most: most * 1024, descriptors: None };
+            flood.outlived_once(lab, &world, || world.settled(8081, 8 * 60, Duration::from_secs(3)));
             let reached = world.arrivals().iter().filter(|one| one.port == 8081).count();
             // A connection that begins when many are open has 8 requests at a time and not 32; how many are depends on what the
             // gateway sees first, all connections or the first one's requests.
@@ -251,13 +255,14 @@ fn a_server_that_never_ends_is_left() {
             world.forget();
             let lines = format!("URL http://api.example.com\nURL {scheme}://api.example.com:{port}/v1");
             let url = format!("{scheme}://api.example.com:{port}/v1/endless");
-            // Several at a time, by both versions.
+            // Several at a time, by both versions, and left when all have been there for a while.
             let script = format!(
-                "for n in 1 2 3 4; do curl -sS -m 4 --http1.1 -o /scratch/$n {url} & done\n\
-                 for n in 5 6 7 8; do curl -sS -m 4 --http2 -o /scratch/$n {url} & done\n\
-                 wait"
+                "for n in 1 2 3 4; do curl -sS -m 50 --http1.1 -o /scratch/$n {url} & all=\"$all $!\"; done\n\
+                 for n in 5 6 7 8; do curl -sS -m 50 --http2 -o /scratch/$n {url} & all=\"$all $!\"; done\n\
+                 echo holding; read on <&3; kill $all; wait"
             );
-            Flood { lines: &lines, script: &script, most: ONE, descriptors: None }.outlived(lab, &world);
+            let flood = Flood { lines: &lines, script: &script, most: ONE, descriptors: None };
+            flood.outlived_once(lab, &world, || world.settled(port, 8, Duration::from_secs(3)));
             let reached = world.arrivals().iter().filter(|one| one.port == port).count();
             assert!(reached >= 8, "as {}: {port}: the server was asked {reached} times", lab.who.name);
         }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use agentrc_test_support::identity::started_as_root;
-use agentrc_test_support::outcome::within;
+use agentrc_test_support::outcome::{prompt, within};
 use agentrc_test_support::outside::{self, Holding};
 use agentrc_test_support::{World, as_each_and_without_filter};
 use rustix::process::{Pid, Signal, kill_process};
@@ -14,18 +14,22 @@ const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
 fn a_flood_of_connections_is_outlived() {
     as_each_and_without_filter(AGENTRC, |lab| {
         let world = World::new(lab);
-        let outcome = world.run(
+        let mut child = world.start(
             "LIMIT open_files 4096\nURL tcp://api.example.com:7000\nURL http://api.example.com",
-            "/usr/bin/python3 - <<'END'\n\
-             import resource, socket, time\n\
+            "/usr/bin/python3 - 3<&0 <<'END'\n\
+             import os, resource, socket\n\
              resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))\n\
              held = [socket.create_connection(('api.example.com', 7000)) for _ in range(2000)]\n\
-             print('held', len(held))\n\
-             time.sleep(2)\n\
+             print('held', len(held), flush=True)\n\
+             os.read(3, 1)\n\
              for one in held: one.close()\n\
              END\n\
              for i in 1 2 3 4 5; do curl -sS -m 20 http://api.example.com/after && break; sleep 0.2; done",
         );
+        child.wait_for("held ");
+        world.settled(7000, 900, Duration::from_secs(1));
+        child.send("\n");
+        let outcome = child.finish();
         assert!(outcome.out().contains("held 2000\n"), "as {}: {}", lab.who.name, outcome.out());
         assert!(outcome.out().ends_with("hello from /after\n"), "as {}: {}", lab.who.name, outcome.out());
         let reached = world.arrivals().len();
@@ -62,32 +66,35 @@ fn who_says_nothing_keeps_nobody_waiting() {
 fn when_the_gateway_is_killed_the_run_ends_within_a_second_and_the_log_says_why() {
     as_each_and_without_filter(AGENTRC, |lab| {
         let world = World::new(lab);
-        let mut child = world.start(
-            "URL http://api.example.com",
-            "curl -sS http://api.example.com/before\nsleep 60 & sleep 60",
-        );
-        child.wait_for("hello from /before");
-        let tree = outside::tree(child.pid());
-        let gateway = outside::gateway(child.pid());
-        let pid = Pid::from_raw(gateway as i32).expect("a pid");
-        let killed = Instant::now();
-        kill_process(pid, Signal::KILL).expect("kill");
-        assert!(within(Duration::from_secs(3), || child.has_ended()), "as {}: the run goes on", lab.who.name);
-        let took = killed.elapsed();
-        assert!(took < Duration::from_secs(1), "as {}: it took {took:?}", lab.who.name);
-        let left = || tree.iter().filter(|pid| **pid != child.pid() && outside::all().contains(pid)).count();
-        assert!(within(Duration::from_secs(1), || left() == 0), "as {}: processes are left", lab.who.name);
-        let outcome = child.finish();
-        let killed = outcome.events_named("run.killed");
-        let said = killed.first().map(ToString::to_string).unwrap_or_default();
-        assert!(
-            said.contains("the gateway ended before the agent"),
-            "as {}: {:?}",
-            lab.who.name,
-            outcome.events
-        );
-        assert_ne!(outcome.code(), 0);
-        assert!(outcome.stderr.contains("gateway"), "as {}: {}", lab.who.name, outcome.stderr);
+        prompt(Duration::from_secs(1), || {
+            let mut child = world.start(
+                "URL http://api.example.com",
+                "curl -sS http://api.example.com/before\nsleep 60 & sleep 60",
+            );
+            child.wait_for("hello from /before");
+            let tree = outside::tree(child.pid());
+            let pid = Pid::from_raw(outside::gateway(child.pid()) as i32).expect("a pid");
+            let killed = Instant::now();
+            kill_process(pid, Signal::KILL).expect("kill");
+            let ended = within(Duration::from_secs(20), || child.has_ended());
+            assert!(ended, "as {}: the run goes on", lab.who.name);
+            let gone =
+                within(Duration::from_secs(20), || !tree.iter().any(|pid| outside::all().contains(pid)));
+            let took = killed.elapsed();
+            assert!(gone, "as {}: processes are left", lab.who.name);
+            let outcome = child.finish();
+            let killed = outcome.events_named("run.killed");
+            let said = killed.first().map(ToString::to_string).unwrap_or_default();
+            assert!(
+                said.contains("the gateway ended before the agent"),
+                "as {}: {:?}",
+                lab.who.name,
+                outcome.events
+            );
+            assert_ne!(outcome.code(), 0);
+            assert!(outcome.stderr.contains("gateway"), "as {}: {}", lab.who.name, outcome.stderr);
+            took
+        });
     });
 }
 

@@ -183,7 +183,7 @@ fn a_preface_of_http2_is_no_tls() {
              print(fate(one))",
         );
         world.outside(&script);
-        assert_eq!(world.arrivals().len(), 1, "control");
+        assert_eq!(world.arrived(1).len(), 1, "control");
         for line in ["URL https://api.example.com", "URL https://api.example.com/v1"] {
             world.forget();
             let outcome = world.run(line, &script);

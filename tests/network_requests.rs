@@ -136,7 +136,7 @@ fn a_request_is_for_the_host_that_was_connected_to() {
         ] {
             world.forget();
             world.outside(&raw("api.example.com", &parts));
-            assert_eq!(world.arrivals().len(), 1, "control: {parts:?}");
+            assert_eq!(world.arrived(1).len(), 1, "control: {parts:?}");
             world.forget();
             let outcome = world.run("URL http://api.example.com:8080", &raw("api.example.com", &parts));
             assert_eq!(world.targets().len(), reached, "as {}: {parts:?}: {}", lab.who.name, outcome.out());
@@ -214,7 +214,7 @@ fn a_path_that_is_not_declared_is_not_reached_in_any_spelling() {
         ] {
             world.forget();
             world.outside(&at(path));
-            assert_eq!(world.arrivals().len(), 1, "control: {path}");
+            assert_eq!(world.arrived(1).len(), 1, "control: {path}");
             world.forget();
             let outcome = world.run("URL http://api.example.com:8080/v1", &at(path));
             assert!(world.arrivals().is_empty(), "as {}: {path}: {:?}", lab.who.name, world.targets());

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use agentrc_test_support::attempt::in_session;
-use agentrc_test_support::outcome::within;
+use agentrc_test_support::outcome::{prompt, within};
 use agentrc_test_support::repository::{HELD, held, names, repository};
 use agentrc_test_support::{Attempt, Control, Lab, Sign, as_each};
 
@@ -251,7 +251,7 @@ fn a_held_file_that_the_host_replaces_ends_the_run_at_once() {
                 lab.file(path, "by the host\n");
             }),
         ];
-        for (how, replace) in replaces {
+        let replaced = |how: &str, replace: Replace| {
             let repo = repository(lab, true);
             let mut sandbox = lab.attack("AGENT watcher\nBIND ./repo /work rw");
             let config = repo.join(".git/config");
@@ -261,16 +261,19 @@ fn a_held_file_that_the_host_replaces_ends_the_run_at_once() {
             replace(lab, &config);
             let replaced = Instant::now();
             let mut child = sandbox.into_child();
-            let ended = within(Duration::from_secs(2), || child.has_ended());
+            let ended = within(Duration::from_secs(20), || child.has_ended());
             let took = replaced.elapsed();
             child.close_input();
             let outcome = child.finish();
             assert!(ended, "as {}: {how}: the run goes on", lab.who.name);
-            assert!(took < Duration::from_secs(1), "as {}: {how}: after {took:?}", lab.who.name);
             outcome.expect_code(137);
             assert!(outcome.stderr.contains(".git"), "as {}: {how}: {}", lab.who.name, outcome.stderr);
             assert_eq!(outcome.events_named("run.killed").len(), 1, "as {}: {how}", lab.who.name);
             fs::remove_dir_all(&repo).expect("the repository");
+            took
+        };
+        for (how, replace) in replaces {
+            prompt(Duration::from_secs(1), || replaced(how, replace));
         }
     });
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use agentrc_test_support::outcome::within;
+use agentrc_test_support::outcome::{prompt, within};
 use agentrc_test_support::{Child, Lab, as_each, as_root_only, audit, leftovers};
 use serde_json::Value;
 
@@ -223,22 +223,20 @@ fn a_full_disk_before_the_start_is_a_refusal_and_afterwards_the_end_within_a_sec
             assert!(!lab.project("rw/ran").exists(), "as {}: it ran without room for its log", lab.who.name);
             outcome.expect_code(125);
 
-            let child = Child::start(lab, on_a_small_file_system(lab, "1m", ""));
-            child.wait_for("ready");
-            // The file system is in that process's mount namespace only.
-            let inside = format!("/proc/{}/root{}/fill", child.pid(), state.display());
-            let filled = Instant::now();
-            // It is to fail at the end of the space.
-            let _ = fs::write(inside, vec![0_u8; 4 << 20]);
-            let outcome = child.finish();
-            assert!(
-                filled.elapsed() < Duration::from_millis(1500),
-                "as {}: it went on for {:?}",
-                lab.who.name,
-                filled.elapsed()
-            );
-            outcome.expect_code(137);
-            assert!(outcome.stderr.contains("audit"), "as {}: {}", lab.who.name, outcome.stderr);
+            prompt(Duration::from_millis(1500), || {
+                let child = Child::start(lab, on_a_small_file_system(lab, "1m", ""));
+                child.wait_for("ready");
+                // The file system is in that process's mount namespace only.
+                let inside = format!("/proc/{}/root{}/fill", child.pid(), state.display());
+                let filled = Instant::now();
+                // It is to fail at the end of the space.
+                let _ = fs::write(inside, vec![0_u8; 4 << 20]);
+                let outcome = child.finish();
+                let took = filled.elapsed();
+                outcome.expect_code(137);
+                assert!(outcome.stderr.contains("audit"), "as {}: {}", lab.who.name, outcome.stderr);
+                took
+            });
         });
     });
 }
@@ -256,7 +254,7 @@ fn a_log_that_is_taken_away_ends_the_run_within_a_second() {
                 fs::rename(run.join("new"), run.join("audit.jsonl")).expect("rename");
             }),
         ];
-        for (what, take) in takes {
+        let taken = |what: &str, take: Take| {
             lab.script(lab.project("go.sh"), "echo ready\nwhile :; do sleep 0.05; done\n");
             let runs = lab.runs();
             let child = lab.start(LONG);
@@ -264,14 +262,18 @@ fn a_log_that_is_taken_away_ends_the_run_within_a_second() {
             let run = lab.runs().into_iter().find(|run| !runs.contains(run)).expect("the run's folder");
             let taken = Instant::now();
             take(&run);
-            let gone = within(Duration::from_millis(1500), || {
+            let gone = within(Duration::from_secs(20), || {
                 leftovers::processes(lab).iter().all(|pid| *pid == child.pid() || zombie(*pid))
             });
+            let took = taken.elapsed();
             assert!(gone, "as {}: the agent goes on after its log was {what}", lab.who.name);
             let outcome = child.finish();
-            assert!(taken.elapsed() < Duration::from_secs(3));
             outcome.expect_code(137);
             assert!(outcome.stderr.contains("audit"), "as {}: {what}: {}", lab.who.name, outcome.stderr);
+            took
+        };
+        for (what, take) in takes {
+            prompt(Duration::from_millis(1500), || taken(what, take));
         }
     });
 }

@@ -3,9 +3,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use agentrc_test_support::outcome::within;
+use agentrc_test_support::outcome::{prompt, within};
 use agentrc_test_support::outside;
 use agentrc_test_support::{Child, Lab, Outcome, as_each};
 use rustix::process::Signal;
@@ -215,7 +215,7 @@ fn orphans_are_reaped() {
                 .count()
         };
         assert!(
-            within(Duration::from_secs(2), || zombies() == 0),
+            within(Duration::from_secs(20), || zombies() == 0),
             "as {}: {} zombies",
             lab.who.name,
             zombies()
@@ -271,11 +271,12 @@ fn when_any_long_lived_part_is_killed_everything_dies_within_a_second() {
         agentrc_test_support::leftovers::kill_all(lab);
         lab.supervisor_was_killed();
         assert!(count >= 3, "supervisor, init, agent: {count}");
-        for part in 0..count {
+        let killed = |part: usize| {
             let child = start();
             let tree = outside::tree(child.pid());
             let victim = tree[part];
             let name = name(victim);
+            let killed = Instant::now();
             rustix::process::kill_process(
                 rustix::process::Pid::from_raw(victim as i32).expect("pid"),
                 Signal::KILL,
@@ -285,20 +286,25 @@ fn when_any_long_lived_part_is_killed_everything_dies_within_a_second() {
             if name == "attack" {
                 child.signal(Signal::TERM);
             }
-            let gone = within(Duration::from_secs(1), || {
+            let gone = within(Duration::from_secs(20), || {
                 agentrc_test_support::leftovers::processes(lab)
                     .iter()
                     .all(|pid| outside::status(*pid).get("State").is_none_or(|s| s.starts_with('Z')))
             });
+            let took = killed.elapsed();
             assert!(
                 gone,
-                "as {}: a second after `{}` was killed, there are {:?}",
+                "as {}: after `{}` was killed, there are {:?}",
                 lab.who.name,
                 name,
                 agentrc_test_support::leftovers::processes(lab)
             );
             let outcome = child.finish();
             assert_ne!(outcome.code(), 0, "as {}: `{name}` was killed", lab.who.name);
+            took
+        };
+        for part in 0..count {
+            prompt(Duration::from_secs(1), || killed(part));
         }
     });
 }
@@ -315,7 +321,7 @@ fn a_program_that_ignores_sigterm_is_still_the_programs_affair_but_sigkill_to_ag
         child.signal(Signal::KILL);
         lab.supervisor_was_killed();
         let gone =
-            within(Duration::from_secs(1), || agentrc_test_support::leftovers::processes(lab).is_empty());
+            within(Duration::from_secs(5), || agentrc_test_support::leftovers::processes(lab).is_empty());
         child.finish();
         assert!(gone || agentrc_test_support::leftovers::processes(lab).is_empty(), "as {}", lab.who.name);
     });

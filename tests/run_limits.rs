@@ -2,11 +2,16 @@
 
 use std::fs;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
+use agentrc_test_support::outcome::within;
 use agentrc_test_support::{Lab, as_each, leftovers};
 
 const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
+
+/// Held by what makes thousands of processes, and by what is to be done in a few seconds.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// Controllers of cgroup v2 that root, or this user's session, could delegate.
 fn controllers() -> String {
@@ -53,19 +58,18 @@ fn rates_of_what_nobody_counts_are_refused() {
 
 #[test]
 fn a_timeout_ends_the_whole_run() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     as_each(AGENTRC, |lab| {
         lab.attacker(lab.project("attack"));
         lab.script(lab.project("go.sh"), "trap '' TERM INT\n/agentrc/src/attack daemon /tmp/tick\necho ready\nwhile :; do sleep 0.05; done\n");
-        for line in ["TIMEOUT 1", "LIMIT wall 1s"] {
-            let started = Instant::now();
+        for line in ["TIMEOUT 3", "LIMIT wall 3s"] {
             let outcome = lab.run(&format!("AGENT slow\n{line}\nCMD /bin/sh ./go.sh ./attack\n"));
-            let took = started.elapsed();
             assert!(outcome.out().contains("ready"), "{}", outcome.stderr);
-            assert!(
-                took > Duration::from_millis(900) && took < Duration::from_secs(4),
-                "as {}: {line}: {took:?}",
-                lab.who.name
-            );
+            // The run's own clock: what this test does before and after is not in it.
+            let ended = outcome.events_named("run.ended");
+            let took = ended.first().and_then(|event| event.get("wall_ms")?.as_u64());
+            let expected = took.is_some_and(|took| (2900..6000).contains(&took));
+            assert!(expected, "as {}: {line}: {:?}", lab.who.name, outcome.events);
             outcome.expect_code(137);
             assert!(
                 outcome.stderr.contains("Agentfile:2:") || outcome.stderr.contains("time"),
@@ -84,6 +88,7 @@ fn a_timeout_ends_the_whole_run() {
 
 #[test]
 fn bombs_stop_at_their_bound() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     as_each(AGENTRC, |lab| {
         let mut sandbox = lab.attack("AGENT bombs\nMOUNT /scratch rw\nLIMIT open_files 64\nLIMIT disk 64MiB");
         let descriptors = sandbox.act("bomb-descriptors 1000").answer.value();
@@ -108,6 +113,7 @@ fn bombs_stop_at_their_bound() {
 
 #[test]
 fn bombs_stop_at_the_bounds_that_hold_without_a_limit_line() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     as_each(AGENTRC, |lab| {
         let mut sandbox = lab.attack("AGENT bombs");
         let most = 6000;
@@ -126,12 +132,8 @@ fn bombs_stop_at_the_bounds_that_hold_without_a_limit_line() {
         assert!(shared <= 256, "as {}: {shared} MiB in /dev/shm", lab.who.name);
         sandbox.act("unlink /dev/shm/x");
         sandbox.end().expect_code(0);
-        assert!(
-            agentrc_test_support::outcome::within(Duration::from_secs(2), || leftovers::processes(lab)
-                .is_empty()),
-            "as {}",
-            lab.who.name
-        );
+        let gone = within(Duration::from_secs(10), || leftovers::processes(lab).is_empty());
+        assert!(gone, "as {}", lab.who.name);
     });
 }
 

@@ -22,6 +22,20 @@ fn job(lab: &Lab, agentfile: &Path) -> Terminal {
     Terminal::run_as_job(lab, &lab.binary(), &["run", &agentfile.to_string_lossy()])
 }
 
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Whether a process of the terminal's is `sleep`.
+fn sleeps(terminal: &Terminal) -> bool {
+    let name = |pid| outside::status(pid).remove("Name").unwrap_or_default();
+    outside::tree(terminal.pid()).into_iter().any(|pid| name(pid) == "sleep")
+}
+
+/// Whether a process of the terminal's is stopped.
+fn is_stopped(terminal: &Terminal) -> bool {
+    let stopped = |pid| outside::status(pid).get("State").is_some_and(|state| state.starts_with('T'));
+    outside::tree(terminal.pid()).into_iter().any(stopped)
+}
+
 #[test]
 fn the_program_has_a_terminal_of_its_own() {
     as_each(AGENTRC, |lab| {
@@ -108,7 +122,7 @@ fn control_c_interrupts_the_program_and_not_agentrc() {
         let mut terminal = job(lab, &agentfile);
         terminal.wait_for("ready");
         // (A shell between two commands may keep the signal to itself, in a sandbox or not.)
-        std::thread::sleep(Duration::from_millis(200));
+        assert!(within(PATIENCE, || sleeps(&terminal)), "{}", terminal.screen());
         terminal.type_in("\u{3}");
         terminal.wait_for("[exit 130]");
         terminal.finish();
@@ -123,12 +137,13 @@ fn a_shell_inside_stops_and_continues_its_jobs() {
         terminal.wait_for("bash");
         terminal.type_in("sh -c 'echo started; sleep 0.5; sleep 30'; echo status $?\n");
         terminal.wait_for("started\r\n");
-        std::thread::sleep(Duration::from_millis(100));
+        assert!(within(PATIENCE, || sleeps(&terminal)), "{}", terminal.screen());
         terminal.type_in("\u{1a}");
         terminal.wait_for("Stopped");
         terminal.wait_for("status 148\r\n");
         terminal.type_in("jobs\nfg\n");
-        std::thread::sleep(Duration::from_millis(200));
+        // The shell lets it go on once the terminal is its own.
+        assert!(within(PATIENCE, || !is_stopped(&terminal)), "{}", terminal.screen());
         terminal.type_in("\u{3}");
         terminal.type_in("echo alive; exit 3\n");
         terminal.wait_for("alive\r\n");
@@ -154,7 +169,7 @@ fn the_caller_can_stop_and_continue_agentrc() {
         rustix::process::kill_process(signal, rustix::process::Signal::STOP).expect("kill");
         terminal.wait_for("[stopped]");
         terminal.type_in("fg\n");
-        std::thread::sleep(Duration::from_millis(200));
+        assert!(within(PATIENCE, || !is_stopped(&terminal)), "{}", terminal.screen());
         terminal.type_in("word\n");
         terminal.wait_for("got word");
         terminal.wait_for("[exit 0]");
@@ -197,7 +212,7 @@ fn a_terminal_that_goes_away_ends_the_run() {
         terminal.wait_for("ready");
         let pid = terminal.pid();
         terminal.hang_up();
-        let gone = within(Duration::from_secs(2), || {
+        let gone = within(Duration::from_secs(10), || {
             leftovers::processes(lab)
                 .iter()
                 .all(|other| outside::status(*other).get("State").is_none_or(|s| s.starts_with('Z')))

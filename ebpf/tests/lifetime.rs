@@ -55,27 +55,27 @@ fn permissions_are_silent_unless_they_are_asked_for() {
 fn a_denial_wakes_its_reader_and_a_permission_does_not() {
     let Some(lab) = lab() else { return };
     let mut filter = lab.filter(&[rule(Protocol::Udp, "127.0.0.1", 32, 9)]);
-    let waits = |filter: &Filter, act: &str| {
+    let waits = |filter: &Filter, act: &str, seconds: u16| {
         let child = {
             let mut command = Command::new("sh");
             let script = format!("sleep 0.3; exec python3 {} {act}", support::SCRIPT);
             command.args(["-c", &script]).env("CGROUP", &lab.path).stdout(Stdio::null()).spawn().unwrap()
         };
         let mut ring = [rustix::event::PollFd::from_borrowed_fd(filter.ring(), rustix::event::PollFlags::IN)];
-        let limit = rustix::event::Timespec { tv_sec: 2, tv_nsec: 0 };
+        let limit = rustix::event::Timespec { tv_sec: seconds.into(), tv_nsec: 0 };
         // At its limit poll(2) looks again, and sees what did not wake it: the time tells, not the answer.
         let start = std::time::Instant::now();
         rustix::event::poll(&mut ring, Some(&limit)).unwrap();
-        let woken = start.elapsed() < std::time::Duration::from_secs(2);
+        let woken = start.elapsed() < std::time::Duration::from_secs(seconds.into());
         child.wait_with_output().unwrap();
         woken
     };
-    assert!(!waits(&filter, "udp:127.0.0.1:9"));
+    assert!(!waits(&filter, "udp:127.0.0.1:9", 2));
     assert_eq!(events(&mut filter).len(), 1);
     // Unless there are so many that room gets scarce.
-    assert!(waits(&filter, &"udp:127.0.0.1:9 ".repeat(1000)));
+    assert!(waits(&filter, &"udp:127.0.0.1:9 ".repeat(1000), 20));
     assert_eq!(events(&mut filter).len(), 1000);
-    assert!(waits(&filter, "udp:127.0.0.1:10"));
+    assert!(waits(&filter, "udp:127.0.0.1:10", 20));
 }
 
 #[test]

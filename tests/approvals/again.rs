@@ -65,17 +65,18 @@ fn more_than_a_person_can_look_at_is_refused() {
     as_each(AGENTRC, |lab| {
         let code = "import threading\n\
             say(Broker().call('probe', a='x' * 300000))\n\
-            out = []\n\
-            def one(n): out.append(Broker().call('probe', n=n))\n\
+            lock = threading.Lock()\n\
+            def one(n):\n\
+            \x20   told = Broker().call('probe', n=n)\n\
+            \x20   with lock: say(told)\n\
             all = [threading.Thread(target=one, args=(n,)) for n in range(14)]\n\
             for t in all: t.start()\n\
-            for t in all: t.join()\n\
-            for line in sorted(out): say(line)";
+            for t in all: t.join()";
         let child = start(lab, ASKED, code, &[]);
-        let tickets = waiting(lab, &child, 12);
-        std::thread::sleep(Duration::from_millis(500));
-        assert_eq!(waiting(lab, &child, 12).len(), tickets.len());
-        for ticket in tickets {
+        let refused =
+            || child.out().lines().filter(|line| line.contains("12 calls wait for one already")).count();
+        assert!(within(Duration::from_secs(30), || refused() == 2), "as {}: {}", lab.who.name, child.out());
+        for ticket in waiting(lab, &child, 12) {
             approvals(lab, &["deny", id(&ticket)]).expect_code(0);
         }
         let out = end(child).out();

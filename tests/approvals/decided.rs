@@ -12,7 +12,8 @@ fn another_process_approves_and_the_call_goes_on() {
     as_each(AGENTRC, |lab| {
         let child = start(lab, ASKED, CALL, &[]);
         let ticket = only(lab, &child);
-        assert!(child.err().contains(&format!("agentrc approvals approve {ticket}")), "{}", child.err());
+        let told = format!("agentrc approvals approve {ticket}");
+        assert!(within(Duration::from_secs(20), || child.err().contains(&told)), "{}", child.err());
         let shown = approvals(lab, &["show", &ticket]);
         for wanted in ["call probe", "{\"a\":1}", "it probes", "ask [Agentfile:4:", "asker", "pending"] {
             assert!(shown.out().contains(wanted), "as {}: {wanted}: {}", lab.who.name, shown.out());
@@ -101,13 +102,10 @@ fn what_nobody_decides_in_time_is_denied() {
 #[test]
 fn a_ticket_ends_with_its_run_however_that_ends() {
     as_each(AGENTRC, |lab| {
-        let child = start(
-            lab,
-            ASKED,
-            "import os\nif os.fork() == 0:\n    say(Broker().call('probe'))\nelse:\n    import time; time.sleep(5)",
-            &[],
-        );
+        let code = "if os.fork() == 0:\n    say(Broker().call('probe'))\nelse:\n    wait()";
+        let mut child = start(lab, ASKED, code, &[]);
         let ticket = only(lab, &child);
+        child.send("\n");
         let outcome = end(child);
         assert_eq!(decided(&outcome), [("denied".to_owned(), String::new(), None)], "as {}", lab.who.name);
         let late = approvals(lab, &["approve", &ticket]);
@@ -127,12 +125,14 @@ fn a_ticket_ends_with_its_run_however_that_ends() {
 #[test]
 fn whoever_stops_waiting_takes_the_question_back() {
     as_each(AGENTRC, |lab| {
-        let code = "import time\nb = Broker()\nb.send({'jsonrpc': '2.0', 'id': 9, 'method': 'tools/call', 'params': {'name': 'probe', 'arguments': {}}})\ntime.sleep(4)\nb.socket.close()\ntime.sleep(2)\nsay('gone')";
-        let child = start(lab, ASKED, code, &[]);
+        let code = "b = Broker()\nb.send({'jsonrpc': '2.0', 'id': 9, 'method': 'tools/call', 'params': {'name': 'probe', 'arguments': {}}})\nwait()\nb.socket.close()\nwait()";
+        let mut child = start(lab, ASKED, code, &[]);
         let ticket = only(lab, &child);
-        child.wait_for("gone");
+        child.send("\n");
+        assert!(within(Duration::from_secs(20), || waiting_here(lab) == 0), "as {}: it waits", lab.who.name);
         let late = approvals(lab, &["approve", &ticket]);
         assert_eq!(late.code(), 1, "as {}: {}", lab.who.name, late.out());
+        child.send("\n");
         let outcome = end(child);
         assert_eq!(decided(&outcome), [("denied".to_owned(), String::new(), None)]);
         assert!(outcome.events_named("broker.call").is_empty());

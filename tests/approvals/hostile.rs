@@ -97,7 +97,7 @@ fn an_agent_cannot_see_or_approve_its_own_ticket() {
         let code = format!(
             "import threading, os, time, subprocess\n\
             t = threading.Thread(target=lambda: say(Broker().call('probe', a=1)))\n\
-            t.start(); time.sleep(2)\n\
+            t.start(); wait()\n\
             seen = []\n\
             for top in ['/', '/proc/1/root', '/proc/self/cwd/..', '{state}']:\n\
             \x20   for folder, folders, files in os.walk(top):\n\
@@ -111,8 +111,9 @@ fn an_agent_cannot_see_or_approve_its_own_ticket() {
             except OSError: pass\n\
             t.join()"
         );
-        let child = start(lab, &format!("{ASKED}BIND ./work /work rw\n"), &code, &[]);
+        let mut child = start(lab, &format!("{ASKED}BIND ./work /work rw\n"), &code, &[]);
         let ticket = only(lab, &child);
+        child.send("\n");
         child.wait_for("seen");
         child.wait_for("closed\nclosed\nclosed\n");
         assert!(child.out().contains("seen []"), "as {}: {}", lab.who.name, child.out());

@@ -1,19 +1,26 @@
 //! A run on a terminal asks there, and takes no key for an answer that was not one.
 
+use std::time::Duration;
+
+use agentrc_test_support::outcome::within;
 use agentrc_test_support::{Lab, Terminal, as_each};
 
 use crate::support::*;
 
+/// The agent sees in `/work` what the test puts into its folder `work`.
 fn on_terminal(lab: &Lab, code: &str) -> Terminal {
-    let agentfile = prepare(lab, ASKED, code);
+    lab.directory(lab.project("work"));
+    let agentfile = prepare(lab, &format!("{ASKED}BIND ./work /work rw\n"), code);
     Terminal::run(lab, &lab.binary(), &["run", &agentfile.to_string_lossy()])
 }
 
 /// Longer than a prompt is deaf for.
 fn pause() {
-    std::thread::sleep(std::time::Duration::from_millis(700));
+    std::thread::sleep(Duration::from_millis(700));
 }
 
+/// Waits until the test says so, and leaves the terminal's keys alone.
+const GO: &str = "import time\nwhile not os.path.exists('/work/go'): time.sleep(0.01)\n";
 const PROMPT: &str = "[n] deny (default): ";
 
 #[test]
@@ -54,17 +61,16 @@ fn a_key_approves_denies_or_approves_for_the_run() {
 fn what_was_typed_ahead_or_comes_from_the_terminal_itself_answers_nothing() {
     as_each(AGENTRC, |lab| {
         // The agent is told to ask only once the keys are typed.
-        let code =
-            "import time\nprint('ready', flush=True)\ntime.sleep(1.5)\nsay(Broker().call('probe', n=1)[:7])";
-        let mut terminal = on_terminal(lab, code);
+        let code = format!("say('ready')\n{GO}say(Broker().call('probe', n=1)[:7])");
+        let mut terminal = on_terminal(lab, &code);
         terminal.wait_for("ready");
         terminal.type_in("yyyaaa");
+        terminal.wait_for("yyyaaa");
+        lab.file(lab.project("work/go"), "");
         terminal.wait_for(PROMPT);
-        terminal.type_in("y");
-        pause();
-        // What xterm answers when a program asks for the title of its window.
-        terminal.type_in("\u{1b}]ly\u{1b}\\");
-        terminal.type_in("y");
+        // What xterm answers when a program asks for the title of its window, and a key with it: for how long a question is deaf
+        // afterwards, and at first, is measured where it is asked (`prompt.rs`).
+        terminal.type_in("\u{1b}]ly\u{1b}\\y");
         pause();
         // A paste.
         terminal.type_in("yes\r");
@@ -86,10 +92,15 @@ fn what_was_typed_ahead_or_comes_from_the_terminal_itself_answers_nothing() {
 #[test]
 fn nothing_of_the_agents_passes_while_it_asks_and_another_terminal_may_decide() {
     as_each(AGENTRC, |lab| {
-        let code = "import threading, time\nt = threading.Thread(target=lambda: say(Broker().call('probe', n=1)[:7]))\nt.start()\ntime.sleep(1.5)\nprint('drawn over', flush=True)\nt.join()";
-        let terminal = on_terminal(lab, code);
+        let code = format!(
+            "import threading\nt = threading.Thread(target=lambda: say(Broker().call('probe', n=1)[:7]))\nt.start()\n\
+             {GO}say('drawn over')\nopen('/work/drawn', 'w').close()\nt.join()"
+        );
+        let terminal = on_terminal(lab, &code);
         terminal.wait_for(PROMPT);
-        std::thread::sleep(std::time::Duration::from_millis(2500));
+        lab.file(lab.project("work/go"), "");
+        assert!(within(Duration::from_secs(20), || lab.project("work/drawn").exists()), "control");
+        std::thread::sleep(Duration::from_secs(1));
         assert!(!terminal.screen().contains("drawn over"), "as {}: {}", lab.who.name, terminal.screen());
         approvals(lab, &["approve", &one_here(lab)]).expect_code(0);
         terminal.wait_for("no more to be decided here");

@@ -198,7 +198,7 @@ fn a_shortened_ledger_is_found_by_the_run_whose_end_it_lost() {
 
 #[test]
 fn why_names_the_line_of_a_limit_and_says_what_it_cannot_see() {
-    let world = world("AGENT slow\nTIMEOUT 1\nCMD /bin/sh ./go.sh\n", "sleep 20\n");
+    let world = world("AGENT slow\nTIMEOUT 3\nCMD /bin/sh ./go.sh\n", "sleep 20\n");
     world.ends(["run"], 137).err_has(&["killed", "Agentfile:2:"]);
     world.ends(["why", "latest"], 0).out_has(&[
         "limit wall",

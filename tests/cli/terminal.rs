@@ -43,14 +43,20 @@ fn consent_is_asked_for_after_what_is_asked_is_shown_and_holds_once() {
 fn what_was_typed_before_the_question_is_no_answer() {
     as_each(AGENTRC, |lab| {
         let agentfile = asking(lab);
-        // agentrc starts a moment after the line was typed.
-        let wrapper = lab.path("late");
+        // agentrc starts when the line was typed.
+        let (wrapper, typed) = (lab.path("late"), lab.path("typed"));
         lab.script(
             &wrapper,
-            &format!("#!/bin/sh\nsleep 0.5\nexec {} run {agentfile}\n", lab.binary().display()),
+            &format!(
+                "#!/bin/sh\nwhile [ ! -e {} ]; do sleep 0.05; done\nexec {} run {agentfile}\n",
+                typed.display(),
+                lab.binary().display()
+            ),
         );
         let mut terminal = Terminal::run(lab, &wrapper, &[]);
         terminal.type_in("y\n");
+        terminal.wait_for("y\r\n");
+        lab.file(typed, "");
         terminal.wait_for("[y/N]");
         std::thread::sleep(std::time::Duration::from_millis(300));
         assert!(!terminal.screen().contains(&lab.secret), "as {}: it was taken for consent", lab.who.name);

@@ -52,6 +52,17 @@ fn ended(exit_code: i32) -> Event {
     Event::Ended { exit_code, signal: None, wall_ms: 5, cpu_ms: 1, peak_rss_kib: 900 }
 }
 
+/// Asks again until the answer is yes, for 20 s at most: a lock is also held by what another test starts, for a moment.
+fn comes(mut question: impl FnMut() -> bool) -> bool {
+    (0..4000).any(|_| {
+        let yes = question();
+        if !yes {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        yes
+    })
+}
+
 fn refused() -> Event {
     Event::Refused { step: "landlock".into(), reason: "x".into(), origin: None }
 }
@@ -105,7 +116,7 @@ fn a_run_is_running_as_long_as_its_lock_is_held() {
     assert!(matches!(host.state.remove_run(run.id()), Err(Error::Busy(_))));
     let id = run.id().to_owned();
     drop(run);
-    assert_eq!(host.state.open_run(&id).unwrap().state().unwrap(), RunState::Interrupted);
+    assert!(comes(|| host.state.open_run(&id).unwrap().state().unwrap() == RunState::Interrupted));
 }
 
 #[test]
@@ -118,22 +129,18 @@ fn a_supervisor_that_is_killed_leaves_an_interrupted_run() {
     let mut holder =
         std::process::Command::new("flock").arg("-x").arg(&lock).args(["sleep", "60"]).spawn().unwrap();
     let state = || host.state.open_run(&id).unwrap().state().unwrap();
-    while state() != RunState::Running {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-    // flock(1) leaves the lock to its child too, as a supervisor to its init: both must go.
-    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", holder.id())).unwrap();
+    // flock(1) leaves the lock to its child too, as a supervisor to its init: both must go. It starts it after it took the lock.
+    let mut children = String::new();
+    assert!(comes(|| {
+        children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", holder.id())).unwrap();
+        state() == RunState::Running && !children.is_empty()
+    }));
     holder.kill().unwrap();
     holder.wait().unwrap();
     assert_eq!(state(), RunState::Running);
     let child = rustix::process::Pid::from_raw(children.trim().parse().unwrap()).unwrap();
     rustix::process::kill_process(child, rustix::process::Signal::KILL).unwrap();
-    let began = std::time::Instant::now();
-    while state() == RunState::Running {
-        assert!(began.elapsed() < std::time::Duration::from_secs(5));
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-    assert_eq!(state(), RunState::Interrupted);
+    assert!(comes(|| state() == RunState::Interrupted));
 }
 
 #[test]
@@ -148,7 +155,7 @@ fn the_log_says_how_a_run_ended() {
         finish(&host, &run, &event);
         let id = run.id().to_owned();
         drop(run);
-        assert_eq!(host.state.open_run(&id).unwrap().state().unwrap(), state);
+        assert!(comes(|| host.state.open_run(&id).unwrap().state().unwrap() == state), "{state:?}");
     }
 }
 
@@ -214,7 +221,7 @@ fn a_removed_run_is_gone_and_the_ledger_says_so() {
     drop(run);
     let key = host.state.public_key().unwrap();
     assert_eq!(host.state.verify_run(&id, &key).unwrap().verdict(), Verdict::Intact);
-    host.state.remove_run(&id).unwrap();
+    assert!(comes(|| host.state.remove_run(&id).is_ok()));
     assert!(host.state.run_ids().unwrap().is_empty());
     let whole = host.state.verify_all(&key).unwrap();
     assert_eq!((whole.ledger.verdict(), whole.ledger.lines, whole.runs.len()), (Verdict::Intact, 3, 0));
@@ -262,7 +269,7 @@ fn a_ledger_without_the_end_of_a_finished_run_is_found_once_its_supervisor_is_go
     let verdict = || host.state.verify_run(&id, &key).unwrap().verdict();
     assert_eq!(verdict(), Verdict::Intact, "its supervisor may be about to write the entry");
     drop(run);
-    assert_eq!(verdict(), Verdict::Unfinished);
+    assert!(comes(|| verdict() == Verdict::Unfinished));
     let runs = host.state.verify_all(&key).unwrap().runs;
     let report = runs[0].1.as_ref().unwrap();
     assert_eq!(report.findings[0].reason, Reason::EndNotInLedger);

@@ -1,5 +1,5 @@
 # A client of the broker with nothing between it and the socket, for what no library sends.
-import json, socket, sys
+import json, os, socket, sys
 
 class Broker:
     def __init__(self, hello=True):
@@ -44,3 +44,7 @@ class Broker:
         return ('refused ' if result.get('_meta', {}).get('io.agentrc/refused') else 'error ') + text
 
 def say(*words): print(*words, flush=True)
+
+# Waits until the test says so: a line on the script's standard input.
+def wait():
+    while os.read(3, 1) not in (b'\n', b''): pass

@@ -8,6 +8,10 @@ use crate::outcome::within;
 use crate::outside::{self, Holding};
 use crate::session::{Answer, Made, Session};
 
+/// How long the host may take to show an attempt of which the kernel says that it was done: one that must succeed, and one that must not.
+const CONTROL: Duration = Duration::from_secs(5);
+const INSIDE: Duration = Duration::from_millis(300);
+
 /// A look at the host that changes when an attempt succeeds.
 pub type Look<'a> = Box<dyn Fn() -> String + 'a>;
 
@@ -87,7 +91,8 @@ impl<'a> Attempt<'a> {
         self
     }
 
-    fn succeeds(&self, lab: &Lab, session: &mut Session, line: &str) -> (bool, Answer) {
+    /// Makes it, and looks for its sign on the host for so long.
+    fn succeeds(&self, lab: &Lab, session: &mut Session, line: &str, time: Duration) -> (bool, Answer) {
         if let Some(arrange) = &self.arrange {
             arrange();
         }
@@ -97,7 +102,7 @@ impl<'a> Attempt<'a> {
         let mut shown = self.shown(lab, session, &made, &start) || seen != look();
         if let (false, Sign::Host(_), Answer::Value(_)) = (shown, &self.sign, &made.answer) {
             // The kernel says that it was done: whoever counts it outside may need a moment.
-            shown = within(Duration::from_millis(300), || seen != look());
+            shown = within(time, || seen != look());
         }
         // A program that an attempt became may speak late.
         made.leaked.extend(session.release());
@@ -160,7 +165,7 @@ pub fn in_session(lab: &Lab, sandbox: &mut Session, attempts: &[Attempt<'_>]) ->
             Ok((false, answer)) => failures.push(format!("{name}: the positive control failed ({answer:?})")),
             Err(why) => eprintln!("note: `{name}` has no positive control here: {why}"),
         }
-        let (succeeded, answer) = attempt.succeeds(lab, sandbox, &attempt.inside);
+        let (succeeded, answer) = attempt.succeeds(lab, sandbox, &attempt.inside, INSIDE);
         if succeeded {
             failures.push(format!("{name}: SUCCEEDED inside ({answer:?}): `{}`", attempt.inside));
         }
@@ -186,15 +191,15 @@ impl Controls {
     ) -> Result<(bool, Answer), &'static str> {
         let line = attempt.outside.as_ref().unwrap_or(&attempt.inside);
         match &attempt.control {
-            Control::Host => Ok(attempt.succeeds(lab, self.host.get_or_insert_with(|| host(lab)), line)),
-            Control::HostRoot if lab.who.is_root() => {
-                Ok(attempt.succeeds(lab, self.host.get_or_insert_with(|| host(lab)), line))
+            Control::HostRoot if !lab.who.is_root() => Err("the host allows it to root only"),
+            Control::Host | Control::HostRoot => {
+                Ok(attempt.succeeds(lab, self.host.get_or_insert_with(|| host(lab)), line, CONTROL))
             }
-            Control::HostRoot => Err("the host allows it to root only"),
             Control::OwnNamespaces => {
-                Ok(attempt.succeeds(lab, self.own.get_or_insert_with(|| own_namespaces(lab)), line))
+                let own = self.own.get_or_insert_with(|| own_namespaces(lab));
+                Ok(attempt.succeeds(lab, own, line, CONTROL))
             }
-            Control::Declared(line) => Ok(attempt.succeeds(lab, sandbox, line)),
+            Control::Declared(line) => Ok(attempt.succeeds(lab, sandbox, line, CONTROL)),
             Control::Elsewhere => Ok((true, Answer::Value(0))),
             Control::None(why) => Err(why),
         }

@@ -25,6 +25,13 @@ impl Flood<'_> {
     /// run ends with the agent's own code, and its log holds.
     #[track_caller]
     pub fn outlived(&self, lab: &Lab, world: &World<'_>) -> Outcome {
+        self.outlived_once(lab, world, || {})
+    }
+
+    /// As [`Self::outlived`]. At the end of the flood the script says `holding` and waits for a line on descriptor 3, which it is
+    /// sent after `reached`: when the flood has come to where it was to come.
+    #[track_caller]
+    pub fn outlived_once(&self, lab: &Lab, world: &World<'_>, reached: impl FnOnce()) -> Outcome {
         // What all floods begin with says nothing.
         let end = self.script.char_indices().rev().nth(400).map_or(0, |(at, _)| at);
         let who = format!("as {}: …{}", lab.who.name, &self.script[end..]);
@@ -39,6 +46,11 @@ impl Flood<'_> {
         let before = outside::peak(gateway);
         child.send("go\n");
         let started = Instant::now();
+        let said = |word: &str| within(Duration::from_secs(55), || child.out().contains(word));
+        if self.script.contains("holding") && said("holding\n") {
+            reached();
+            child.send("on\n");
+        }
         let ended = within(Duration::from_secs(55), || child.out().contains("measure\n"));
         assert!(ended, "{who}: {} {}", child.out(), child.err());
         assert_eq!(outside::gateway(child.pid()), gateway, "{who}");

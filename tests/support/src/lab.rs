@@ -91,7 +91,13 @@ impl Lab {
 
     /// Likewise, with execute permission.
     pub fn script(&self, path: impl AsRef<Path>, text: &str) {
-        self.file(path.as_ref(), text);
+        let draft = self.path("script");
+        self.file(&draft, text);
+        if let Some(folder) = path.as_ref().parent() {
+            self.directory(folder);
+        }
+        copy_program(&draft, path.as_ref());
+        self.own(path.as_ref());
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("chmod");
     }
 

@@ -24,8 +24,8 @@ impl Before {
     /// Says that nothing of the lab's runs is left.
     #[track_caller]
     pub fn check(&self, lab: &Lab) {
-        // The kernel takes apart a pid namespace after the supervisor has been reaped: allow it a second.
-        let gone = within(Duration::from_secs(1), || processes(lab).is_empty());
+        // The kernel takes apart a pid namespace after the supervisor has been reaped.
+        let gone = within(Duration::from_secs(10), || processes(lab).is_empty());
         assert!(
             gone,
             "processes are left: {:?}",

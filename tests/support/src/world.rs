@@ -23,12 +23,13 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 use crate::identity::started_as_root;
 use crate::lab::Lab;
-use crate::outcome::{Child, Outcome};
+use crate::outcome::{Child, Outcome, within};
 pub use hostile::Endless;
 pub use log::{Arrival, Request};
 pub use noise::noise;
@@ -176,6 +177,12 @@ impl<'lab> World<'lab> {
         self.log.arrivals()
     }
 
+    /// Likewise, when so many have: what was sent, and not answered, may be on its way. For 5 s at most.
+    pub fn arrived(&self, least: usize) -> Vec<Arrival> {
+        within(Duration::from_secs(5), || self.arrivals().len() >= least);
+        self.arrivals()
+    }
+
     /// Requests over HTTP so far.
     pub fn requests(&self) -> Vec<Request> {
         self.log.requests()
@@ -196,6 +203,18 @@ impl<'lab> World<'lab> {
     #[track_caller]
     fn strictly_read(&self) -> Vec<(String, bool)> {
         self.arrivals().iter().flat_map(|one| strict::strictly_read(&one.bytes)).collect()
+    }
+
+    /// Waits until so many have come to a port, and for a while no more; for 40 s at most.
+    pub fn settled(&self, port: u16, least: usize, quiet: Duration) {
+        let (mut last, mut since) = (0, Instant::now());
+        within(Duration::from_secs(40), || {
+            let now = self.arrivals().iter().filter(|one| one.port == port).count();
+            if now != last {
+                (last, since) = (now, Instant::now());
+            }
+            now >= least && since.elapsed() > quiet
+        });
     }
 
     /// Forgets what was seen.

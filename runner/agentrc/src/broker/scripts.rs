@@ -23,7 +23,7 @@ const ASKING: [Signal; 3] = [Signal::TERM, Signal::INT, Signal::QUIT];
 /// Most that wait for their turn: the broker hands over one at a time, and the next once the last was cancelled.
 const MOST: usize = 32;
 /// How long one may take for that.
-const ASKED: Duration = Duration::from_secs(2);
+const ASKED: Duration = Duration::from_secs(5);
 
 /// Those of one run. One runs at a time, since each has the agent's limits for itself.
 pub(super) struct Scripts {
