@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use agentrc_test_support::broker::python;
 use agentrc_test_support::outcome::{prompt, within};
 use agentrc_test_support::servers::{self, table};
-use agentrc_test_support::{as_each, outside};
-use rustix::process::{Pid, Signal, kill_process};
+use agentrc_test_support::{as_each, outside, service};
+use rustix::process::Signal;
 
 const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
 const OWN: &str = "MCP own\nTOOL mcp:own.act\nALLOW invoke mcp:own.act";
@@ -70,27 +70,11 @@ fn when_the_broker_is_killed_the_run_ends_within_a_second_and_the_log_says_why()
         lab.script(lab.project("go.sh"), &python(code));
         let lines = "TOOL utcp:current_time\nALLOW invoke utcp:current_time";
         prompt(Duration::from_secs(1), || {
-            let mut child = lab.start(&format!("AGENT caller\n{lines}\nCMD /bin/sh ./go.sh\n"));
+            let child = lab.start(&format!("AGENT caller\n{lines}\nCMD /bin/sh ./go.sh\n"));
             child.wait_for("ok");
-            let tree = outside::tree(child.pid());
-            let broker = outside::gateway(child.pid());
-            assert_eq!(outside::most_memory(broker), Some(1 << 30), "as {}", lab.who.name);
-            let pid = Pid::from_raw(broker as i32).expect("a pid");
-            let killed = Instant::now();
-            kill_process(pid, Signal::KILL).expect("kill");
-            let ended = within(Duration::from_secs(20), || child.has_ended());
-            assert!(ended, "as {}: the run goes on", lab.who.name);
-            let gone =
-                within(Duration::from_secs(20), || !tree.iter().any(|pid| outside::all().contains(pid)));
-            let took = killed.elapsed();
-            assert!(gone, "as {}: processes are left", lab.who.name);
-            let outcome = child.finish();
-            let killed = outcome.events_named("run.killed");
-            let said = killed.first().map(ToString::to_string).unwrap_or_default();
-            assert!(said.contains("the broker ended before the agent"), "as {}: {said}", lab.who.name);
-            assert_ne!(outcome.code(), 0);
-            assert!(outcome.stderr.contains("broker"), "as {}: {}", lab.who.name, outcome.stderr);
-            took
+            let memory = outside::most_memory(outside::gateway(child.pid()));
+            assert_eq!(memory, Some(service::MEMORY), "as {}", lab.who.name);
+            service::killed(child, "broker")
         });
     });
 }

@@ -1,12 +1,11 @@
 //! Network: the gateway itself under attack. Whatever the agent does to it, it serves the rest; when it is gone, so is the run.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use agentrc_test_support::identity::started_as_root;
-use agentrc_test_support::outcome::{prompt, within};
+use agentrc_test_support::outcome::prompt;
 use agentrc_test_support::outside::{self, Holding};
-use agentrc_test_support::{World, as_each_and_without_filter};
-use rustix::process::{Pid, Signal, kill_process};
+use agentrc_test_support::{World, as_each_and_without_filter, service};
 
 const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
 
@@ -67,33 +66,12 @@ fn when_the_gateway_is_killed_the_run_ends_within_a_second_and_the_log_says_why(
     as_each_and_without_filter(AGENTRC, |lab| {
         let world = World::new(lab);
         prompt(Duration::from_secs(1), || {
-            let mut child = world.start(
+            let child = world.start(
                 "URL http://api.example.com",
                 "curl -sS http://api.example.com/before\nsleep 60 & sleep 60",
             );
             child.wait_for("hello from /before");
-            let tree = outside::tree(child.pid());
-            let pid = Pid::from_raw(outside::gateway(child.pid()) as i32).expect("a pid");
-            let killed = Instant::now();
-            kill_process(pid, Signal::KILL).expect("kill");
-            let ended = within(Duration::from_secs(20), || child.has_ended());
-            assert!(ended, "as {}: the run goes on", lab.who.name);
-            let gone =
-                within(Duration::from_secs(20), || !tree.iter().any(|pid| outside::all().contains(pid)));
-            let took = killed.elapsed();
-            assert!(gone, "as {}: processes are left", lab.who.name);
-            let outcome = child.finish();
-            let killed = outcome.events_named("run.killed");
-            let said = killed.first().map(ToString::to_string).unwrap_or_default();
-            assert!(
-                said.contains("the gateway ended before the agent"),
-                "as {}: {:?}",
-                lab.who.name,
-                outcome.events
-            );
-            assert_ne!(outcome.code(), 0);
-            assert!(outcome.stderr.contains("gateway"), "as {}: {}", lab.who.name, outcome.stderr);
-            took
+            service::killed(child, "gateway")
         });
     });
 }
@@ -138,7 +116,7 @@ fn the_gateway_is_out_of_the_agents_sight_and_holds_little() {
                 lab.who.name
             );
         }
-        assert_eq!(outside::most_memory(gateway), Some(1 << 30), "as {}", lab.who.name);
+        assert_eq!(outside::most_memory(gateway), Some(service::MEMORY), "as {}", lab.who.name);
         let uid = its.status.get("Uid").and_then(|uid| uid.split_whitespace().next().map(str::to_owned));
         let expected = if lab.who.is_root() { 65534 } else { lab.who.uid };
         assert_eq!(uid, Some(expected.to_string()));

@@ -23,6 +23,7 @@ pub mod race;
 pub mod repository;
 pub mod sdk;
 pub mod servers;
+pub mod service;
 pub mod session;
 pub mod terminal;
 pub mod world;
