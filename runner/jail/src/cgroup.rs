@@ -21,8 +21,8 @@ use crate::step::{Step, run};
 const PREFIX: &str = "agentrc-";
 /// Below the hierarchy's root, what root's runs are in. The last one removes it.
 const PARENT: &str = "agentrc";
-/// How often what others remove at the same moment is made again.
-const TRIES: u32 = 16;
+/// How long what others remove at the same moment is made again.
+const RIVALS: Duration = Duration::from_secs(5);
 
 /// The run's cgroup. Dropping it kills what is still in it, and removes it.
 pub(crate) struct Cgroup {
@@ -128,15 +128,19 @@ impl Cgroup {
         };
         let shared = moved.is_none();
         sweep(&parent);
-        let again = || {
-            if shared {
-                // One that others have made, too, is there; without one, what follows is refused.
-                drop(std::fs::create_dir(&parent));
-            }
+        let again = || match rustix::fs::mkdir(&parent, Mode::from_raw_mode(0o755)) {
+            // One that others have made, too, is there.
+            Err(Errno::EXIST) => Ok(()),
+            made => made,
         };
-        again();
         let path = parent.join(format!("{PREFIX}{name}"));
-        let directory = run(Step::Cgroup, 1, || make(&path, again)).map_err(|failure| {
+        let directory = run(Step::Cgroup, 1, || {
+            if shared {
+                again()?;
+            }
+            make(&path, || if shared { again() } else { Err(Errno::NOENT) })
+        });
+        let directory = directory.map_err(|failure| {
             if shared {
                 drop(std::fs::remove_dir(&parent));
             }
@@ -263,31 +267,34 @@ fn is_child(pid: &str) -> bool {
 
 /// Makes the folder, and holds its lock as long as it is open: the mark of a supervisor that lives.
 /// `again` makes the one that it is in, which the last run that had it removes.
-fn make(path: &Path, again: impl Fn()) -> Result<OwnedFd, Errno> {
-    for _ in 0..TRIES {
+fn make(path: &Path, again: impl Fn() -> Result<(), Errno>) -> Result<OwnedFd, Errno> {
+    let deadline = Instant::now() + RIVALS;
+    loop {
         match rustix::fs::mkdir(path, Mode::from_raw_mode(0o755)) {
-            Err(Errno::NOENT | Errno::NODEV) => {
-                again();
-                continue;
+            Ok(()) => {
+                if let Some(directory) = locked(path) {
+                    return Ok(directory);
+                }
             }
+            Err(Errno::NOENT | Errno::NODEV) => again()?,
             // Whoever took the last one for left has not removed it yet.
-            Err(Errno::EXIST) => {
-                std::thread::sleep(Duration::from_millis(2));
-                continue;
-            }
-            made => made?,
+            Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno),
         }
-        let how = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        // Another launch may take it for one that was left, until it is locked; then it is made again.
-        let Ok(directory) = rustix::fs::open(path, how, Mode::empty()) else { continue };
-        let locked = rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok();
-        let same = rustix::fs::stat(path)
-            .is_ok_and(|there| rustix::fs::fstat(&directory).is_ok_and(|own| own.st_ino == there.st_ino));
-        if locked && same {
-            return Ok(directory);
+        if Instant::now() >= deadline {
+            return Err(Errno::BUSY);
         }
+        std::thread::sleep(Duration::from_millis(2));
     }
-    Err(Errno::BUSY)
+}
+
+/// Another launch may take a folder for one that was left, until it is locked.
+fn locked(path: &Path) -> Option<OwnedFd> {
+    let how = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(path, how, Mode::empty()).ok()?;
+    rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive).ok()?;
+    let (there, own) = (rustix::fs::stat(path).ok()?, rustix::fs::fstat(&directory).ok()?);
+    (there.st_ino == own.st_ino).then_some(directory)
 }
 
 /// Removes what supervisors left that were killed: nobody holds their locks, and the kernel removes no cgroup with a

@@ -172,8 +172,8 @@ impl<'a> Entrance<'a> {
     }
 
     /// Starts the work in a sandbox of its own. When this returns, the sandbox has proven itself and the program is being
-    /// executed, a few milliseconds later. It waits for that, and for two seconds at most: one who enters is slowed down by what
-    /// the run's own limits leave it.
+    /// executed, a few milliseconds later. It waits for that, and for eight seconds at most: one who enters is slowed down by
+    /// what the run's own limits leave it.
     ///
     /// # Errors
     /// The step that failed. Then nothing was executed, nothing is left, and `status` is closed without a word.

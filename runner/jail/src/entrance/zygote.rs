@@ -13,8 +13,9 @@ use crate::step::{Failure, Step, run};
 use crate::sys::process::{Cloned, Strings, clone_into, signal_pidfd};
 use crate::sys::signal;
 
-/// How long a process may take to prove itself.
-const ARMING: Duration = Duration::from_secs(2);
+/// How long a process may take to prove itself: milliseconds, unless what is left to it is little, or the kernel is still taking other
+/// network namespaces down. Less than the supervisor waits for the answer.
+const ARMING: Duration = Duration::from_secs(8);
 
 /// Its whole life. Returns its exit code.
 pub(super) fn serve(prepared: &Prepared<'_>, cgroup: Option<BorrowedFd<'_>>, channel: &OwnedFd) -> u8 {
