@@ -54,7 +54,12 @@ impl Walk {
             + one_of(&["contains"])
             + number("patternProperties")
             + unevaluated;
-        let all = inner.saturating_mul(times).saturating_add(1 + number("enum") + number("required"));
+        let dependent = schema.get("dependentRequired").and_then(Value::as_object);
+        let dependent =
+            dependent.into_iter().flatten().map(|(_, list)| list.as_array().map_or(0, Vec::len) + 1);
+        let dependent = u64::try_from(dependent.sum::<usize>()).unwrap_or(u64::MAX);
+        let compared = 1 + number("enum") + number("required") + dependent;
+        let all = inner.saturating_mul(times).saturating_add(compared);
         self.graph.weigh(at, Weight { all, inwards: inwards.saturating_mul(times) });
         Ok(all)
     }

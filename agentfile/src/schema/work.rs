@@ -8,8 +8,11 @@ use super::{Dialect, Fault, walk};
 
 /// Most questions that are asked of a value, to know whether it fits: a second or two.
 const CHECKED: u64 = 100_000_000;
-/// Most of them to know where it does not. Each may become an error with a copy of what it is about.
+/// Most of them to know where it does not, and most bytes that they are about: each may become an error with a copy of that.
 const EXPLAINED: u64 = 200_000;
+const COPIED: u64 = 64 << 20;
+/// As many bytes of a text are as much to look at as a value.
+const PART: u64 = 64;
 
 /// What checking against one schema takes.
 #[derive(Debug, Clone, Copy)]
@@ -36,26 +39,30 @@ impl Work {
     /// value.
     #[must_use]
     pub fn checks(&self, value: &Value) -> bool {
-        self.weight.saturating_mul(Size::of(value).values) <= CHECKED
+        let Size { values, bytes, .. } = Size::of(value);
+        self.weight.saturating_mul(values.saturating_add(bytes / PART)) <= CHECKED
     }
 
     /// Whether it may be asked where `value` does not fit: then nothing is answered once, and what refers to itself is asked anew on
     /// each level.
     #[must_use]
     pub fn explains(&self, value: &Value) -> bool {
-        let Size { values, depth } = Size::of(value);
+        let Size { values, bytes, depth } = Size::of(value);
         let each = if self.refers {
             self.inwards.saturating_pow(depth).saturating_mul(self.questions)
         } else {
             self.weight
         };
-        each.saturating_mul(values) <= EXPLAINED
+        each.saturating_mul(values) <= EXPLAINED && each.saturating_mul(bytes) <= COPIED
     }
 }
 
+#[derive(Clone, Copy)]
 struct Size {
     /// Values in it, itself included.
     values: u64,
+    /// Of its texts and names.
+    bytes: u64,
     /// How deep.
     depth: u32,
 }
@@ -63,16 +70,26 @@ struct Size {
 impl Size {
     /// Depth is what the parser lets through.
     fn of(value: &Value) -> Self {
-        let of_all = |inner: &mut dyn Iterator<Item = &Value>| {
-            inner.map(Self::of).fold(Self { values: 1, depth: 0 }, |all, one| Self {
-                values: all.values.saturating_add(one.values),
-                depth: all.depth.max(one.depth + 1),
-            })
-        };
+        let one = Self { values: 1, bytes: 0, depth: 0 };
         match value {
-            Value::Array(items) => of_all(&mut items.iter()),
-            Value::Object(members) => of_all(&mut members.values()),
-            _ => Self { values: 1, depth: 0 },
+            Value::String(text) => one.with(text),
+            Value::Array(items) => items.iter().fold(one, |all, item| all.and(Self::of(item))),
+            Value::Object(members) => {
+                members.iter().fold(one, |all, (name, member)| all.with(name).and(Self::of(member)))
+            }
+            _ => one,
+        }
+    }
+
+    fn with(self, text: &str) -> Self {
+        Self { bytes: self.bytes.saturating_add(u64::try_from(text.len()).unwrap_or(u64::MAX)), ..self }
+    }
+
+    fn and(self, inner: Self) -> Self {
+        Self {
+            values: self.values.saturating_add(inner.values),
+            bytes: self.bytes.saturating_add(inner.bytes),
+            depth: self.depth.max(inner.depth + 1),
         }
     }
 }
@@ -103,6 +120,12 @@ mod tests {
         let kept = json!({ "$defs": { "a": plain["properties"]["a"], "b": { "$ref": "#/$defs/a" } } });
         let weights = ["", "/$defs/a", "/$defs/b"].map(|at| Work::of(&kept, at).unwrap().weight);
         assert_eq!(weights, [3, 2, 3], "what is referred to counts, and what is only kept does not");
+        // Each error would have a copy of the text.
+        let text = (0..5).fold(json!([" ".repeat(2 << 20)]), |inner, _| json!({ "inner": inner }));
+        assert!(work.checks(&text) && !work.explains(&text));
+        let many = vec![json!({ "type": "integer" }); 900];
+        let work = Work::of(&json!({ "anyOf": many }), "").unwrap();
+        assert!(work.explains(&json!(" ")) && !work.explains(&json!(" ".repeat(2 << 20))));
         // Long lists to compare with.
         let long = json!({ "items": { "enum": (0..10_000).collect::<Vec<_>>() } });
         let work = Work::of(&long, "").unwrap();

@@ -18,6 +18,8 @@ const MOST: usize = 256;
 const MADE: usize = 16 * MOST;
 /// What is put into its one form for whoever is called; others must be in it.
 const PUT: [&str; 2] = ["path", "url"];
+/// Schemes that the URL Standard of WHATWG reads with any slashes behind them, or none.
+const SPECIAL: [&str; 6] = ["file:", "http:", "https:", "ws:", "wss:", "ftp:"];
 /// Longest path that the kernel takes (`PATH_MAX`, limits.h).
 const LONGEST_PATH: usize = 4096;
 /// Longest URL that anybody here reads (`http::Uri`).
@@ -78,6 +80,15 @@ struct Around<'a> {
     deeper: bool,
 }
 
+impl Around<'_> {
+    /// What a name here says of its value. That of a file, which somebody has called so, says nothing.
+    fn said(&self, name: &str) -> Said {
+        let is_path = self.kind.is_some_and(Kind::is_path);
+        let is_file = is_path && name.contains('/') || self.is_tree && name.contains('.');
+        if is_file { Said::default() } else { said(name) }
+    }
+}
+
 /// Paths beside and around something.
 #[derive(Clone, Copy)]
 struct Bases<'a> {
@@ -93,7 +104,7 @@ impl Bases<'_> {
 
 impl Found {
     fn members(&mut self, members: &mut Map<String, Value>, around: Around<'_>) -> Result<(), String> {
-        let names: Vec<_> = members.keys().map(|name| said(name)).collect();
+        let names: Vec<_> = members.keys().map(|name| around.said(name)).collect();
         let own = bases(members.values().zip(&names), around.directory);
         let around = Around { bases: &Bases { own: &own, outer: Some(around.bases) }, ..around };
         for ((name, value), own) in members.iter_mut().zip(names) {
@@ -109,7 +120,9 @@ impl Found {
         let Some(said) = around.kind else { return Ok(Vec::new()) };
         if has_scheme(name) {
             self.url(false, &mut name.to_owned())?;
-        } else if around.is_tree || said.is_path() && own.kind.is_none() && name.contains(['/', '.']) {
+        } else if around.is_tree
+            || said.is_path() && (name.contains('/') || own.kind.is_none() && name.contains('.'))
+        {
             return self.path(&mut name.to_owned(), around, false);
         }
         Ok(Vec::new())
@@ -132,7 +145,8 @@ impl Found {
                 let put = !around.deeper && PUT.contains(&name);
                 // What is in a file is no name of one.
                 let around_it = around.kind.filter(|_| around.is_tree || !own.is_content);
-                let said = own.kind.or_else(|| around_it.filter(|kind| reads_as(*kind, text)));
+                let said =
+                    own.of(text).or_else(|| around_it.filter(|kind| reads_as(*kind, text, around.is_tree)));
                 self.text(said, put, text, around).map_err(|why| format!("`{name}` {why}"))
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
@@ -148,6 +162,7 @@ impl Found {
     ) -> Result<(), &'static str> {
         match said {
             None => Ok(()),
+            Some(_) if is_json(text) => Err("can be read in two ways: it is JSON in a text"),
             Some(kind) if kind.is_path() && !has_scheme(text) => self.path(text, around, put).map(drop),
             // What is not said.
             Some(_) if text.is_empty() => Ok(()),
@@ -166,39 +181,37 @@ impl Found {
         if text.contains('\0') {
             return Err("has a NUL");
         }
-        if text.trim_start().starts_with('~') {
+        if trimmed(text).starts_with(['~', '$']) {
             return Err("can be read in two ways: write the path from `/`");
         }
         if put {
             *text = kept(text);
-        } else if text.split('/').any(|part| part.trim() == "..") {
+        } else if text.split('/').any(|part| trimmed(part) == "..") {
             return Err("can be read in two ways: write the path without `..`");
         }
-        if kept(text).len() > LONGEST_PATH {
+        // Some take the space around it away.
+        let mut forms = vec![kept(text), kept(trimmed(text))];
+        forms.dedup();
+        if forms.iter().any(|form| form.len() > LONGEST_PATH) {
             return Err("is longer than a path can be");
         }
+        let itself = below(around.directory, trimmed(text));
         let mut made = Vec::new();
-        // Some take the space around it away.
-        let trimmed = Some(text.trim()).filter(|trimmed| *trimmed != text.as_str());
-        let itself = below(around.directory, text.trim());
-        for text in std::iter::once(text.as_str()).chain(trimmed) {
-            if !text.starts_with('/') {
+        for form in forms {
+            if !form.starts_with('/') {
                 for base in around.bases.each().filter(|base| **base != itself) {
-                    self.count()?;
-                    made.push(below(base, text));
+                    made.push(self.made(below(base, &form))?);
                 }
             }
-            self.count()?;
-            made.push(below(around.directory, text));
+            made.push(self.made(below(around.directory, &form))?);
         }
-        self.paths.extend(made.iter().cloned());
-        self.bounded()?;
         Ok(made)
     }
 
-    fn count(&mut self) -> Result<(), &'static str> {
+    fn made(&mut self, path: String) -> Result<String, &'static str> {
         self.made += 1;
-        if self.made > MADE { Err(TOO_MANY) } else { Ok(()) }
+        self.paths.insert(path.clone());
+        if self.made > MADE { Err(TOO_MANY) } else { self.bounded().map(|()| path) }
     }
 
     /// Asked of each that is found: a call must not cost more than a refusal of it.
@@ -242,7 +255,7 @@ impl Found {
 
     /// With its port, if it has one.
     fn host(&mut self, text: &str) -> Result<(), &'static str> {
-        let (_, host) = canonical_url(&format!("http://{}/", text.trim())).map_err(|_| "is no host")?;
+        let (_, host) = canonical_url(&format!("http://{}/", trimmed(text))).map_err(|_| "is no host")?;
         self.place((String::new(), host))
     }
 }
@@ -258,17 +271,23 @@ fn of_other(text: &str) -> Result<(String, String), &'static str> {
     Ok((url, host))
 }
 
-/// The host of `user@host:path`, as ssh and git have it.
+/// The host of `user@host:path` and `host:path`, as ssh and git have it.
 fn of_ssh(text: &str) -> Option<String> {
-    let (_, rest) = text.split_once('@')?;
-    let host = rest.split_once(':')?.0.to_ascii_lowercase();
-    is_one_host(&host).then_some(host)
+    let (authority, _) = text.split_once(':')?;
+    let user_and_host = authority.split_once('@');
+    let host = user_and_host.map_or(authority, |(_, host)| host).to_ascii_lowercase();
+    // A name alone would be a scheme.
+    let is_host = user_and_host.is_some() || host.contains('.');
+    (is_host && is_one_host(&host)).then_some(host)
 }
 
 /// What relative paths beside them, and in what is beside them, may be below: paths from `/` on, and names of folders. Somebody may take
 /// all of them for one.
 fn bases<'a>(members: impl Iterator<Item = (&'a Value, &'a Said)>, directory: &str) -> Vec<String> {
-    let texts = members.filter_map(|(value, said)| Some((value.as_str()?.trim(), said.kind?)));
+    let texts = members.filter_map(|(value, said)| {
+        let text = trimmed(value.as_str()?);
+        Some((text, said.of(text)?))
+    });
     let paths = texts.filter(|(text, kind)| {
         let is_base = text.starts_with('/') || *kind == Kind::Files && !text.is_empty();
         kind.is_path() && is_base && !has_scheme(text)
@@ -279,19 +298,32 @@ fn bases<'a>(members: impl Iterator<Item = (&'a Value, &'a Said)>, directory: &s
 }
 
 /// Whether a text reads as what the names around it say, although its own does not: it may be something else, as what is in a file.
-fn reads_as(kind: Kind, text: &str) -> bool {
-    let text = text.trim();
+fn reads_as(kind: Kind, text: &str, is_in_file: bool) -> bool {
+    let text = trimmed(text);
     let is_path = || {
-        let begins = ["/", "./", "../", "~"].iter().any(|start| text.starts_with(start));
+        let begins = ["/", "./", "../", "~", "$"].iter().any(|start| text.starts_with(start));
         // Lines of a text stay lines, whatever a path is made of them.
         begins && Some(kept(text)).is_some_and(|path| path.len() <= LONGEST_PATH && !path.contains('\n'))
     };
-    has_scheme(text) || kind.is_path() && is_path()
+    let is_prose = is_in_file && kind.is_path() && text.contains(char::is_whitespace);
+    has_scheme(text) && !is_prose || kind.is_path() && is_path()
+}
+
+/// Whether somebody who reads JSON where a text stands (the SDK for Python does) takes it for another value.
+fn is_json(text: &str) -> bool {
+    let text = trimmed(text);
+    let may_be = text.starts_with(['[', '{']) || matches!(text, "null" | "true" | "false");
+    may_be && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+}
+
+/// Without what Rust, Python, JavaScript or the URL Standard takes away around a text.
+fn trimmed(text: &str) -> &str {
+    text.trim_matches(|one: char| one.is_whitespace() || one <= ' ' || one == '\u{feff}')
 }
 
 /// As those read it that follow the URL Standard of WHATWG.
 fn without_breaks(text: &str) -> Cow<'_, str> {
-    let text = text.trim();
+    let text = trimmed(text);
     let breaks = ['\t', '\n', '\r'];
     if text.contains(breaks) { Cow::Owned(text.replace(breaks, "")) } else { Cow::Borrowed(text) }
 }
@@ -304,6 +336,7 @@ fn has_scheme(text: &str) -> bool {
         !scheme.is_empty()
             && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
     };
-    let is_file = text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("file:"));
-    is_file || scheme.is_some_and(is_scheme)
+    let begins =
+        |special: &&str| text.get(..special.len()).is_some_and(|start| start.eq_ignore_ascii_case(special));
+    SPECIAL.iter().any(begins) || scheme.is_some_and(is_scheme)
 }

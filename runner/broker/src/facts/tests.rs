@@ -169,6 +169,13 @@ fn a_decoy_hides_nothing() {
         (json!({ "files": { "data": { "x": "evil" } } }), "/work/data/x"),
         (json!({ "dir": { "data": { "lib": { "x": "evil" } } } }), "/work/data/lib/x"),
         (json!({ "files": { "content": "/data/x" } }), "/data/x"),
+        // A name that ends as an argument's does.
+        (json!({ "files": [{ "/data/x.path": "[Path]" }] }), "/data/x.path"),
+        (json!({ "file": { "/data/file1": "* * *" } }), "/data/file1"),
+        // In another case, as Go compares them, or with what is taken away around it.
+        (json!({ "pATH": "/data/x" }), "/data/x"),
+        (json!({ "file": "\u{feff}/data/x" }), "/data/x"),
+        (json!({ "file": "\u{1f}/data/x" }), "/data/x"),
         // A value, beside a path.
         (json!({ "files": [{ "name": "/data/x", "path": "ok" }] }), "/data/x"),
         (json!({ "file": { "name": "/data/x", "path": "ok", "content": "evil" } }), "/data/x"),
@@ -180,6 +187,8 @@ fn a_decoy_hides_nothing() {
         (json!({ "root": "/data", "files": [{ "path": "x" }] }), "/data/x"),
         (json!({ "root": "/data", "files": [{ "path": "x", "src": "/tmp" }] }), "/data/x"),
         (json!({ "root": "data", "files": ["x"] }), "/work/data/x"),
+        (json!({ "repo": "/data", "file": "x" }), "/data/x"),
+        (json!({ "project_root": "/data", "file": "x" }), "/data/x"),
         (json!({ "cwd": "data", "root": { "lib": { "x": "" } } }), "/work/data/lib/x"),
         // Where nothing is said, it is the folder itself.
         (json!({ "dir": "" }), "/work"),
@@ -192,6 +201,16 @@ fn a_decoy_hides_nothing() {
         json!({ "file": { "name": "/a\n/../data/x" } }),
         json!({ "files": { "../data/x": "evil", "file": "ok" } }),
         json!({ "files": { "~/x": "evil" } }),
+        json!({ "file": "\u{feff}~/x" }),
+        json!({ "file": "$HOME/x" }),
+        // What the SDK for Python makes another value of.
+        json!({ "files": "[\"/data/x\"]" }),
+        json!({ "path": " null" }),
+        json!({ "urls": "[\"http://a.example/\"]" }),
+        // What node reads as a URL.
+        json!({ "file": "https:/a.example/x" }),
+        json!({ "file": "https:a.example" }),
+        json!({ "file": "\u{1}file:///data/x" }),
     ] {
         assert!(named(call.clone()).is_err(), "{call}");
     }
@@ -200,6 +219,8 @@ fn a_decoy_hides_nothing() {
         json!({ "urls": { "https://a.example/": "x" } }),
         json!({ "files": { "https://a.example/": "x" } }),
         json!({ "file": "https:\n//a.example/" }),
+        json!({ "file": "\u{1}https://a.example/x" }),
+        json!({ "repo_url": "a.example:o/r" }),
         json!({ "hosts": 1, "host": { "a": "http://a.example/", "host": "" } }),
     ] {
         let found = named(call.clone()).unwrap().0;
@@ -208,6 +229,15 @@ fn a_decoy_hides_nothing() {
     // What is in a file is not where it is.
     let call = json!({ "files": [{ "path": "a.c", "content": "/* one line */" }, { "path": "b.c", "newText": "../x" }] });
     assert_eq!(paths(call), ["/work/a.c", "/work/b.c"]);
+    for text in ["https://a.example is ours\n", "file: app.log\nlevel: info", "[id]", "# /a\n"] {
+        assert_eq!(paths(json!({ "files": { "R.md": text } })), ["/work/R.md"], "{text}");
+        assert_eq!(named(json!({ "files": { "R.md": text } })).unwrap().0[0].host, "", "{text}");
+    }
+    assert_eq!(
+        paths(json!({ "files": { "units/a.path": "[Path]" }, "file": "[id].tsx" })),
+        ["/work/[id].tsx", "/work/units/a.path"]
+    );
+    assert_eq!(paths(json!({ "repo": "agentrc", "path": "src" })), ["/work/src"]);
     let call = json!({ "file": { "path": "a.c", "lines": "/* one\n * and another */\nint main;" } });
     assert_eq!(paths(call), ["/work/a.c"]);
 }
@@ -220,11 +250,15 @@ fn what_names_much_is_refused_before_it_costs_much() {
     let few: Vec<_> = (0..200).map(|number| format!("{}/{number}", "b/".repeat(1000))).collect();
     let decoys: Map<String, Value> =
         (0..200).map(|number| (format!("path{number}"), json!(few[number]))).collect();
+    let mut bases: Map<String, Value> =
+        (0..257).map(|number| (format!("path{number}"), json!(format!("/{number}")))).collect();
+    bases.insert("a_path".to_owned(), json!(format!(" {}x", "./".repeat(900_000))));
     let same: Vec<_> = items.iter().map(|_| json!({ "file": "x" })).collect();
     for call in [
         json!({ "path": format!("/{long}"), "files": items }),
         json!({ "root": format!("/{}", "r/".repeat(2000)), "files": items }),
         json!({ "file": long }),
+        json!(bases),
         json!({ "base_url": format!("https://a.example/{long}") }),
         json!({ "base_url": format!("u@a.example:{long}") }),
         json!({ "files": { "a": decoys, "b": same } }),

@@ -52,6 +52,8 @@ const ALONE: [(&str, Kind); 7] = [
     ("cwd", Kind::Files),
     ("root", Kind::Files),
 ];
+/// Last words of names that are a folder's where the text is a path from `/` on, and otherwise many things.
+const PLACES: [&str; 6] = ["repo", "repository", "workspace", "project", "base", "root"];
 /// Last words of names of what is in a file, or is said about it.
 const CONTENT: [&str; 10] =
     ["content", "contents", "text", "body", "data", "code", "patch", "diff", "description", "comment"];
@@ -62,16 +64,26 @@ pub(super) struct Said {
     pub(super) kind: Option<Kind>,
     /// What is in a file, or is said about it.
     pub(super) is_content: bool,
+    is_place: bool,
 }
 
-/// `file_path`, `filePath`, `FILE-PATH` and `file_path_2` say the same.
+impl Said {
+    /// What it says of this text.
+    pub(super) fn of(self, text: &str) -> Option<Kind> {
+        self.kind.or_else(|| (self.is_place && text.trim_start().starts_with('/')).then_some(Kind::Files))
+    }
+}
+
+/// `file_path`, `filePath`, `FILE-PATH` and `file_path_2` say the same; so does `fILEpATH`, to those that compare without case.
 pub(super) fn said(name: &str) -> Said {
     if name.len() > LONGEST {
         return Said::default();
     }
     let words = words(name);
-    let is_content = words.last().is_some_and(|last| CONTENT.contains(&last.as_str()));
-    Said { kind: kind(words), is_content }
+    let ends_in = |known: &[&str]| words.last().is_some_and(|last| known.contains(&last.as_str()));
+    let (is_content, is_place) = (ends_in(&CONTENT), ends_in(&PLACES));
+    let without_case = || kind(self::words(&name.to_lowercase().replace('ſ', "s")));
+    Said { kind: kind(words).or_else(without_case), is_content, is_place }
 }
 
 fn kind(mut words: Vec<String>) -> Option<Kind> {
@@ -144,6 +156,9 @@ mod tests {
             "Source",
             "source_1",
             "cwd",
+            "pATH",
+            "FILEpath",
+            "ſrc",
         ] {
             assert!(said(name).kind.is_some_and(Kind::is_path), "{name}");
         }
