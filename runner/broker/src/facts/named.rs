@@ -144,7 +144,8 @@ impl Found {
             Value::String(text) => {
                 let put = !around.deeper && PUT.contains(&name);
                 // What is in a file is no name of one.
-                let around_it = around.kind.filter(|_| around.is_tree || !own.is_content);
+                let is_content = own.is_content && !around.is_tree;
+                let around_it = around.kind.filter(|kind| !(is_content && kind.is_path()));
                 let said =
                     own.of(text).or_else(|| around_it.filter(|kind| reads_as(*kind, text, around.is_tree)));
                 self.text(said, put, text, around).map_err(|why| format!("`{name}` {why}"))
@@ -293,7 +294,8 @@ fn bases<'a>(members: impl Iterator<Item = (&'a Value, &'a Said)>, directory: &s
         kind.is_path() && is_base && !has_scheme(text)
     });
     // One that is too long is refused, and more of them than can be decided about, too.
-    let made = paths.filter(|(text, _)| text.len() <= LONGEST_PATH).map(|(text, _)| below(directory, text));
+    let made = paths.map(|(text, _)| kept(text)).filter(|path| path.len() <= LONGEST_PATH);
+    let made = made.map(|path| below(directory, &path));
     made.collect::<BTreeSet<_>>().into_iter().take(MOST + 1).collect()
 }
 
@@ -301,7 +303,7 @@ fn bases<'a>(members: impl Iterator<Item = (&'a Value, &'a Said)>, directory: &s
 fn reads_as(kind: Kind, text: &str, is_in_file: bool) -> bool {
     let text = trimmed(text);
     let is_path = || {
-        let begins = ["/", "./", "../", "~", "$"].iter().any(|start| text.starts_with(start));
+        let begins = ["/", "./", "../", "~"].iter().any(|start| text.starts_with(start));
         // Lines of a text stay lines, whatever a path is made of them.
         begins && Some(kept(text)).is_some_and(|path| path.len() <= LONGEST_PATH && !path.contains('\n'))
     };

@@ -186,6 +186,7 @@ fn a_decoy_hides_nothing() {
         (json!({ "root": "/data", "file": "x", "dest": "/tmp" }), "/data/x"),
         (json!({ "root": "/data", "files": [{ "path": "x" }] }), "/data/x"),
         (json!({ "root": "/data", "files": [{ "path": "x", "src": "/tmp" }] }), "/data/x"),
+        (json!({ "root": format!("/{}data", "./".repeat(4000)), "file": "x" }), "/data/x"),
         (json!({ "root": "data", "files": ["x"] }), "/work/data/x"),
         (json!({ "repo": "/data", "file": "x" }), "/data/x"),
         (json!({ "project_root": "/data", "file": "x" }), "/data/x"),
@@ -217,6 +218,7 @@ fn a_decoy_hides_nothing() {
     for call in [
         json!({ "urls": { "a": "ht\ntps://a.example/" } }),
         json!({ "urls": { "https://a.example/": "x" } }),
+        json!({ "urls": { "text": "https://a.example/" } }),
         json!({ "files": { "https://a.example/": "x" } }),
         json!({ "file": "https:\n//a.example/" }),
         json!({ "file": "\u{1}https://a.example/x" }),
@@ -229,7 +231,7 @@ fn a_decoy_hides_nothing() {
     // What is in a file is not where it is.
     let call = json!({ "files": [{ "path": "a.c", "content": "/* one line */" }, { "path": "b.c", "newText": "../x" }] });
     assert_eq!(paths(call), ["/work/a.c", "/work/b.c"]);
-    for text in ["https://a.example is ours\n", "file: app.log\nlevel: info", "[id]", "# /a\n"] {
+    for text in ["https://a.example is ours\n", "file: app.log\nlevel: info", "[id]", "$a: red;", "# /a\n"] {
         assert_eq!(paths(json!({ "files": { "R.md": text } })), ["/work/R.md"], "{text}");
         assert_eq!(named(json!({ "files": { "R.md": text } })).unwrap().0[0].host, "", "{text}");
     }
