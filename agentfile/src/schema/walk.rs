@@ -25,6 +25,9 @@ pub(crate) fn is_fragment(pointer: &str) -> bool {
     pointer.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?".contains(&byte))
 }
 
+/// What a pattern weighs: as many looks at each part of a text.
+const PATTERN: u64 = 200;
+
 struct Walk {
     dialect: Dialect,
     graph: Graph,
@@ -58,7 +61,8 @@ impl Walk {
         let dependent =
             dependent.into_iter().flatten().map(|(_, list)| list.as_array().map_or(0, Vec::len) + 1);
         let dependent = u64::try_from(dependent.sum::<usize>()).unwrap_or(u64::MAX);
-        let compared = 1 + number("enum") + number("required") + dependent;
+        let patterns = PATTERN * (one_of(&["pattern"]) + number("patternProperties"));
+        let compared = 1 + patterns + number("enum") + number("required") + dependent;
         let all = inner.saturating_mul(times).saturating_add(compared);
         self.graph.weigh(at, Weight { all, inwards: inwards.saturating_mul(times) });
         Ok(all)

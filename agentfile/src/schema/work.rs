@@ -126,6 +126,10 @@ mod tests {
         let many = vec![json!({ "type": "integer" }); 900];
         let work = Work::of(&json!({ "anyOf": many }), "").unwrap();
         assert!(work.explains(&json!(" ")) && !work.explains(&json!(" ".repeat(2 << 20))));
+        // The same text, asked about by many patterns.
+        let patterns = vec![json!({ "pattern": "^a+$" }); 20];
+        let work = Work::of(&json!({ "allOf": patterns }), "").unwrap();
+        assert!(work.checks(&json!("a".repeat(1 << 20))) && !work.checks(&json!("a".repeat(2 << 20))));
         // Long lists to compare with.
         let long = json!({ "items": { "enum": (0..10_000).collect::<Vec<_>>() } });
         let work = Work::of(&long, "").unwrap();
