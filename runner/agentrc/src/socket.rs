@@ -6,12 +6,13 @@ use std::fs;
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use agentrc_egress::report::Client;
+use rustix::time::{ClockId, clock_gettime};
 
-/// Most processes and descriptors that are looked at, bytes of a table that are read, and time that it may take: the agent
-/// makes as many of them as it likes, and the supervisor has other things to do.
+/// Most processes and descriptors that are looked at, bytes of a table that are read, and processor time that it may take: the agent
+/// makes as many of them as it likes, and the supervisor has other things to do. On a busy machine it takes no more.
 const PROCESSES: usize = 4096;
 const LINKS: usize = 20_000;
 const TABLE: u64 = 1 << 20;
@@ -31,16 +32,23 @@ pub struct Process {
 /// The process beneath `init` that holds the socket. `None`: it is gone, or cannot be told.
 #[must_use]
 pub fn process_of(client: &Client, init: i32) -> Option<Process> {
-    holder(client, init, Instant::now() + PATIENCE).and_then(process)
+    holder(client, init, PATIENCE).and_then(process)
 }
 
 /// The same, as the host numbers it, for who asks the broker.
 #[must_use]
 pub fn who_asks(client: &Client, init: i32) -> Option<i32> {
-    holder(client, init, Instant::now() + MORE_PATIENCE)
+    holder(client, init, MORE_PATIENCE)
 }
 
-fn holder(client: &Client, init: i32, deadline: Instant) -> Option<i32> {
+/// The processor time that this thread has had.
+fn spent() -> Duration {
+    let spent = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(spent.tv_sec.unsigned_abs(), u32::try_from(spent.tv_nsec).unwrap_or(0))
+}
+
+fn holder(client: &Client, init: i32, patience: Duration) -> Option<i32> {
+    let deadline = spent() + patience;
     let root = Path::new("/proc");
     let mut links = 0;
     let families: [&str; 2] = if client.tcp { ["tcp", "tcp6"] } else { ["udp", "udp6"] };
@@ -56,14 +64,14 @@ fn holder(client: &Client, init: i32, deadline: Instant) -> Option<i32> {
     let mut looked_at = 0;
     while let Some(pid) = waiting.pop() {
         looked_at += 1;
-        if looked_at > PROCESSES || links > LINKS || Instant::now() > deadline {
+        if looked_at > PROCESSES || links > LINKS || spent() > deadline {
             return None;
         }
         let folder = root.join(pid.to_string());
         let holds = fs::read_dir(folder.join("fd")).is_ok_and(|descriptors| {
             descriptors
                 .inspect(|_| links += 1)
-                .take_while(|_| Instant::now() < deadline)
+                .take_while(|_| spent() < deadline)
                 .filter_map(|descriptor| fs::read_link(descriptor.ok()?.path()).ok())
                 .any(|to| to.as_os_str() == wanted.as_str())
         });
@@ -71,7 +79,7 @@ fn holder(client: &Client, init: i32, deadline: Instant) -> Option<i32> {
             return Some(pid);
         }
         let Ok(threads) = fs::read_dir(folder.join("task")) else { continue };
-        for thread in threads.flatten().take_while(|_| Instant::now() < deadline) {
+        for thread in threads.flatten().take_while(|_| spent() < deadline) {
             let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
             waiting.extend(children.split_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
         }
