@@ -207,22 +207,26 @@ say(b.call('own.act', path='/data/a', source='/data/private/k'))
 say(b.call('own.act', path='/data/a', source='/data/x/../private/k'))
 say(b.call('own.act', path='/data/a', edits=[{'file_path': '/data/private/k'}]))
 say(b.call('own.act', path='/data/a', source='/etc/passwd'))
+say(b.call('own.act', path='/data/a', paths=[{'name': '/data/private/k', 'path': '/data/b'}]))
+say(b.call('own.act', path='/data/a', paths=[{'/data/private/k': 'x', 'path': '/data/b'}]))
+say(b.call('own.act', path='/data/' + 'a' * 1000, paths=[str(n) for n in range(150000)]))
 "#;
         lab.script(lab.project("go.sh"), &python(code));
         let lines = "MCP own\nTOOL mcp:own.act\nPOLICY\n@id(\"data\")\npermit(principal, action in [AgentRC::Action::\"tool.invoke\", AgentRC::Action::\"mcp.request\"], resource in AgentRC::MCPServer::\"own\") when { !(context has path) || context.path like \"/data/*\" };\n@id(\"private\")\nforbid(principal, action == AgentRC::Action::\"tool.invoke\", resource in AgentRC::MCPServer::\"own\") when { context.path like \"/data/private/*\" };\nEND";
         let outcome = lab.run(&format!("AGENT caller\n{lines}\nCMD /bin/sh ./go.sh\n"));
         let out = outcome.out();
         let lines: Vec<&str> = out.lines().collect();
-        assert_eq!(lines.len(), 7, "as {}: {out}{}", lab.who.name, outcome.stderr);
+        assert_eq!(lines.len(), 10, "as {}: {out}{}", lab.who.name, outcome.stderr);
         assert_eq!(
             lines[1],
             "ok {\"path\": \"/data/open\", \"paths\": [\"/data/a\", \"/data/b\"], \"source\": null}"
         );
-        for line in [0, 2, 3, 5] {
+        for line in [0, 2, 3, 5, 7, 8] {
             assert!(lines[line].starts_with("refused") && lines[line].contains("private"), "{out}");
         }
         assert!(lines[4].starts_with("error") && lines[4].contains("without `..`"), "{out}");
         assert!(lines[6].starts_with("refused") && lines[6].contains("for /etc/passwd"), "{out}");
+        assert!(lines[9].starts_with("error") && lines[9].contains("more than the 256 paths"), "{out}");
         assert_eq!(outcome.events_named("broker.call").len(), 1);
     });
 }
