@@ -14,6 +14,8 @@ use super::{Seen, below, canonical_url, kept, resource};
 
 /// Most decisions of one call: a path, beside a URL or a host.
 const MOST: usize = 256;
+/// What is said of a call that names more.
+const TOO_MANY: &str = "is more than the 256 paths and URLs that one call is decided about";
 /// Most paths that are made of what one call names, the same ones again included: what that takes is bounded before anybody is asked.
 const MADE: usize = 16 * MOST;
 /// What is put into its one form for whoever is called; others must be in it.
@@ -61,9 +63,6 @@ pub(super) fn take(arguments: &mut Map<String, Value>, directory: &str) -> Resul
     });
     Ok(seen.collect())
 }
-
-/// What is said of a call that names more.
-const TOO_MANY: &str = "is more than the 256 paths and URLs that one call is decided about";
 
 /// Where something is.
 #[derive(Clone, Copy)]
@@ -119,11 +118,11 @@ impl Found {
     fn name(&mut self, name: &str, own: Said, around: Around<'_>) -> Result<Vec<String>, &'static str> {
         let Some(said) = around.kind else { return Ok(Vec::new()) };
         if has_scheme(name) {
-            self.url(false, &mut name.to_owned())?;
+            self.url(name)?;
         } else if around.is_tree
             || said.is_path() && (name.contains('/') || own.kind.is_none() && name.contains('.'))
         {
-            return self.path(&mut name.to_owned(), around, false);
+            return self.path(name, around, false);
         }
         Ok(Vec::new())
     }
@@ -146,8 +145,9 @@ impl Found {
                 // What is in a file is no name of one.
                 let is_content = own.is_content && !around.is_tree;
                 let around_it = around.kind.filter(|kind| !(is_content && kind.is_path()));
-                let said =
-                    own.of(text).or_else(|| around_it.filter(|kind| reads_as(*kind, text, around.is_tree)));
+                let said = own
+                    .of(trimmed(text))
+                    .or_else(|| around_it.filter(|kind| reads_as(*kind, text, around.is_tree)));
                 self.text(said, put, text, around).map_err(|why| format!("`{name}` {why}"))
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
@@ -164,30 +164,33 @@ impl Found {
         match said {
             None => Ok(()),
             Some(_) if is_json(text) => Err("can be read in two ways: it is JSON in a text"),
-            Some(kind) if kind.is_path() && !has_scheme(text) => self.path(text, around, put).map(drop),
+            Some(kind) if kind.is_path() && !has_scheme(text) => {
+                if put {
+                    *text = kept(text);
+                }
+                self.path(text, around, put).map(drop)
+            }
             // What is not said.
             Some(_) if text.is_empty() => Ok(()),
             Some(Kind::Host) if !has_scheme(text) => self.host(text),
-            Some(_) => self.url(put, text),
+            Some(_) if put => {
+                let (url, host) = canonical_url(text)?;
+                text.clone_from(&url);
+                self.place((url, host))
+            }
+            Some(_) => self.url(text),
         }
     }
 
     /// All that it may be the path of. What servers, and the libraries that they are made with, understand besides is refused.
-    fn path(
-        &mut self,
-        text: &mut String,
-        around: Around<'_>,
-        put: bool,
-    ) -> Result<Vec<String>, &'static str> {
+    fn path(&mut self, text: &str, around: Around<'_>, put: bool) -> Result<Vec<String>, &'static str> {
         if text.contains('\0') {
             return Err("has a NUL");
         }
-        if trimmed(text).starts_with(['~', '$']) {
+        if trimmed(text).starts_with(['~', '$']) || has_scheme(text) {
             return Err("can be read in two ways: write the path from `/`");
         }
-        if put {
-            *text = kept(text);
-        } else if text.split('/').any(|part| trimmed(part) == "..") {
+        if !put && text.split('/').any(|part| trimmed(part) == "..") {
             return Err("can be read in two ways: write the path without `..`");
         }
         // Some take the space around it away.
@@ -196,11 +199,11 @@ impl Found {
         if forms.iter().any(|form| form.len() > LONGEST_PATH) {
             return Err("is longer than a path can be");
         }
-        let itself = below(around.directory, trimmed(text));
+        let itself = forms.last().map(|form| below(around.directory, form));
         let mut made = Vec::new();
         for form in forms {
             if !form.starts_with('/') {
-                for base in around.bases.each().filter(|base| **base != itself) {
+                for base in around.bases.each().filter(|base| Some(*base) != itself.as_ref()) {
                     made.push(self.made(below(base, &form))?);
                 }
             }
@@ -226,12 +229,7 @@ impl Found {
         self.bounded()
     }
 
-    fn url(&mut self, put: bool, text: &mut String) -> Result<(), &'static str> {
-        if put {
-            let (url, host) = canonical_url(text)?;
-            text.clone_from(&url);
-            return self.place((url, host));
-        }
+    fn url(&mut self, text: &str) -> Result<(), &'static str> {
         if text.len() > LONGEST_URL {
             return Err("is longer than a URL can be");
         }
@@ -305,7 +303,8 @@ fn reads_as(kind: Kind, text: &str, is_in_file: bool) -> bool {
     let is_path = || {
         let begins = ["/", "./", "../", "~"].iter().any(|start| text.starts_with(start));
         // Lines of a text stay lines, whatever a path is made of them.
-        begins && Some(kept(text)).is_some_and(|path| path.len() <= LONGEST_PATH && !path.contains('\n'))
+        let is_one = |path: String| path.len() <= LONGEST_PATH && !path.contains('\n');
+        begins && is_one(kept(text))
     };
     let is_prose = is_in_file && kind.is_path() && text.contains(char::is_whitespace);
     has_scheme(text) && !is_prose || kind.is_path() && is_path()

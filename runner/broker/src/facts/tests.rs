@@ -189,6 +189,7 @@ fn a_decoy_hides_nothing() {
         (json!({ "root": format!("/{}data", "./".repeat(4000)), "file": "x" }), "/data/x"),
         (json!({ "root": "data", "files": ["x"] }), "/work/data/x"),
         (json!({ "repo": "/data", "file": "x" }), "/data/x"),
+        (json!({ "repo": "\u{feff}/data" }), "/data"),
         (json!({ "project_root": "/data", "file": "x" }), "/data/x"),
         (json!({ "cwd": "data", "root": { "lib": { "x": "" } } }), "/work/data/lib/x"),
         // Where nothing is said, it is the folder itself.
@@ -204,6 +205,10 @@ fn a_decoy_hides_nothing() {
         json!({ "files": { "~/x": "evil" } }),
         json!({ "file": "\u{feff}~/x" }),
         json!({ "file": "$HOME/x" }),
+        // What it is put into would be read as another.
+        json!({ "path": "./~/x" }),
+        json!({ "path": "a/../~/x" }),
+        json!({ "path": "./https://a.example/" }),
         // What the SDK for Python makes another value of.
         json!({ "files": "[\"/data/x\"]" }),
         json!({ "path": " null" }),

@@ -68,9 +68,9 @@ pub(super) struct Said {
 }
 
 impl Said {
-    /// What it says of this text.
+    /// What it says of this text, which has no space around it.
     pub(super) fn of(self, text: &str) -> Option<Kind> {
-        self.kind.or_else(|| (self.is_place && text.trim_start().starts_with('/')).then_some(Kind::Files))
+        self.kind.or_else(|| (self.is_place && text.starts_with('/')).then_some(Kind::Files))
     }
 }
 
