@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use crate::schema::Work;
 pub use crate::schema::{Dialect, PATTERN_BYTES, SCHEMA_BYTES};
 use crate::{json, schema};
 
@@ -15,6 +16,8 @@ pub struct Declared {
     pub dialect: Dialect,
     /// JSON pointer (RFC 6901) to the type: empty for the document itself.
     pub pointer: String,
+    /// What it takes to check a value of the type.
+    pub work: Work,
 }
 
 /// Which word of the line a fault is about.
@@ -62,8 +65,9 @@ pub fn judge(bytes: &[u8], kind: &str) -> Result<Declared, Fault> {
         return Err(Fault::file("is not a JSON object", "a memory's schema is a JSON Schema"));
     }
     let pointer = locate(&document, kind)?;
-    let dialect = schema::judge(&document).map_err(|fault| Fault::file(fault.what, fault.help))?;
-    Ok(Declared { document, dialect, pointer })
+    let judged = schema::judged(&document, &pointer);
+    let (dialect, work) = judged.map_err(|fault| Fault::file(fault.what, fault.help))?;
+    Ok(Declared { document, dialect, pointer, work })
 }
 
 /// Where the type `kind` is.

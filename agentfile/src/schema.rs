@@ -72,7 +72,13 @@ impl Fault {
 /// # Errors
 /// The first [`Fault`].
 pub fn judge(document: &Value) -> Result<Dialect, Fault> {
+    judged(document, "").map(|(dialect, _)| dialect)
+}
+
+/// As [`judge`], and what it takes to check a value against the schema at `pointer` in it.
+pub(crate) fn judged(document: &Value, pointer: &str) -> Result<(Dialect, Work), Fault> {
     let dialect = Dialect::of(document)?;
-    walk::walk(document, dialect)?.check()?;
-    Ok(dialect)
+    let graph = walk::walk(document, dialect)?;
+    let asked = graph.check()?;
+    Ok((dialect, Work::new(&graph, asked, pointer)))
 }

@@ -4,7 +4,8 @@
 
 use serde_json::Value;
 
-use super::{Dialect, Fault, walk};
+use super::Fault;
+use super::graph::{Asked, Graph};
 
 /// Most questions that are asked of a value, to know whether it fits: a second or two.
 const CHECKED: u64 = 100_000_000;
@@ -29,25 +30,47 @@ impl Work {
     /// # Errors
     /// As [`super::judge`].
     pub fn of(document: &Value, pointer: &str) -> Result<Self, Fault> {
-        let graph = walk::walk(document, Dialect::of(document)?)?;
-        let asked = graph.check()?;
-        let questions = u64::try_from(asked.questions).unwrap_or(u64::MAX);
-        Ok(Self { weight: graph.weight(pointer), questions, inwards: asked.inwards, refers: graph.refers() })
+        super::judged(document, pointer).map(|(_, work)| work)
     }
 
-    /// Whether it is found out in reasonable time that `value` fits, or does not: by a validator that answers a reference once for each
+    pub(super) fn new(graph: &Graph, asked: Asked, pointer: &str) -> Self {
+        let questions = u64::try_from(asked.questions).unwrap_or(u64::MAX);
+        Self { weight: graph.weight(pointer), questions, inwards: asked.inwards, refers: graph.refers() }
+    }
+
+    /// Why a value does not fit, in a sentence that begins with `about`; `None` when it does. `fits` is asked first, and `explained` only
+    /// where it may be.
+    pub fn unfit(
+        &self,
+        value: &Value,
+        fits: impl FnOnce() -> bool,
+        explained: impl FnOnce() -> Option<String>,
+        about: &str,
+    ) -> Option<String> {
+        let size = Size::of(value);
+        if !self.checks(size) {
+            return Some(format!("{about} is too large to be compared with its schema"));
+        }
+        if fits() {
+            return None;
+        }
+        if !self.explains(size) {
+            return Some(format!(
+                "{about} does not fit its schema, and is too large or too deep to say where"
+            ));
+        }
+        explained()
+    }
+
+    /// Whether it is found out in reasonable time that a value fits, or does not: by a validator that answers a reference once for each
     /// value.
-    #[must_use]
-    pub fn checks(&self, value: &Value) -> bool {
-        let Size { values, bytes, .. } = Size::of(value);
+    fn checks(&self, Size { values, bytes, .. }: Size) -> bool {
         self.weight.saturating_mul(values.saturating_add(bytes / PART)) <= CHECKED
     }
 
-    /// Whether it may be asked where `value` does not fit: then nothing is answered once, and what refers to itself is asked anew on
+    /// Whether it may be asked where a value does not fit: then nothing is answered once, and what refers to itself is asked anew on
     /// each level.
-    #[must_use]
-    pub fn explains(&self, value: &Value) -> bool {
-        let Size { values, bytes, depth } = Size::of(value);
+    fn explains(&self, Size { values, bytes, depth }: Size) -> bool {
         let each = if self.refers {
             self.inwards.saturating_pow(depth).saturating_mul(self.questions)
         } else {
@@ -100,6 +123,14 @@ mod tests {
 
     use super::*;
 
+    fn checks(work: Work, value: &Value) -> bool {
+        work.checks(Size::of(value))
+    }
+
+    fn explains(work: Work, value: &Value) -> bool {
+        work.explains(Size::of(value))
+    }
+
     fn nested(depth: usize) -> Value {
         (0..depth).fold(json!(1), |inner, _| json!({ "inner": inner }))
     }
@@ -110,34 +141,34 @@ mod tests {
         let work = Work::of(&plain, "").unwrap();
         let list = |number: u64| json!({ "a": (0..number).collect::<Vec<_>>() });
         assert!(
-            work.checks(&list(1_000_000)) && work.explains(&list(1000)) && !work.explains(&list(100_000))
+            checks(work, &list(1_000_000)) && explains(work, &list(1000)) && !explains(work, &list(100_000))
         );
         // A tree, as pydantic and zod make it.
         let branch = json!({ "type": "object", "properties": { "inner": { "$ref": "#/$defs/e" } } });
         let tree = json!({ "$ref": "#/$defs/e", "$defs": { "e": { "anyOf": [branch, branch, { "type": "string" }] } } });
         let work = Work::of(&tree, "").unwrap();
-        assert!(work.explains(&nested(10)) && !work.explains(&nested(13)) && work.checks(&nested(120)));
+        assert!(explains(work, &nested(10)) && !explains(work, &nested(13)) && checks(work, &nested(120)));
         let kept = json!({ "$defs": { "a": plain["properties"]["a"], "b": { "$ref": "#/$defs/a" } } });
         let weights = ["", "/$defs/a", "/$defs/b"].map(|at| Work::of(&kept, at).unwrap().weight);
         assert_eq!(weights, [3, 2, 3], "what is referred to counts, and what is only kept does not");
         // Each error would have a copy of the text.
         let text = (0..5).fold(json!([" ".repeat(2 << 20)]), |inner, _| json!({ "inner": inner }));
-        assert!(work.checks(&text) && !work.explains(&text));
+        assert!(checks(work, &text) && !explains(work, &text));
         let many = vec![json!({ "type": "integer" }); 900];
         let work = Work::of(&json!({ "anyOf": many }), "").unwrap();
-        assert!(work.explains(&json!(" ")) && !work.explains(&json!(" ".repeat(2 << 20))));
+        assert!(explains(work, &json!(" ")) && !explains(work, &json!(" ".repeat(2 << 20))));
         // The same text, asked about by many patterns.
         let patterns = vec![json!({ "pattern": "^a+$" }); 20];
         let work = Work::of(&json!({ "allOf": patterns }), "").unwrap();
-        assert!(work.checks(&json!("a".repeat(1 << 20))) && !work.checks(&json!("a".repeat(2 << 20))));
+        assert!(checks(work, &json!("a".repeat(1 << 20))) && !checks(work, &json!("a".repeat(2 << 20))));
         // Long lists to compare with.
         let long = json!({ "items": { "enum": (0..10_000).collect::<Vec<_>>() } });
         let work = Work::of(&long, "").unwrap();
-        assert!(work.checks(&json!([1, 2])) && !work.checks(&json!((0..100_000).collect::<Vec<_>>())));
+        assert!(checks(work, &json!([1, 2])) && !checks(work, &json!((0..100_000).collect::<Vec<_>>())));
         // What asks all again, in what does.
         let again = (0..25).fold(json!({}), |inner, _| {
             json!({ "anyOf": [{ "properties": { "inner": inner } }], "unevaluatedProperties": false })
         });
-        assert!(!Work::of(&again, "").unwrap().checks(&json!({})));
+        assert!(!checks(Work::of(&again, "").unwrap(), &json!({})));
     }
 }

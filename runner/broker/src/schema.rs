@@ -30,15 +30,10 @@ impl Schema {
 
     /// Why a value does not fit, and where, as far as that can be said without end; `None` when it does.
     pub(crate) fn unfit(&self, value: &Value) -> Option<String> {
-        if !self.work.checks(value) {
-            return Some("it is too large to be compared with its schema".to_owned());
-        }
-        if self.validator.is_valid(value) {
-            return None;
-        }
-        if !self.work.explains(value) {
-            return Some("it does not fit its schema, and is too large or too deep to say where".to_owned());
-        }
+        self.work.unfit(value, || self.validator.is_valid(value), || self.explained(value), "it")
+    }
+
+    fn explained(&self, value: &Value) -> Option<String> {
         let error = self.validator.iter_errors(value).next()?;
         let place = error.instance_path().to_string();
         let at = if place.is_empty() { String::new() } else { format!("`{place}`: ") };

@@ -288,7 +288,7 @@ fn make(path: &Path, again: impl Fn() -> Result<(), Errno>) -> Result<OwnedFd, E
     }
 }
 
-/// Another launch may take a folder for one that was left, until it is locked.
+/// The folder that is there, with its lock, if nobody else has that: another launch takes one that is not locked for one that was left.
 fn locked(path: &Path) -> Option<OwnedFd> {
     let how = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = rustix::fs::open(path, how, Mode::empty()).ok()?;
@@ -304,10 +304,8 @@ fn sweep(parent: &Path) {
         if !entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()) {
             continue;
         }
-        let how = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let Ok(directory) = rustix::fs::open(entry.path(), how, Mode::empty()) else { continue };
-        if rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            // One that is not empty, or already gone, is somebody else's affair.
+        if let Some(_lock) = locked(&entry.path()) {
+            // One that is not empty is somebody else's affair.
             drop(std::fs::remove_dir(entry.path()));
         }
     }

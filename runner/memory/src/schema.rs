@@ -33,8 +33,7 @@ impl Schema {
             help: printable_text(&short(help)),
         };
         let declared = judge(bytes, kind).map_err(|fault| wrong(&fault.what, &fault.help))?;
-        let work = Work::of(&declared.document, &declared.pointer);
-        let work = work.map_err(|fault| wrong(&fault.what, &fault.help))?;
+        let work = declared.work;
         let validator = validator(declared).map_err(|why| {
             let why = format!("is refused by the validator: {why}");
             wrong(&why, "report this: the compiler should have said it")
@@ -57,15 +56,10 @@ impl Schema {
     /// Why `value` does not fit, and where; `None` when it does. Nothing of the value itself is in the text.
     #[must_use]
     pub fn unfit(&self, value: &Value) -> Option<String> {
-        if !self.work.checks(value) {
-            return Some("the value is too large to be compared with its schema".to_owned());
-        }
-        if self.validator.is_valid(value) {
-            return None;
-        }
-        if !self.work.explains(value) {
-            return Some("the value does not fit, and is too large or too deep to say where".to_owned());
-        }
+        self.work.unfit(value, || self.validator.is_valid(value), || self.explained(value), "the value")
+    }
+
+    fn explained(&self, value: &Value) -> Option<String> {
         let error = self.validator.validate(value).err()?;
         let place = error.instance_path().to_string();
         let place = if place.is_empty() { "the value".to_owned() } else { format!("`{place}`") };
@@ -87,7 +81,7 @@ impl Schema {
 
 /// A validator that asks nobody, matches in linear time, and checks formats.
 fn validator(declared: Declared) -> Result<Validator, String> {
-    let Declared { mut document, dialect, pointer } = declared;
+    let Declared { mut document, dialect, pointer, .. } = declared;
     // Where it is published is no concern of ours, and would be what references are relative to.
     if let Some(members) = document.as_object_mut() {
         members.remove("$id");
