@@ -9,14 +9,15 @@ use serde_json::Value;
 
 const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
 
-/// Sends bytes as they are, and prints the first lines of the answers.
-fn raw(host: &str, parts: &[&str]) -> String {
+/// Sends bytes as they are, each part when the one before is answered or after `patience` seconds, and prints the first lines of
+/// the answers.
+fn raw(host: &str, patience: u32, parts: &[&str]) -> String {
     let parts: Vec<String> = parts.iter().map(|part| format!("{:?}", word(part))).collect();
     format!(
         "/usr/bin/python3 - <<'END'\n\
          import socket, urllib.parse\n\
          one = socket.create_connection(('{host}', 8080))\n\
-         one.settimeout(1)\n\
+         one.settimeout({patience})\n\
          answer = b''\n\
          try:\n\
          \x20   for part in [{}]:\n\
@@ -77,11 +78,11 @@ fn no_request_is_smuggled_past_the_judge() {
         for head in heads {
             world.forget();
             let request = format!("POST /fine HTTP/1.1\r\n{HOST}{head}{SMUGGLED}");
-            world.outside(&raw("api.example.com", &[&request]));
+            world.outside(&raw("api.example.com", 1, &[&request]));
             let sent: Vec<u8> = world.arrivals().iter().flat_map(|one| one.bytes.clone()).collect();
             assert!(sent.windows(9).any(|window| window == b"/smuggled"), "control: {head:?}");
             world.forget();
-            let outcome = world.run(NOT_SMUGGLED, &raw("api.example.com", &[&request]));
+            let outcome = world.run(NOT_SMUGGLED, &raw("api.example.com", 1, &[&request]));
             let reached = world.targets();
             let judged = acts(&outcome, "network.permitted");
             // One that turns out to be none is judged, and not passed on.
@@ -135,10 +136,10 @@ fn a_request_is_for_the_host_that_was_connected_to() {
             (vec!["CONNECT api.example.com:8080 HTTP/1.1\r\nHost: api.example.com:8080\r\n\r\n"], 0),
         ] {
             world.forget();
-            world.outside(&raw("api.example.com", &parts));
+            world.outside(&raw("api.example.com", 20, &parts));
             assert_eq!(world.arrived(1).len(), 1, "control: {parts:?}");
             world.forget();
-            let outcome = world.run("URL http://api.example.com:8080", &raw("api.example.com", &parts));
+            let outcome = world.run("URL http://api.example.com:8080", &raw("api.example.com", 20, &parts));
             assert_eq!(world.targets().len(), reached, "as {}: {parts:?}: {}", lab.who.name, outcome.out());
         }
     });

@@ -25,7 +25,7 @@ SHARE = b"\0\x17" + block(2, b"\4" + b"k" * 64)
 def send(*parts, wait=0, port=4433, pause=0):
     one = socket.create_connection(("api.example.com", port))
     one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    one.settimeout(2)
+    one.settimeout(20)
     answer = b""
     try:
         for part in parts:
@@ -33,6 +33,8 @@ def send(*parts, wait=0, port=4433, pause=0):
             else:
                 one.sendall(part)
                 if pause: time.sleep(pause)
+        # Something comes, the server's question or the end; and what comes after that, soon.
+        if "answer" not in parts: answer += one.recv(4096)
         one.settimeout(0.4)
         while more := one.recv(4096): answer += more
     except OSError: pass
