@@ -331,7 +331,7 @@ def spin() -> int:
             &["spin"],
             "BIND ./work /work rw",
             "size() { wc -c </work/alive; }\n/agentrc/functions/spin </dev/null &\nwhile [ ! -s /work/alive ]; do sleep 0.05; done\n\
-             kill -9 $!\nwait\nfor n in 1 2 3 4 5 6 7 8 9 10; do before=$(size); sleep 0.3; [ \"$before\" = \"$(size)\" ] && echo gone && break; done\n",
+             kill -9 $!\nwait\nfor n in $(seq 60); do before=$(size); sleep 0.3; [ \"$before\" = \"$(size)\" ] && echo gone && break; done\n",
         );
         assert_eq!(outcome.out(), "gone\n", "as {}: {}", lab.who.name, outcome.stderr);
     });

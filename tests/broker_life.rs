@@ -80,6 +80,27 @@ fn when_the_broker_is_killed_the_run_ends_within_a_second_and_the_log_says_why()
 }
 
 #[test]
+fn what_a_broker_could_not_say_at_the_end_is_not_passed_over() {
+    as_each(AGENTRC, |lab| {
+        lab.script(lab.project("go.sh"), &python("say(Broker().call('current_time')[:2])\nwait()"));
+        let lines = "TOOL utcp:current_time\nALLOW invoke utcp:current_time";
+        let mut child = lab.start(&format!("AGENT caller\n{lines}\nCMD /bin/sh ./go.sh\n"));
+        child.wait_for("ok");
+        let broker = outside::gateway(child.pid());
+        // It is stopped, as one that hangs: the run ends all the same, and does not end well.
+        let pid = rustix::process::Pid::from_raw(i32::try_from(broker).expect("a pid")).expect("a pid");
+        rustix::process::kill_process(pid, Signal::STOP).expect("kill");
+        child.send("\n");
+        let outcome = child.finish();
+        outcome.expect_code(137);
+        let reason = "the broker did not end within 10 s of the agent";
+        assert!(outcome.stderr.contains(reason), "as {}: {}", lab.who.name, outcome.stderr);
+        assert!(outcome.events_named("run.killed")[0].to_string().contains(reason), "as {}", lab.who.name);
+        assert!(!outside::all().contains(&broker), "as {}: it is left", lab.who.name);
+    });
+}
+
+#[test]
 fn a_server_that_comes_back_as_another_is_not_asked() {
     as_each(AGENTRC, |lab| {
         let another = "again = os.path.exists('/state/x')\nopen('/state/x', 'w').close()\nDESCRIPTION = 'Something else.' if again else";

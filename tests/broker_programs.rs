@@ -170,9 +170,9 @@ fn a_caller_that_goes_away_takes_its_program_with_it() {
             "BIND ./work /work rw",
             "size() { wc -c </work/alive; }\n\
              /agentrc/tools/probe </dev/null &\nwhile [ ! -s /work/alive ]; do sleep 0.01; done\n\
-             before=$(size); sleep 0.5; [ \"$before\" != \"$(size)\" ] && echo lives\n\
+             before=$(size); for n in $(seq 200); do sleep 0.1; [ \"$before\" != \"$(size)\" ] && echo lives && break; done\n\
              kill -9 $!\nwait\n\
-             for n in 1 2 3 4 5 6 7 8 9 10; do before=$(size); sleep 0.3; [ \"$before\" = \"$(size)\" ] && echo gone && break; done\n",
+             for n in $(seq 60); do before=$(size); sleep 0.3; [ \"$before\" = \"$(size)\" ] && echo gone && break; done\n",
         );
         assert_eq!(outcome.out(), "lives\ngone\n", "as {}: {}", lab.who.name, outcome.stderr);
         let results = outcome.events_named("broker.result");

@@ -237,7 +237,7 @@ fn what_a_server_must_not_say_is_a_refusal_or_an_error() {
         let code = "b = Broker()\nsay(b.call('own.act'))\nsay(b.call('own.act', n=1))";
         // An answer that is too large, or no message, ends it; it comes back.
         let act = "if not a: print('{\"jsonrpc\": \"2.0\", \"id\": 9, \"id\": 9}', flush=True)";
-        let again = "import time\nb = Broker()\nsay(b.call('own.act'))\nfor _ in range(100):\n    said = b.call('own.act', n=1)\n    if said == 'ok done': break\n    time.sleep(0.1)\nsay(said)";
+        let again = "import time\nb = Broker()\nsay(b.call('own.act'))\nfor _ in range(400):\n    said = b.call('own.act', n=1)\n    if said == 'ok done': break\n    time.sleep(0.1)\nsay(said)";
         let outcome = run(lab, act, &[], OWN, again);
         let out = outcome.out();
         assert!(

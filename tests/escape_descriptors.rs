@@ -201,13 +201,12 @@ fn the_runs_own_audit_log_and_the_binary_are_out_of_reach_even_of_a_bind_over_th
         lab.attacker(lab.outside("attack"));
         let mut command =
             lab.agentrc(["run".as_ref(), "--grant".as_ref(), lab.outside("Agentfile").as_os_str()]);
-        // A refusal is an answer, too: then nothing ran.
-        command.stdin(std::process::Stdio::piped());
-        let mut child = agentrc_test_support::Child::start(lab, command);
-        child.send("list /lab/state/agentrc/runs\n.\n");
-        child.send("list /lab/state/agentrc\n.\n");
-        child.close_input();
-        let outcome = child.finish();
+        // A refusal is an answer, too: then nothing ran, and nobody reads.
+        let acts = lab.outside("acts");
+        lab.file(&acts, "list /lab/state/agentrc/runs\n.\nlist /lab/state/agentrc\n.\n");
+        command.stdin(fs::File::open(&acts).expect("the acts"));
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        let outcome = agentrc_test_support::Child::start_with(lab, command).finish();
         let runs: Vec<String> = lab
             .runs()
             .iter()

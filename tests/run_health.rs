@@ -99,14 +99,14 @@ fn one_that_takes_too_long_is_ended_with_all_that_it_started() {
     as_each(AGENTRC, |lab| {
         let outcome = run(
             lab,
-            "--timeout=3 --retries=1",
+            "--timeout=8 --retries=1",
             "#!/bin/sh\nyes &\nwhile :; do echo x >>/work/alive; sleep 0.05; done\n",
             "sleep 60\n",
         );
         outcome.expect_code(KILLED);
         let told = told(&outcome);
         assert_eq!(told[0].0, "timeout", "as {}: {told:?}", lab.who.name);
-        assert!(told[0].1.contains("more than 3 s"), "{told:?}");
+        assert!(told[0].1.contains("more than 8 s"), "{told:?}");
         let size = || std::fs::metadata(lab.project("work/alive")).expect("written").len();
         let before = size();
         std::thread::sleep(Duration::from_millis(300));

@@ -110,6 +110,20 @@ static void child(int argc, char **argv, int out) {
 }
 
 // Runs one line; on return `*held` is the child that holds what it gained, or 0.
+// Whether a process is on its way out: PF_EXITING among its flags, field 9 of its stat (proc_pid_stat(5)).
+static int exits(pid_t pid) {
+    char path[64], text[1024];
+    unsigned flags = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0) close(fd);
+    if (n <= 0) return 0;
+    text[n] = 0;
+    char *rest = strrchr(text, ')');
+    return rest && sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %u", &flags) == 1 && (flags & 4);
+}
+
 static void serve_line(char *line, pid_t *held) {
     char *argv[32];
     int argc = 0;
@@ -151,7 +165,7 @@ static void serve_line(char *line, pid_t *held) {
         printf("= %s ok %ld %d\n", argv[0], report.value, pid);
     else {
         // No report: the child was killed, or became another program. Give the kernel a moment to say which.
-        for (int i = 0; i < 40 && waitpid(pid, &status, WNOHANG) == 0; i++) usleep(2000);
+        for (int i = 0; (i < 40 || (i < 5000 && exits(pid))) && waitpid(pid, &status, WNOHANG) == 0; i++) usleep(2000);
         if (WIFSIGNALED(status) && status) {
             printf("= %s signal %d %d\n", argv[0], WTERMSIG(status), pid);
             *held = 0;

@@ -64,7 +64,7 @@ fn a_script_has_no_network_no_file_of_the_host_and_may_change_none() {
 fn a_script_that_takes_too_long_is_killed_with_all_that_it_started() {
     as_each(AGENTRC, |lab| {
         skill(lab, "trap '' TERM INT; echo begun; setsid sleep 600 & while :; do sleep 0.05; done");
-        let (outcome, report, junit) = reported(lab, &["probe", "--timeout", "3"]);
+        let (outcome, report, junit) = reported(lab, &["probe", "--timeout", "8"]);
         outcome.expect_code(137);
         assert_eq!(report["verdict"], "killed", "as {}: {report:#}", lab.who.name);
         assert_eq!(report["stdout"]["text"], "begun\n");

@@ -37,8 +37,6 @@ const LOOKING: Duration = Duration::from_secs(5);
 /// Most reports that are heard in one go, and how long that may take: to find whose a socket is takes milliseconds.
 const AT_ONCE: usize = 64;
 const IN_ONE_GO: Duration = Duration::from_millis(20);
-/// How long its last reports may take.
-const ENDING: Duration = Duration::from_secs(2);
 
 /// A gateway that runs.
 #[derive(Debug)]
@@ -307,16 +305,17 @@ impl agentrc_jail::Gateway for Gateway {
         if self.order(&Order::Stop, &[]).is_err() {
             return Ok(());
         }
-        let deadline = Instant::now() + ENDING;
+        let deadline = Instant::now() + channel::ENDING;
         while Instant::now() < deadline {
             match self.next(deadline.saturating_duration_since(Instant::now())) {
                 // Nothing is asked any more, and nobody waits.
                 Ok(Report::Join { .. }) => {}
                 Ok(report) => drop(self.take(report, 0, recorder)?),
-                Err(_) => return Ok(()),
+                Err(_) if Instant::now() < deadline => return Ok(()),
+                Err(_) => break,
             }
         }
-        Ok(())
+        Err(channel::unheard(LAYER))
     }
 }
 

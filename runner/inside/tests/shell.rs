@@ -66,8 +66,8 @@ fn what_is_left_in_the_background_ends_with_the_command() {
 fn a_command_that_takes_too_long_is_ended_with_all_that_it_started() {
     let folder = Folder::new();
     let command = "sleep 1000 & echo $! > pid; sleep 1000";
-    let arguments = json!({ "command": command, "directory": folder.at(""), "timeout_seconds": 3 });
-    assert_eq!(error("shell", &arguments), "the command took more than 3 s, and was ended");
+    let arguments = json!({ "command": command, "directory": folder.at(""), "timeout_seconds": 8 });
+    assert_eq!(error("shell", &arguments), "the command took more than 8 s, and was ended");
     is_ended(&folder);
 }
 
@@ -75,7 +75,7 @@ fn a_command_that_takes_too_long_is_ended_with_all_that_it_started() {
 fn what_leaves_its_group_and_holds_the_output_is_given_up() {
     let folder = Folder::new();
     let command = "setsid sh -c 'echo $$ > pid; exec sleep 1000' & while [ ! -s pid ]; do sleep 0.01; done";
-    let arguments = json!({ "command": command, "directory": folder.at(""), "timeout_seconds": 3 });
+    let arguments = json!({ "command": command, "directory": folder.at(""), "timeout_seconds": 8 });
     let said = error("shell", &arguments);
     let pid = std::fs::read_to_string(folder.at("pid")).unwrap();
     // Inside, the sandbox of the call ends it.

@@ -21,6 +21,8 @@ pub const LONGEST: usize = 16 * 1024;
 pub const LONGEST_TEXT: usize = 400;
 /// Most descriptors in one message.
 pub const DESCRIPTORS: usize = 16;
+/// How long the last reports of a service may take after the agent's end. It ends as soon as it has sent them.
+pub const ENDING: Duration = Duration::from_secs(10);
 
 /// Sends one message.
 ///
@@ -103,6 +105,15 @@ pub fn receive_within<M: DeserializeOwned>(
             Err(errno) => return Err(errno),
         }
     }
+}
+
+/// Why a run counts as killed whose service did not end in time: what it only counted is not in the log.
+#[must_use]
+pub fn unheard(service: &str) -> String {
+    let seconds = ENDING.as_secs();
+    format!(
+        "the {service} did not end within {seconds} s of the agent: what it had to report last is not in the log"
+    )
 }
 
 /// `text`, cut to [`LONGEST_TEXT`] characters.

@@ -123,7 +123,7 @@ impl Terminal {
         let outcome = self.child.finish();
         // Nobody has the slave open any more: what is left comes out, then EIO.
         self.drained.store(false, Ordering::SeqCst);
-        within(Duration::from_secs(2), || self.drained.load(Ordering::SeqCst));
+        within(PATIENCE / 3, || self.drained.load(Ordering::SeqCst));
         self.closed.store(true, Ordering::SeqCst);
         let screen = String::from_utf8_lossy(&self.shown.lock().expect("lock")).into_owned();
         (outcome, screen)

@@ -23,8 +23,6 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Most reports that are heard in one go, and how long that may take: starting a program takes milliseconds.
 const AT_ONCE: usize = 64;
 const IN_ONE_GO: Duration = Duration::from_millis(20);
-/// How long its last reports may take.
-const ENDING: Duration = Duration::from_secs(2);
 
 impl Broker {
     /// Tells the broker what was decided meanwhile about what it asked.
@@ -194,14 +192,15 @@ impl agentrc_jail::Broker for Broker {
         if self.order(&Order::Stop, &[]).is_err() {
             return Ok(());
         }
-        let deadline = Instant::now() + ENDING;
+        let deadline = Instant::now() + channel::ENDING;
         while Instant::now() < deadline {
             match self.next(deadline.saturating_duration_since(Instant::now())) {
                 // Nobody waits any more, and nothing is started any more.
                 Ok(report) => drop(self.take(report, Vec::new(), None, recorder)?),
-                Err(_) => return Ok(()),
+                Err(_) if Instant::now() < deadline => return Ok(()),
+                Err(_) => break,
             }
         }
-        Ok(())
+        Err(channel::unheard(LAYER))
     }
 }
