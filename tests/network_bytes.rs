@@ -1,5 +1,8 @@
 //! Network: what travels is unchanged, in both directions and as it comes, and is counted where the Agentfile says so.
 
+use std::time::Duration;
+
+use agentrc_test_support::outcome::within;
 use agentrc_test_support::world::noise;
 use agentrc_test_support::{Lab, Outcome, World, as_each};
 use serde_json::Value;
@@ -158,7 +161,7 @@ fn no_more_requests_are_made_than_the_limit_says() {
         let outcome = world.run(
             lines,
             "for i in 1 2 3 4 5 6; do curl -sS -o /dev/null -w '%{http_code} ' http://api.example.com/$i & done; wait\n\
-             curl -sS https://api.example.com/\n/usr/bin/python3 -c 'import socket; socket.create_connection((\"api.example.com\", 7000)).send(b\"x\")'",
+             curl -sS https://api.example.com/\n/usr/bin/python3 -c 'import socket; s = socket.create_connection((\"api.example.com\", 7000)); s.settimeout(20); s.send(b\"x\"); s.recv(1)'",
         );
         assert_eq!(world.requests().len(), 3, "as {}: {}", lab.who.name, outcome.out());
         assert_eq!(world.arrivals().len(), 3);
@@ -209,19 +212,19 @@ fn no_more_bytes_are_sent_than_the_limit_says_by_any_way() {
             world.forget();
             let outcome =
                 world.run(&format!("BIND ./large /large ro\nLIMIT egress_bytes 100000\n{lines}"), script);
-            let requests = world.requests();
             let heads = |one: &agentrc_test_support::world::Request| {
                 one.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>()
             };
-            let sent: usize = world.arrivals().iter().map(|one| one.bytes.len()).sum::<usize>()
-                + requests.iter().map(|one| one.body.len() + heads(one)).sum::<usize>();
+            let sent = || {
+                world.arrivals().iter().map(|one| one.bytes.len()).sum::<usize>()
+                    + world.requests().iter().map(|one| one.body.len() + heads(one)).sum::<usize>()
+            };
+            // Up to there it goes; of what stays encrypted no byte is counted here. The server may hear of the end after the agent.
+            let some =
+                lines == "URL https://api.example.com" || within(Duration::from_secs(20), || sent() > 0);
+            assert!(some, "as {}: {lines}: nothing was sent", lab.who.name);
+            let sent = sent();
             assert!(sent <= 100_000, "as {}: {lines}: {sent} bytes", lab.who.name);
-            // Up to there it goes; of what stays encrypted no byte is counted here.
-            assert!(
-                sent > 0 || lines == "URL https://api.example.com",
-                "as {}: {lines}: nothing was sent",
-                lab.who.name
-            );
             let reached = limits(&outcome);
             assert!(
                 reached.iter().any(|(name, ..)| name == "egress_bytes"),

@@ -200,7 +200,7 @@ fn a_name_must_not_lead_to_a_private_address() {
         let fetch = |name: &str| {
             format!(
                 "curl -sS http://{name}/\ncurl -sS https://{name}/\ncurl -sS https://{name}:8443/x/\n\
-                     /usr/bin/python3 -c 'import socket; socket.create_connection((\"{name}\", 7000)).send(b\"x\")'\n"
+                     /usr/bin/python3 -c 'import socket; s = socket.create_connection((\"{name}\", 7000)); s.settimeout(20); s.send(b\"x\"); s.shutdown(1); s.recv(1)'\n"
             )
         };
         for name in PRIVATE {

@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+use std::time::Duration;
+
+use agentrc_test_support::outcome::within;
 use agentrc_test_support::session::word;
 use agentrc_test_support::{Outcome, World, as_each_and_without_filter};
 use serde_json::Value;
@@ -79,8 +82,10 @@ fn no_request_is_smuggled_past_the_judge() {
             world.forget();
             let request = format!("POST /fine HTTP/1.1\r\n{HOST}{head}{SMUGGLED}");
             world.outside(&raw("api.example.com", 1, &[&request]));
-            let sent: Vec<u8> = world.arrivals().iter().flat_map(|one| one.bytes.clone()).collect();
-            assert!(sent.windows(9).any(|window| window == b"/smuggled"), "control: {head:?}");
+            let smuggled = |bytes: &[u8]| bytes.windows(9).any(|window| window == b"/smuggled");
+            let came =
+                within(Duration::from_secs(20), || world.arrivals().iter().any(|one| smuggled(&one.bytes)));
+            assert!(came, "control: {head:?}");
             world.forget();
             let outcome = world.run(NOT_SMUGGLED, &raw("api.example.com", 1, &[&request]));
             let reached = world.targets();

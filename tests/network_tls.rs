@@ -22,7 +22,7 @@ def record(bytes, kind=22): return bytes_of(kind) + b"\3\1" + block(2, bytes)
 def bytes_of(*all): return bytes(all)
 def hello(*more, share=b""): return record(message(*more, share=share))
 SHARE = b"\0\x17" + block(2, b"\4" + b"k" * 64)
-def send(*parts, wait=0, port=4433, pause=0):
+def send(*parts, wait=0.4, port=4433, pause=0):
     one = socket.create_connection(("api.example.com", port))
     one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     one.settimeout(20)
@@ -33,9 +33,9 @@ def send(*parts, wait=0, port=4433, pause=0):
             else:
                 one.sendall(part)
                 if pause: time.sleep(pause)
-        # Something comes, the server's question or the end; and what comes after that, soon.
-        if "answer" not in parts: answer += one.recv(4096)
-        one.settimeout(0.4)
+        # Something comes to the last of it, the server's question, its alert or the end; and what comes after that, soon.
+        answer += one.recv(4096)
+        one.settimeout(wait)
         while more := one.recv(4096): answer += more
     except OSError: pass
     one.close()
@@ -173,7 +173,7 @@ fn a_second_hello_that_the_server_asks_for_is_judged_like_the_first() {
                     format!("{first}{second}")
                 };
                 world.forget();
-                let outcome = world.run(LINES, &python(&format!("send({parts})")));
+                let outcome = world.run(LINES, &python(&format!("send({parts}, wait=20)")));
                 let reasons = reasons(lab, &outcome);
                 let got_out = sent(&world)
                     .iter()

@@ -133,7 +133,7 @@ def large(address, port):
 def pair(address, port):
     """A connection inside, and bytes in both directions."""
     with socket.create_server((address, port), family=family(address)) as server, \
-            socket.create_connection((address, port), 2) as client:
+            socket.create_connection((address, port), 20) as client:
         accepted, _ = server.accept()
         with accepted:
             for sender, receiver in (client, accepted), (accepted, client):

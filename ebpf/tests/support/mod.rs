@@ -136,7 +136,7 @@ pub(crate) fn programs(filter: &Filter) -> Vec<String> {
 /// Waits until none of the programs exists any more: the kernel frees them a moment after the last descriptor.
 pub(crate) fn all_gone(ids: &[String]) -> bool {
     let arguments: Vec<_> = std::iter::once("exists").chain(ids.iter().map(String::as_str)).collect();
-    (0..50).any(|_| {
+    (0..1000).any(|_| {
         std::thread::sleep(std::time::Duration::from_millis(20));
         outside(&arguments).iter().all(|answer| answer == "ENOENT")
     })

@@ -92,8 +92,9 @@ pub(crate) async fn pump<'a>(agent: &mut TcpStream, world: &mut TcpStream, means
     let out = Way { side: Side::Agent, from: from_agent, to: to_world, means, limits, last: &last };
     let back = Way { side: Side::World, from: from_world, to: to_agent, means, limits: None, last: &last };
     let both = async {
-        let (out, back) = tokio::join!(out.run(), back.run());
-        out.and(back)
+        // Where one breaks off, the other has no end to wait for. Both sides see the end when the caller closes them: what is to be on
+        // record then is.
+        tokio::try_join!(out.run(), back.run()).map(drop)
     };
     let mut both = std::pin::pin!(both);
     loop {
@@ -138,17 +139,6 @@ struct Copied {
 
 impl<'a> Way<'a, '_> {
     async fn run(mut self) -> Result<(), Broken<'a>> {
-        let result = self.all().await;
-        if result.is_err() {
-            // The other direction has no end to wait for.
-            let (from, to): (&TcpStream, &TcpStream) = (self.from.as_ref(), self.to.as_ref());
-            let _ = rustix::net::shutdown(from.as_fd(), rustix::net::Shutdown::Both);
-            let _ = rustix::net::shutdown(to.as_fd(), rustix::net::Shutdown::Both);
-        }
-        result
-    }
-
-    async fn all(&mut self) -> Result<(), Broken<'a>> {
         loop {
             let Copied { arrived, rest } = poll_fn(|context| self.copy(context)).await?;
             if arrived == 0 {

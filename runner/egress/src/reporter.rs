@@ -164,16 +164,27 @@ mod tests {
     #[test]
     fn the_same_denial_is_told_at_once_and_then_counted() {
         let (reporter, supervisor) = reporter(false);
+        let counts = || {
+            heard(&supervisor).into_iter().map(|report| match report {
+                Report::Denied { count, number: None, .. } => count,
+                other => panic!("{other:?}"),
+            })
+        };
+        let start = Instant::now();
+        let mut again = Vec::new();
         block_on(async {
             assert_eq!(deny(&reporter, &supervisor, "resolve evil.example").await, [1]);
             for _ in 0..999 {
-                assert!(deny(&reporter, &supervisor, "resolve evil.example").await.is_empty());
+                again.extend(deny(&reporter, &supervisor, "resolve evil.example").await);
             }
         });
         reporter.catch_up(false);
-        assert!(heard(&supervisor).is_empty());
+        again.extend(counts());
+        // It is told again after a second, after three, and so on, which pass here where the machine stalls.
+        assert!(again.len() as u64 <= start.elapsed().as_secs(), "{again:?}");
         reporter.catch_up(true);
-        assert!(matches!(heard(&supervisor)[..], [Report::Denied { count: 999, number: None, .. }]));
+        again.extend(counts());
+        assert_eq!(again.iter().sum::<u64>(), 999);
     }
 
     #[test]

@@ -4,13 +4,15 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::task::JoinSet;
 
 use agentfile::address::special;
 
@@ -218,7 +220,9 @@ async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
 /// RFC 8305: the first address that answers, families taking turns, each a moment after the one before.
 async fn race(addresses: &[IpAddr], port: u16) -> io::Result<TcpStream> {
     let mut waiting = interleaved(addresses).into_iter();
-    let mut trying = JoinSet::new();
+    // Polled by this very task: after a moment in which the gateway did not run, an answer that is there comes before the time that
+    // is over, and nothing is dialled in vain.
+    let mut trying: Vec<Pin<Box<dyn Future<Output = io::Result<TcpStream>>>>> = Vec::new();
     let mut last = io::Error::new(io::ErrorKind::NotFound, "it has no address");
     let deadline = tokio::time::Instant::now() + CONNECTING;
     if let [only] = addresses {
@@ -228,16 +232,23 @@ async fn race(addresses: &[IpAddr], port: u16) -> io::Result<TcpStream> {
     }
     loop {
         if let Some(address) = waiting.next() {
-            trying.spawn(dial(SocketAddr::new(address, port)));
+            trying.push(Box::pin(dial(SocketAddr::new(address, port))));
         } else if trying.is_empty() {
             return Err(last);
         }
         let next = if waiting.len() > 0 { tokio::time::Instant::now() + STAGGER } else { deadline };
-        match tokio::time::timeout_at(next.min(deadline), trying.join_next()).await {
-            Ok(Some(Ok(Ok(stream)))) => return Ok(stream),
-            Ok(Some(Ok(Err(error)))) => last = error,
-            Ok(Some(Err(error))) => last = io::Error::other(error),
-            Ok(None) => {}
+        let answer = poll_fn(|context| {
+            let done = trying.iter_mut().enumerate().find_map(|(at, one)| match one.as_mut().poll(context) {
+                Poll::Ready(answer) => Some((at, answer)),
+                Poll::Pending => None,
+            });
+            let Some((at, answer)) = done else { return Poll::Pending };
+            drop(trying.swap_remove(at));
+            Poll::Ready(answer)
+        });
+        match tokio::time::timeout_at(next.min(deadline), answer).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => last = error,
             Err(_) if tokio::time::Instant::now() >= deadline => return Err(late()),
             Err(_) => {}
         }

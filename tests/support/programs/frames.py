@@ -43,7 +43,7 @@ def frames(one, wait):
             return
         held += some
 # What came back on one stream: `answered`, `denied`, `reset`, `goaway`, `closed`, or `silent`.
-def fate(one, stream=1, wait=5):
+def fate(one, stream=1, wait=20):
     body = b""
     for kind, flags, at, payload in frames(one, wait):
         if kind is None: return "closed"

@@ -168,7 +168,7 @@ impl Child {
         let status = self.process.wait().expect("wait");
         let took = self.started.elapsed();
         // A process that outlives the command would hold the pipes open: do not wait for ever.
-        let done = within(Duration::from_secs(5), || self.readers.iter().all(JoinHandle::is_finished));
+        let done = within(Duration::from_secs(20), || self.readers.iter().all(JoinHandle::is_finished));
         let outcome = Outcome {
             status,
             stdout: self.stdout.so_far(),

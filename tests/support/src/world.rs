@@ -179,7 +179,7 @@ impl<'lab> World<'lab> {
 
     /// Likewise, when so many have: what was sent, and not answered, may be on its way. For 5 s at most.
     pub fn arrived(&self, least: usize) -> Vec<Arrival> {
-        within(Duration::from_secs(5), || self.arrivals().len() >= least);
+        within(Duration::from_secs(20), || self.arrivals().len() >= least);
         self.arrivals()
     }
 

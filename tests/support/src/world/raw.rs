@@ -29,6 +29,8 @@ pub(super) async fn serve(kind: Kind, log: &Log, mut stream: TcpStream, number: 
                 answered = 1;
                 retry(&all)
             }
+            // Whoever sends more sees that it came: a fatal alert, handshake_failure (RFC 8446, section 6).
+            Kind::Retry => vec![21, 3, 3, 0, 2, 2, 40],
             _ => Vec::new(),
         };
         if stream.write_all(&answer).await.is_err() {
