@@ -8,7 +8,6 @@ use std::time::Duration;
 use agentrc_test_support::flood::Flood;
 use agentrc_test_support::frames::python;
 use agentrc_test_support::{Lab, Outcome, World, as_each};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
 
@@ -82,9 +81,7 @@ fn connections_to_servers_count_among_all_connections() {
 /// connection to a server of HTTP/1, whose large answers nobody reads.
 #[test]
 fn many_connections_with_many_requests_take_little_memory() {
-    // The servers are in this process, and have a thousand connections.
-    let limit = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).expect("setrlimit");
+    World::has_many_connections();
     as_each(AGENTRC, |lab| {
         let world = World::new(lab);
         for (windows, most, wait) in [

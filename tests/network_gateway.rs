@@ -11,6 +11,7 @@ const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
 
 #[test]
 fn a_flood_of_connections_is_outlived() {
+    World::has_many_connections();
     as_each_and_without_filter(AGENTRC, |lab| {
         let world = World::new(lab);
         // Those without a place are open until the gateway has reset them: when they are, it has seen all.

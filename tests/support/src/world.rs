@@ -26,6 +26,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::identity::started_as_root;
 use crate::lab::Lab;
@@ -95,6 +96,12 @@ impl Entry {
 }
 
 impl<'lab> World<'lab> {
+    /// Its servers, which are in this process, may have some thousand connections: it gets as many descriptors as it may have.
+    pub fn has_many_connections() {
+        let limit = getrlimit(Resource::Nofile);
+        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).expect("setrlimit");
+    }
+
     /// A fresh one. From now on, what is started in the lab is started in there.
     pub fn new(lab: &'lab Lab) -> Self {
         let authority = certificates::Authority::new("the world's authority");
