@@ -4,6 +4,7 @@
 use std::fs;
 
 use agentrc_test_support::attempt::in_session;
+use agentrc_test_support::identity::started_as_root;
 use agentrc_test_support::outside::{self, Holding};
 use agentrc_test_support::{Attempt, Control, Helper, Sign, as_each, withstand};
 
@@ -102,6 +103,9 @@ fn every_thread_of_every_process_inside_is_locked() {
             .collect();
         // init, the attacker, and its child with the threads.
         assert!(inside.len() >= 3, "as {}: {inside:?}", lab.who.name);
+        // Root leaves its supplementary groups, and the tests' user has none. Another cannot leave them (setgroups(2)).
+        let own_status = fs::read_to_string("/proc/self/status").expect("status");
+        let own_groups = own_status.lines().find_map(|line| line.strip_prefix("Groups:")).unwrap_or_default();
         let mut threads = 0;
         for pid in inside.iter().copied() {
             let own = Holding::of(pid).namespaces;
@@ -145,8 +149,9 @@ fn every_thread_of_every_process_inside_is_locked() {
                 }
                 assert_eq!(
                     field("Groups:"),
-                    if lab.who.is_root() { field("Groups:") } else { String::new() },
-                    "supplementary groups of {}",
+                    if started_as_root() { "" } else { own_groups.trim() },
+                    "as {}: supplementary groups of {}",
+                    lab.who.name,
                     field("Name:")
                 );
             }
