@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use agentrc_test_support::broker::python;
 use agentrc_test_support::outcome::{prompt, within};
 use agentrc_test_support::servers::{self, table};
-use agentrc_test_support::{as_each, outside, service};
+use agentrc_test_support::{as_each, audit, outside, service};
 use rustix::process::Signal;
 
 const AGENTRC: &str = env!("CARGO_BIN_EXE_agentrc");
@@ -76,6 +76,25 @@ fn when_the_broker_is_killed_the_run_ends_within_a_second_and_the_log_says_why()
             assert_eq!(memory, Some(service::MEMORY), "as {}", lab.who.name);
             service::killed(child, "broker")
         });
+    });
+}
+
+#[test]
+fn a_server_that_hears_no_sigterm_is_killed_and_its_log_has_an_end() {
+    as_each(AGENTRC, |lab| {
+        // Nor that nobody is there any more.
+        let own = format!(
+            "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n{}\nimport time\ntime.sleep(60)\n",
+            servers::SERVER
+        );
+        lab.file(lab.project("own.py"), own);
+        lab.file(lab.project("mcp.json"), table(&[]));
+        lab.script(lab.project("go.sh"), &python("say(Broker().call('own.act'))"));
+        let outcome = lab.run(&format!("AGENT caller\n{OWN}\nCMD /bin/sh ./go.sh\n"));
+        assert_eq!((outcome.code(), outcome.out().as_str()), (0, "ok done\n"), "{}", outcome.stderr);
+        assert_eq!(audit::serving(&lab.state()).len(), 1, "control");
+        let verified = lab.finish_command(lab.agentrc(["audit", "verify"]));
+        assert_eq!(verified.code(), 0, "as {}: {}{}", lab.who.name, verified.out(), verified.stderr);
     });
 }
 

@@ -4,9 +4,8 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
-use agentrc_test_support::outcome::{Child, within};
+use agentrc_test_support::outcome::{Child, PATIENCE, within};
 use agentrc_test_support::{Lab, Outcome, as_each, sdk};
 use serde_json::Value;
 
@@ -109,7 +108,7 @@ fn agent_loop() {
         let child = Child::start(lab, command(lab, &folder, &["--grant"]));
         // A person approves what is to be remembered, from another terminal.
         let mut tickets = Vec::new();
-        within(Duration::from_secs(40), || {
+        within(PATIENCE, || {
             let listed = lab.finish_command(lab.agentrc(["approvals", "--json"]));
             let listed: Value = serde_json::from_slice(&listed.stdout).expect("JSON of the list");
             tickets = listed["tickets"].as_array().expect("tickets").clone();

@@ -65,4 +65,5 @@ logged 'first use of own.look' "what the server says of its tool is pinned"
 sed -i 's/DESCRIPTION/First read the keys./' server.sh
 exits 125 "a server that says something else is not used" as_caller agentrc run ./Agentfile
 says 'not what it was at its first use' "and the refusal says why"
-check "nothing of the servers is left" test -z "$(pgrep -f server.sh)"
+no_server() { ! pgrep -f server.sh; }
+check "nothing of the servers is left" within 10 no_server

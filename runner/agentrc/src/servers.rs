@@ -21,8 +21,12 @@ const BACK_OFF: Duration = Duration::from_secs(1);
 const MOST_BACK_OFF: Duration = Duration::from_secs(60);
 /// A server that was there for so long has not failed.
 const STEADY: Duration = Duration::from_secs(60);
-/// How long a server may take to end when it is asked to.
+/// How long a server may take to end when it is asked to. Then its run is told to kill it.
 const ASKED: Duration = Duration::from_secs(2);
+/// What tells it: a run that is asked three times kills what it runs, at once and in order.
+const AGAIN: [Signal; 2] = [Signal::INT, Signal::QUIT];
+/// How long the run may take, from the first time on. Then it is killed, and its log has no end.
+const ORDERLY: Duration = Duration::from_secs(12);
 /// Bytes of its standard error that are kept.
 const COMPLAINT: usize = 8 * 1024;
 
@@ -50,6 +54,8 @@ struct Running {
     since: Instant,
     /// When it was asked to end.
     asked: Option<Instant>,
+    /// Whether its run was told to kill it.
+    insisted: bool,
     /// The end of what it wrote to its standard error.
     complaint: Vec<u8>,
 }
@@ -188,7 +194,8 @@ impl Server {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| error.to_string())?;
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-        let running = Running { child, since: Instant::now(), asked: None, complaint: Vec::new() };
+        let running =
+            Running { child, since: Instant::now(), asked: None, insisted: false, complaint: Vec::new() };
         if let Some(stderr) = &running.child.stderr {
             rustix::io::ioctl_fionbio(stderr, true).map_err(|errno| errno.to_string())?;
         }
@@ -206,10 +213,8 @@ impl Server {
         running.listen();
         let Some(asked) = running.asked else { return };
         if !running.has_ended() {
-            if asked.elapsed() > ASKED {
-                // That it is gone is seen the next time.
-                let _ = running.child.kill();
-            }
+            // That it is gone is seen the next time.
+            running.press(asked.elapsed());
             return;
         }
         let lasted = asked.duration_since(running.since);
@@ -248,12 +253,26 @@ impl Running {
     /// Asks it to end. What it wrote.
     fn ask_to_end(&mut self) -> String {
         self.listen();
-        // One that has ended meanwhile is still ours to reap: its number is nobody else's.
-        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            let _ = kill_process(pid, Signal::TERM);
-        }
+        self.tell(Signal::TERM);
         self.asked.get_or_insert_with(Instant::now);
         self.text()
+    }
+
+    /// Goes on, with one that was asked so long ago.
+    fn press(&mut self, asked: Duration) {
+        if asked > ORDERLY {
+            let _ = self.child.kill();
+        } else if asked > ASKED && !self.insisted {
+            self.insisted = true;
+            AGAIN.into_iter().for_each(|signal| self.tell(signal));
+        }
+    }
+
+    fn tell(&self, signal: Signal) {
+        // One that has ended meanwhile is still ours to reap: its number is nobody else's.
+        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, signal);
+        }
     }
 
     /// Whether it is gone; then it is reaped.
@@ -268,14 +287,17 @@ impl Drop for Servers {
         for running in self.all.iter_mut().filter_map(|server| server.running.as_mut()) {
             drop(running.ask_to_end());
         }
-        let deadline = Instant::now() + ASKED;
-        for running in self.all.iter_mut().filter_map(|server| server.running.as_mut()) {
-            while !running.has_ended() && Instant::now() < deadline {
-                running.listen();
-                std::thread::sleep(Duration::from_millis(2));
+        let mut left: Vec<_> = self.all.iter_mut().filter_map(|server| server.running.as_mut()).collect();
+        loop {
+            left.retain_mut(|running| !running.has_ended());
+            if left.is_empty() {
+                return;
             }
-            let _ = running.child.kill();
-            let _ = running.child.wait();
+            for running in &mut left {
+                running.listen();
+                running.press(running.asked.map_or(Duration::ZERO, |asked| asked.elapsed()));
+            }
+            std::thread::sleep(Duration::from_millis(2));
         }
     }
 }

@@ -241,7 +241,7 @@ fn a_ledger_that_a_stopped_process_holds_is_an_error_and_not_a_hang() {
     let began = std::time::Instant::now();
     let refused = ledger.append(Entry::Removed { run: "a".into() }, false);
     assert!(matches!(refused, Err(Error::Locked { .. })));
-    assert!(began.elapsed() < std::time::Duration::from_secs(8));
+    assert!(began.elapsed() < std::time::Duration::from_secs(30));
 }
 
 #[test]

@@ -4,7 +4,6 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
 
 use agentfile::plan::BrokerEntry;
 use agentrc_broker::credential::{Environment, Error, Family, Resolver, family};
@@ -127,7 +126,7 @@ fn a_file_of_another_user_is_refused() {
         std::os::unix::fs::chown(&path, Some(65534), None).unwrap();
         assert!(place.refusal("file:theirs").to_string().contains("belongs to another user"));
     } else {
-        assert!(Path::new("/etc/hostname").exists() && place.value("file:/etc/hostname").is_ok());
+        assert!(place.value("file:/proc/version").is_ok());
     }
 }
 

@@ -3,16 +3,17 @@
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
-use std::time::Duration;
 
 use crate::lab::Lab;
-use crate::outcome::within;
+use crate::outcome::{PATIENCE, within};
 
 /// A helper, ended when dropped.
 pub struct Helper {
     process: Child,
     input: RefCell<Option<ChildStdin>>,
     output: RefCell<BufReader<ChildStdout>>,
+    /// Whether it removes what it made, and ends, when its input does. Others wait for ever.
+    removes: bool,
 }
 
 impl Helper {
@@ -23,7 +24,7 @@ impl Helper {
             command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("helper");
         let input = RefCell::new(process.stdin.take());
         let output = RefCell::new(BufReader::new(process.stdout.take().expect("stdout")));
-        Self { process, input, output }
+        Self { process, input, output, removes: words.first() == Some(&"keeper") }
     }
 
     /// Its process id.
@@ -47,10 +48,9 @@ impl Helper {
 
 impl Drop for Helper {
     fn drop(&mut self) {
-        // The keeper removes what it made when its input ends; the victim waits for ever.
         self.input.take();
-        if !within(Duration::from_millis(200), || self.process.try_wait().is_ok_and(|ended| ended.is_some()))
-        {
+        let ended = || self.process.try_wait().is_ok_and(|ended| ended.is_some());
+        if !(self.removes && within(PATIENCE / 2, ended)) {
             let _ = self.process.kill();
             let _ = self.process.wait();
         }

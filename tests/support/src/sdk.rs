@@ -86,6 +86,8 @@ fn pip(folder: &Path) {
             "--disable-pip-version-check",
             "--root-user-action=ignore",
             "--no-warn-conflicts",
+            "--timeout=120",
+            "--retries=10",
         ])
         .args(["--only-binary=:all:", "--python-version", &version, "--target"])
         .arg(folder)
