@@ -90,6 +90,11 @@ fn processes_outside_and_pid_1_cannot_be_inspected_or_steered() {
     });
 }
 
+/// A field of `/proc/PID/status`.
+fn field(status: &str, name: &str) -> String {
+    status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim).unwrap_or_default().to_owned()
+}
+
 #[test]
 fn every_thread_of_every_process_inside_is_locked() {
     as_each(AGENTRC, |lab| {
@@ -105,7 +110,7 @@ fn every_thread_of_every_process_inside_is_locked() {
         assert!(inside.len() >= 3, "as {}: {inside:?}", lab.who.name);
         // Root leaves its supplementary groups, and the tests' user has none. Another cannot leave them (setgroups(2)).
         let own_status = fs::read_to_string("/proc/self/status").expect("status");
-        let own_groups = own_status.lines().find_map(|line| line.strip_prefix("Groups:")).unwrap_or_default();
+        let own_groups = field(&own_status, "Groups:");
         let mut threads = 0;
         for pid in inside.iter().copied() {
             let own = Holding::of(pid).namespaces;
@@ -128,14 +133,7 @@ fn every_thread_of_every_process_inside_is_locked() {
             for task in fs::read_dir(format!("/proc/{pid}/task")).expect("threads").filter_map(Result::ok) {
                 threads += 1;
                 let status = fs::read_to_string(task.path().join("status")).expect("status");
-                let field = |name: &str| {
-                    status
-                        .lines()
-                        .find_map(|line| line.strip_prefix(name))
-                        .map(str::trim)
-                        .unwrap_or_default()
-                        .to_owned()
-                };
+                let field = |name: &str| field(&status, name);
                 assert_eq!(field("Seccomp:"), "2", "as {}: {}\n{status}", lab.who.name, field("Name:"));
                 assert_eq!(field("NoNewPrivs:"), "1", "as {}: {}", lab.who.name, field("Name:"));
                 for set in ["CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"] {
@@ -149,7 +147,7 @@ fn every_thread_of_every_process_inside_is_locked() {
                 }
                 assert_eq!(
                     field("Groups:"),
-                    if started_as_root() { "" } else { own_groups.trim() },
+                    if started_as_root() { "" } else { &own_groups },
                     "as {}: supplementary groups of {}",
                     lab.who.name,
                     field("Name:")

@@ -306,16 +306,15 @@ impl agentrc_jail::Gateway for Gateway {
             return Ok(());
         }
         let deadline = Instant::now() + channel::ENDING;
-        while Instant::now() < deadline {
-            match self.next(deadline.saturating_duration_since(Instant::now())) {
+        while let Some(report) = channel::last(self.service.channel(), LAYER, deadline)? {
+            match report {
                 // Nothing is asked any more, and nobody waits.
-                Ok(Report::Join { .. }) => {}
-                Ok(report) => drop(self.take(report, 0, recorder)?),
-                Err(_) if Instant::now() < deadline => return Ok(()),
-                Err(_) => break,
+                Report::Join { .. } => {}
+                Report::Failed { .. } => break,
+                report => drop(self.take(report, 0, recorder)?),
             }
         }
-        Err(channel::unheard(LAYER))
+        Ok(())
     }
 }
 

@@ -214,8 +214,7 @@ impl Server {
         let Some(asked) = running.asked else { return };
         if !running.has_ended() {
             // That it is gone is seen the next time.
-            running.press(asked.elapsed());
-            return;
+            return running.press();
         }
         let lasted = asked.duration_since(running.since);
         self.running = None;
@@ -258,8 +257,9 @@ impl Running {
         self.text()
     }
 
-    /// Goes on, with one that was asked so long ago.
-    fn press(&mut self, asked: Duration) {
+    /// Goes on with one that was asked to end and has not.
+    fn press(&mut self) {
+        let asked = self.asked.map_or(Duration::ZERO, |asked| asked.elapsed());
         if asked > ORDERLY {
             let _ = self.child.kill();
         } else if asked > ASKED && !self.insisted {
@@ -295,7 +295,7 @@ impl Drop for Servers {
             }
             for running in &mut left {
                 running.listen();
-                running.press(running.asked.map_or(Duration::ZERO, |asked| asked.elapsed()));
+                running.press();
             }
             std::thread::sleep(Duration::from_millis(2));
         }

@@ -107,13 +107,25 @@ pub fn receive_within<M: DeserializeOwned>(
     }
 }
 
-/// Why a run counts as killed whose service did not end in time: what it only counted is not in the log.
-#[must_use]
-pub fn unheard(service: &str) -> String {
-    let seconds = ENDING.as_secs();
-    format!(
-        "the {service} did not end within {seconds} s of the agent: what it had to report last is not in the log"
-    )
+/// Receives the next of what a service still reports that was told to stop. `None`: it has ended, or cannot be heard.
+///
+/// # Errors
+/// The deadline is over and it has not ended: what it only counted is not in the log.
+pub fn last<M: DeserializeOwned>(
+    channel: BorrowedFd<'_>,
+    service: &str,
+    deadline: Instant,
+) -> Result<Option<M>, String> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    // One that reports for ever has a deadline, too.
+    let received = if left.is_zero() { Err(Errno::TIMEDOUT) } else { receive_within(channel, left) };
+    match received {
+        Err(Errno::TIMEDOUT) => Err(format!(
+            "the {service} did not end within {} s of the agent: what it had to report last is not in the log",
+            ENDING.as_secs()
+        )),
+        received => Ok(received.ok().flatten()),
+    }
 }
 
 /// `text`, cut to [`LONGEST_TEXT`] characters.

@@ -193,14 +193,13 @@ impl agentrc_jail::Broker for Broker {
             return Ok(());
         }
         let deadline = Instant::now() + channel::ENDING;
-        while Instant::now() < deadline {
-            match self.next(deadline.saturating_duration_since(Instant::now())) {
+        while let Some(report) = channel::last(self.service.channel(), LAYER, deadline)? {
+            match report {
+                Report::Failed { .. } => break,
                 // Nobody waits any more, and nothing is started any more.
-                Ok(report) => drop(self.take(report, Vec::new(), None, recorder)?),
-                Err(_) if Instant::now() < deadline => return Ok(()),
-                Err(_) => break,
+                report => drop(self.take(report, Vec::new(), None, recorder)?),
             }
         }
-        Err(channel::unheard(LAYER))
+        Ok(())
     }
 }

@@ -55,7 +55,7 @@ impl Asked {
             "run" => self.run(&["/bin/sh", "-c", rest], &mut stream, entrance)?,
             "execute" => self.run(&[rest], &mut stream, entrance)?,
             // The youngest: the others have ended, and it may be that their first processes have not said how yet.
-            "kill" => self.tools.last().iter().for_each(|(entered, _)| entered.kill()),
+            "kill" => self.tools.last().into_iter().for_each(|(entered, _)| entered.kill()),
             // How each tool ended, oldest first; this waits for it.
             "ends" => {
                 for (_, status) in &mut self.tools {
